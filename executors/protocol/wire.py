@@ -1,0 +1,95 @@
+"""Messages, and how protocol code talks: it does no I/O, it yields.
+
+A protocol step is a generator. It yields an `Exchange`: what to send, and which messages must have arrived before it
+goes on. Whoever drives it (the in-process transport, a network one, a test) sends the former, collects the latter, and
+resumes the generator with an `Inbox`. So the same code runs in one process and over a network, and a test sees all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fedsql.codec import decode, encode
+
+COORDINATOR = "@coordinator"  # "@" cannot start a party's name
+ANALYST = "@analyst"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. ``kind`` names what it is; ``body`` is canonical CBOR, or a sealed box when ``sealed``."""
+
+    kind: str
+    sender: str
+    recipient: str
+    body: bytes
+    sealed: bool = False
+
+    @classmethod
+    def of(cls, kind: str, sender: str, recipient: str, record: object) -> Message:
+        """Build an unsealed message from a record."""
+        return cls(kind, sender, recipient, encode(record))
+
+    def record(self) -> object:
+        """Decode the body of an unsealed message."""
+        return decode(self.body)
+
+
+Wanted = tuple[str, str]  # (kind, sender)
+Inbox = Mapping[Wanted, Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send these messages; then wait until every wanted (kind, sender) of at least one group has arrived.
+
+    Most protocols want one group: ``Exchange.of(send, wait)``. The inbox holds the messages of each complete group.
+    """
+
+    send: tuple[Message, ...] = ()
+    groups: tuple[tuple[Wanted, ...], ...] = ((),)
+
+    @classmethod
+    def of(cls, send: Iterable[Message] = (), wait: Iterable[Wanted] = ()) -> Exchange:
+        """Send ``send``, then wait for all of ``wait``."""
+        return cls(tuple(send), (tuple(wait),))
+
+
+T = TypeVar("T")
+Steps = Generator[Exchange, Inbox, T]
+
+
+def together(protocols: Iterable[Steps[T]]) -> Steps[list[T]]:
+    """Run several protocols side by side over one conversation, so that their rounds overlap; return their results.
+
+    Each protocol must want kinds of its own (its release's number is in them) and yield exchanges of one group.
+    """
+    running = list(protocols)
+    results: dict[int, T] = {}
+    waiting: dict[int, tuple[Wanted, ...]] = {}
+    send: list[Message] = []
+
+    def advance(number: int, inbox: Inbox | None) -> None:
+        try:
+            exchange = next(running[number]) if inbox is None else running[number].send(inbox)
+        except StopIteration as stop:
+            results[number] = stop.value
+            waiting.pop(number, None)
+            return
+        send.extend(exchange.send)
+        (waiting[number],) = exchange.groups
+
+    for number in range(len(running)):
+        advance(number, None)
+    while waiting:
+        outgoing, groups = tuple(send), tuple(waiting.values())
+        send.clear()
+        inbox = yield Exchange(outgoing, groups)
+        for number, wanted in list(waiting.items()):
+            if all(key in inbox for key in wanted):
+                advance(number, {key: inbox[key] for key in wanted})
+    if send:
+        yield Exchange.of(send)
+    return [results[number] for number in range(len(running))]

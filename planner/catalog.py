@@ -1,0 +1,130 @@
+"""What the parties offer: the only knowledge of data that planning has.
+
+An `Offer` is what one party says to the federation about itself (signed on the wire): its visible tables and columns
+with their types, declared uses, bounds and public domains, its release policy and its public keys. A `Catalog` is all
+offers of a federation; its digest is part of every signed question, so that everyone plans against the same one.
+Nothing here is computed from rows except what the offer says was verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+from fedsql.codec import digest
+
+USES = ("group", "filter", "aggregate", "join")
+AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
+UNLISTED_AGGREGATES = ("min", "max", "quantile", "mode")
+
+
+@dataclass(frozen=True)
+class ColumnOffer:
+    """One visible column. ``type`` is DuckDB's type text; ``bounds`` are closed and verified for the data version."""
+
+    name: str
+    type: str
+    use: frozenset[str] = frozenset()
+    bounds: tuple[Decimal, Decimal] | None = None
+    scale: int | None = None
+    values: tuple[str, ...] | None = None  # public domain, each as DuckDB's text of the value in ``type``
+    join_with: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TableOffer:
+    """One visible table. ``privacy_unit`` is a column name, "table.column" along references, or None (one row is one unit).
+
+    ``unit_unique``: the party verified that each unit has at most one row. ``rows`` is the row count rounded up to a
+    power of two (public size). ``data_version`` changes whenever the data may have changed; it tells nothing else.
+    """
+
+    party: str
+    name: str
+    columns: tuple[ColumnOffer, ...]
+    privacy_unit: str | None = None
+    unit_scope: str = "party"
+    unit_unique: bool = True
+    max_rows_per_unit: int = 1
+    max_groups_per_unit: int = 1
+    references: Mapping[str, str] = field(default_factory=dict)
+    analysts: tuple[str, ...] = ("*",)
+    public: bool = False
+    rows: int = 0
+    data_version: str = ""
+
+    def column(self, name: str) -> ColumnOffer | None:
+        """Return the column called ``name`` (any case), or None."""
+        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class ReleasePolicy:
+    """DESIGN section 5, [release]. Periods in seconds."""
+
+    noise: str = "none"
+    noise_colluders: int = 1
+    min_group_size: int = 10
+    min_parties: int = 2
+    allow_alone: bool = False
+    join_both_sides: bool = True
+    aggregates: tuple[str, ...] = AGGREGATES
+    epsilon: float = 10.0
+    total_epsilon: float = 10.0
+    delta: float = 1e-6
+    budget_period: int = 30 * 86400
+    queries: int = 1000
+    quota_period: int = 30 * 86400
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Everything that one party tells the federation. Keys are raw 32-byte public keys."""
+
+    party: str
+    tables: tuple[TableOffer, ...]
+    release: ReleasePolicy
+    identity_key: bytes = b""  # Ed25519, RFC 8032
+    seal_key: bytes = b""  # X25519, for HPKE (RFC 9180)
+
+    def table(self, name: str) -> TableOffer | None:
+        """Return the table called ``name`` (any case), or None."""
+        return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All offers of one federation, sorted by party."""
+
+    federation: str
+    offers: tuple[Offer, ...]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 over the canonical record of all offers: 32 bytes."""
+        return digest(_plain(asdict(self)))
+
+    def offer(self, party: str) -> Offer | None:
+        """Return the offer of ``party`` (any case), or None."""
+        return next((o for o in self.offers if o.party.lower() == party.lower()), None)
+
+    def tables(self, name: str) -> tuple[TableOffer, ...]:
+        """Return every party's table called ``name``, in the order of the parties' names."""
+        return tuple(t for o in self.offers if (t := o.table(name)) is not None)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tables, each once, sorted."""
+        return tuple(sorted({t.name.lower() for o in self.offers for t in o.tables}))
+
+
+def _plain(value: object) -> object:
+    """Reduce dataclass contents to what the codec takes; sets sorted, decimals as text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Decimal) else value
