@@ -1,0 +1,52 @@
+# Every target sets itself up: a virtual environment in .venv with fedsql (editable) and the tools of the dev group.
+# It is made once and refreshed when pyproject.toml changes. Needed: make, Python 3.11 or newer, a package index.
+#
+#   make check   the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
+#   make test    the tests
+#   make demo    the shell on three hospitals
+#   make clean   remove everything that these made
+#
+# Another Python: make PYTHON=/usr/bin/python3.13 (after make clean, if .venv is there already).
+
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.14 python3.11; do \
+	if $$p -c '$(SUITABLE)' 2>/dev/null; then echo $$p; break; fi; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: check style types imports wheel test demo clean
+
+check: style types imports wheel
+
+style: $(READY)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports --no-logo
+
+wheel: $(READY)
+	$(BIN)/python tools/check_wheel.py
+
+test: $(READY)
+	$(BIN)/pytest
+
+demo: $(READY)
+	@$(BIN)/fedsql demo
+
+$(READY): pyproject.toml
+	@$(or $(PYTHON),python3) -c '$(SUITABLE)' || { echo \
+	  'fedsql needs Python 3.11 or newer with venv and pip (Debian: apt install python3-venv),' \
+	  'or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'Setting up .venv ...'
+	@test -x $(BIN)/python || $(or $(PYTHON),python3) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
