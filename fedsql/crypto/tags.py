@@ -1,0 +1,46 @@
+"""Tags: short keyed names for group labels, and unbiased shuffles.
+
+Parties that must align their groups send the coordinator tags instead of labels. A tag is a keyed BLAKE2b
+(RFC 7693) of the label's encoding: whoever lacks the key cannot test a guess, whoever has it can, so the key stays
+among the parties. Order would tell something too, hence the shuffles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAG_BYTES = 16
+_PERSON = b"fedsql tag"
+
+
+def tags(key: bytes, labels: Sequence[bytes]) -> list[bytes]:
+    """Return the 16-byte tag of every label under ``key`` (32 bytes), in order. Equal labels have equal tags."""
+    if len(key) != 32:
+        raise ValueError(f"a tag key has 32 bytes, not {len(key)}")
+    keyed = hashlib.blake2b(key=key, digest_size=TAG_BYTES, person=_PERSON)
+    found = []
+    for label in labels:
+        state = keyed.copy()  # the key's block is hashed once, not once a label
+        state.update(label)
+        found.append(state.digest())
+    return found
+
+
+def random_tags(count: int) -> list[bytes]:
+    """Return ``count`` random tags: they match nothing, so they pad a list of tags or stand in for NULL."""
+    drawn = os.urandom(count * TAG_BYTES)
+    return [drawn[i : i + TAG_BYTES] for i in range(0, len(drawn), TAG_BYTES)]
+
+
+def shuffled(count: int) -> NDArray[np.intp]:
+    """Return a uniformly random permutation of ``range(count)`` from the operating system's randomness.
+
+    It sorts random 128-bit keys. Two equal keys, the only bias, have a probability below count^2 / 2^129.
+    """
+    keys = np.frombuffer(os.urandom(16 * count), dtype=np.uint64).reshape(count, 2)
+    return np.lexsort((keys[:, 0], keys[:, 1]))
