@@ -1,0 +1,218 @@
+"""A party's tables inside DuckDB, and nothing else: what a fragment may touch.
+
+Loading reads each source, applies the owner's `sql`, and keeps a copy of the listed columns only, in memory. Then the
+database is locked: no file, no network, no extension, no Python variable can be reached from it any more, and no setting
+changed. Fragments are built from plans, never from a stranger's text; this lock is the second wall.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from fedsql.codec import encode
+from fedsql.config.loading import kept_columns
+from fedsql.config.models import PartyConfig, TableConfig
+from fedsql.config.problems import key, near
+from fedsql.connectors import Source, open_source
+from fedsql.connectors.source import detach
+from fedsql.errors import ConfigError
+from fedsql.executors.engines.offers import quoted, release_policy, verify
+from fedsql.planner.catalog import Offer, TableOffer
+
+RAW = "source"  # what the owner's sql calls the rows of the source
+_LOCK = (
+    "SET schema = 'main'",
+    "DROP SCHEMA loading CASCADE",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",  # else a table name can be a Python variable of this process
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+_SHOWN = 20
+
+
+class PartyStore:
+    """The loaded, verified and locked tables of one party. Safe to use from several threads.
+
+    ``secret`` keys the data versions, so that they tell outsiders nothing. ``threads`` and ``memory`` (such as "4GB")
+    limit DuckDB; ``spill`` is a folder for what does not fit (unset: nothing goes to disk). Raises ConfigError with a line for
+    each mistake in all tables; with ``partial`` it keeps the tables that are right and lists the lines in ``problems``.
+    """
+
+    def __init__(
+        self,
+        config: PartyConfig,
+        secret: bytes,
+        *,
+        threads: int | None = None,
+        memory: str | None = None,
+        spill: Path | None = None,
+        partial: bool = False,
+    ) -> None:
+        self.config = config
+        self._guard = threading.Lock()
+        self._running: set[duckdb.DuckDBPyConnection] = set()
+        settings = {"temp_directory": str(spill or ""), "threads": threads, "memory_limit": memory}
+        self._database = duckdb.connect(":memory:", config={n: v for n, v in settings.items() if v is not None})
+        try:
+            self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+            self._database.execute("CREATE SCHEMA loading")
+            self._database.execute("SET schema = 'loading'")  # so that one table's sql does not see another's rows
+            loaded = [self._load(name, table, secret) for name, table in config.tables.items()]
+            self._offers = tuple(offer for offer, _ in loaded if offer is not None)
+            self.problems = tuple(line for _, lines in loaded for line in lines)
+            if self.problems and not partial:
+                raise ConfigError(*self.problems)
+            self._drop_unoffered()
+            for statement in _LOCK:
+                self._database.execute(statement)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def offers(self) -> tuple[TableOffer, ...]:
+        """Return the offered tables, in the order of the file. A table that lists no column is not offered."""
+        return self._offers
+
+    def offer(self, identity_key: bytes = b"", seal_key: bytes = b"") -> Offer:
+        """Return everything that the party tells the federation, with its two raw 32-byte public keys."""
+        return Offer(self.config.name, self._offers, release_policy(self.config.release), identity_key, seal_key)
+
+    def run(self, sql: str) -> pa.Table:
+        """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
+
+        Raises ValueError when ``sql`` is not exactly one query.
+        """
+        with self._guard:
+            cursor = self._database.cursor()
+            self._running.add(cursor)
+        try:
+            if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+                raise ValueError("a fragment is exactly one query")
+            return cursor.sql(sql).to_arrow_table()
+        finally:
+            with self._guard:
+                self._running.discard(cursor)
+            cursor.close()
+
+    def interrupt(self) -> None:
+        """Stop the queries that run now: their `run` raises duckdb.InterruptException."""
+        with self._guard:
+            for cursor in self._running:
+                cursor.interrupt()
+
+    def close(self) -> None:
+        """Stop what runs and drop all rows."""
+        self.interrupt()
+        self._database.close()
+
+    def _drop_unoffered(self) -> None:
+        offered = {table.name for table in self._offers}
+        for name in self.config.tables.keys() - offered:
+            self._database.execute(f"DROP TABLE IF EXISTS main.{quoted(name)}")
+
+    def _load(self, name: str, table: TableConfig, secret: bytes) -> tuple[TableOffer | None, list[str]]:
+        """Load one table; return its offer, or the lines that say what is wrong with it."""
+
+        def line(where: str, message: str) -> str:
+            return self.config.line(f"{key('tables', name)}.{where}", message)
+
+        try:
+            source = open_source(table.source, self.config.base)
+        except ConfigError as error:
+            return None, [line("source", message) for message in error.problems]
+        step = "source"
+        try:
+            source.attach(self._database, RAW)
+            rows = RAW
+            self._database.execute(f"DESCRIBE {rows}")
+            if table.sql is not None:
+                step, rows = "sql", "prepared"
+                if [s.type for s in self._database.extract_statements(table.sql)] != [duckdb.StatementType.SELECT]:
+                    return None, [line("sql", "write exactly one SELECT ... FROM source")]
+                self._database.execute(f"CREATE VIEW loading.prepared AS {table.sql}")
+            types = {column: type_ for column, type_, *_ in self._database.execute(f"DESCRIBE {rows}").fetchall()}
+            if missing := list(_missing(table, list(types))):
+                return None, [line(where, message) for where, message in missing]
+            if not table.columns:
+                return None, []
+            if nested := [n for n in _kept(table, types) if "ENUM(" in types[n] and not _is_enum(types[n])]:
+                return None, [line(key("columns", n), "its type holds an ENUM; cast it in sql") for n in nested]
+            self._database.execute(f"CREATE TABLE main.{quoted(name)} AS SELECT {_wanted(table, types)} FROM {rows}")
+            step = "columns"
+            version = _data_version(secret, self.config, name, source)
+            found = verify(self._database, self.config.name, name, table, version)
+        except duckdb.Error as error:
+            return None, [line(step, _reason(error))]
+        finally:
+            self._database.execute("DROP VIEW IF EXISTS loading.prepared")
+            detach(self._database, RAW)
+        return found.offer, [line(where, message) for where, message in found.problems]
+
+
+def _missing(table: TableConfig, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield (rest of the key, message) for each column that the file names and the rows do not have."""
+    known = {name.lower() for name in names}
+    listed = {name.lower() for name in table.columns}
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    for lower, name in kept_columns(table).items():
+        if lower in known:
+            continue
+        if lower in listed:
+            where = key("columns", name)
+        else:
+            where = key("references", name) if name in table.references else "privacy_unit"
+        yield (
+            where,
+            f"{name} is no column of {'sql' if table.sql else 'the source'}{near(name, names)}; its columns: {shown}",
+        )
+
+
+def _wanted(table: TableConfig, types: dict[str, str]) -> str:
+    """Return the select list of the columns to keep, under the names that the rows give them.
+
+    An ENUM becomes text: its type names every value, and the type is told to the federation.
+    """
+    return ", ".join(
+        f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_enum(types[n]) else quoted(n) for n in _kept(table, types)
+    )
+
+
+def _kept(table: TableConfig, names: Iterable[str]) -> list[str]:
+    """Return the columns to keep as the rows name them."""
+    known = {name.lower(): name for name in names}
+    return [known[lower] for lower in kept_columns(table)]
+
+
+def _is_enum(type_: str) -> bool:
+    return type_.startswith("ENUM(") and type_.endswith(")")
+
+
+def _data_version(secret: bytes, config: PartyConfig, name: str, source: Source) -> str:
+    """Return the keyed digest of a table's source and configuration, in hexadecimal."""
+    described = config.tables[name].model_dump(mode="json", exclude={"source"})
+    return hmac.new(secret, encode([config.name, name, source.version, described]), hashlib.sha256).hexdigest()
+
+
+def _reason(error: duckdb.Error) -> str:
+    """Return why DuckDB cannot load a table, leaving out messages that quote rows."""
+    text = str(error)
+    if isinstance(
+        error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException | duckdb.IOException
+    ):
+        first = " ".join(part.strip() for part in text.split("\n\nLINE")[0].splitlines() if part.strip())
+        return re.sub(r"^(\w+ )+Error: ", "", first)
+    place = re.search(r"CSV Error on Line: (\d+)", text)
+    where = f" at line {place[1]} of the CSV file" if place else ""
+    advice = "its message may quote rows and is left out here: read the source with DuckDB to see it"
+    return f"DuckDB stops with {type(error).__name__}{where}; {advice}"
