@@ -1,0 +1,120 @@
+"""Interval arithmetic: how large can an expression be, given verified bounds and types of its columns.
+
+Bounds decide slot widths (exactness), fixed-point positions of DOUBLE, and, with noise, sensitivities. Intervals are of
+exact rationals; None means unknown. An unknown interval never narrows anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sqlglot import exp
+
+from fedsql.types import SqlType
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A closed interval [low, high] of rationals."""
+
+    low: Fraction
+    high: Fraction
+
+    @property
+    def magnitude(self) -> Fraction:
+        """The largest absolute value in it."""
+        return max(abs(self.low), abs(self.high))
+
+
+Known = Mapping[str, Interval]  # column name, lower case -> verified interval
+
+
+def type_interval(type_: SqlType) -> Interval | None:
+    """Return what a type alone allows: None for floats and non-numbers."""
+    if type_.family not in ("integer", "decimal", "boolean"):
+        return None
+    unit = Fraction(1, 10**type_.scale)
+    return Interval(type_.low * unit, type_.high * unit)
+
+
+def interval(node: exp.Expr, known: Known) -> Interval | None:
+    """Return the interval of a row-wise expression, or None when it cannot be told."""
+    if isinstance(node, exp.Paren):
+        return interval(node.this, known)
+    if isinstance(node, exp.Column):
+        return known.get(node.name.lower())
+    if isinstance(node, exp.Literal) and not node.is_string:
+        value = Fraction(node.this)
+        return Interval(value, value)
+    if isinstance(node, exp.Boolean | exp.Predicate | exp.Not | exp.Connector):
+        return Interval(Fraction(0), Fraction(1))
+    if isinstance(node, exp.Neg):
+        inner = interval(node.this, known)
+        return inner and Interval(-inner.high, -inner.low)
+    if isinstance(node, exp.Abs):
+        inner = interval(node.this, known)
+        return inner and Interval(Fraction(0), inner.magnitude)
+    if isinstance(node, exp.Cast | exp.TryCast):
+        return _cast(node, known)
+    if isinstance(node, exp.Case | exp.If | exp.Coalesce | exp.Greatest | exp.Least | exp.Nullif):
+        return _hull([interval(part, known) for part in _branches(node)])
+    if isinstance(node, exp.Floor | exp.Ceil | exp.Round | exp.Trunc):
+        inner = interval(node.this, known)
+        return inner and Interval(inner.low - 1, inner.high + 1)
+    if isinstance(node, exp.Mod):
+        divisor = interval(node.expression, known)
+        return divisor and Interval(-divisor.magnitude, divisor.magnitude)
+    if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div | exp.IntDiv):
+        left, right = interval(node.left, known), interval(node.right, known)
+        return _arithmetic(node, left, right) if left and right else None
+    return None
+
+
+def _arithmetic(node: exp.Binary, a: Interval, b: Interval) -> Interval | None:
+    if isinstance(node, exp.Add):
+        return Interval(a.low + b.low, a.high + b.high)
+    if isinstance(node, exp.Sub):
+        return Interval(a.low - b.high, a.high - b.low)
+    if isinstance(node, exp.Mul):
+        corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+        return Interval(min(corners), max(corners))
+    if b.low <= 0 <= b.high:
+        return None
+    corners = [x / y for x in (a.low, a.high) for y in (b.low, b.high)]
+    widen = 1 if isinstance(node, exp.IntDiv) else 0
+    return Interval(min(corners) - widen, max(corners) + widen)
+
+
+def _branches(node: exp.Expr) -> list[exp.Expr]:
+    """Return the expressions whose values a conditional may take."""
+    if isinstance(node, exp.Case):
+        values = [branch.args["true"] for branch in node.args.get("ifs") or []]
+        return values + ([node.args["default"]] if node.args.get("default") is not None else [])
+    if isinstance(node, exp.If):
+        return [value for value in (node.args.get("true"), node.args.get("false")) if value is not None]
+    if isinstance(node, exp.Nullif):
+        return [node.this]
+    return [node.this, *node.expressions]
+
+
+def _hull(intervals: list[Interval | None]) -> Interval | None:
+    known = [i for i in intervals if i is not None]
+    if not known or len(known) < len(intervals):
+        return None
+    return Interval(min(i.low for i in known), max(i.high for i in known))
+
+
+def _cast(node: exp.Cast | exp.TryCast, known: Known) -> Interval | None:
+    """A cast rounds by at most one; it fails (NULL) outside of the target's range."""
+    target = type_interval(SqlType.parse(node.to.sql("duckdb")))
+    inner = interval(node.this, known)
+    if inner is None:
+        return target
+    rounded = inner if target is None else Interval(inner.low - 1, inner.high + 1)
+    if target is None:
+        return rounded
+    return (
+        Interval(max(rounded.low, target.low), min(rounded.high, target.high)) if rounded.low <= target.high else target
+    )

@@ -1,0 +1,136 @@
+"""Values as integers that add up exactly: how an aggregate's argument enters a sum.
+
+Integers as they are; DECIMAL(p, s) as its unscaled integer; DOUBLE and FLOAT as binary fixed point, whose position
+follows from verified bounds (NaN and infinities count as NULL). Every `Coded` value knows how large it can be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from sqlglot import exp
+
+from fedsql.errors import PolicyDenied
+from fedsql.planner.bounds import Interval, Known, interval, type_interval
+from fedsql.planner.positions import position
+from fedsql.types import SqlType
+
+ROW_CAP = 1 << 40  # rows of one party in one group, at most
+_HUGE = 1 << 126  # sums stay below HUGEINT's and DECIMAL(38)'s limits when their bound is below this
+
+
+@dataclass(frozen=True)
+class Coded:
+    """An integer-valued SQL expression standing for ``unit`` times its value; |integer| <= ``limit``; NULL is left out.
+
+    ``present`` is SQL that says whether the row's value takes part. ``sum_as_is`` is set when SUM over the plain
+    argument already yields the unscaled integer (DECIMAL). ``low`` and ``high`` bound the integer from both sides.
+    """
+
+    sql: str
+    present: str
+    unit: Fraction
+    low: int
+    high: int
+    sum_as_is: str | None = None
+
+    @property
+    def limit(self) -> int:
+        """The largest absolute value of the integer."""
+        return max(abs(self.low), abs(self.high), 1)
+
+    def around(self, middle: int) -> Coded:
+        """Return the code of the value less ``middle`` (an integer in the same unit)."""
+        return replace(
+            self, sql=f"({self.sql} - {middle})", low=self.low - middle, high=self.high - middle, sum_as_is=None
+        )
+
+
+def code(
+    argument: exp.Expr, rewritten: exp.Expr, type_text: str, known: Known, owner_key: str, *, squares: bool
+) -> Coded:
+    """Code an argument of DuckDB type ``type_text``; ``rewritten`` is its form that cannot raise.
+
+    ``squares``: the code will be multiplied with itself or another. Raises PolicyDenied naming ``owner_key`` when a
+    DOUBLE has no bounds.
+    """
+    type_ = SqlType.parse(type_text)
+    sql = rewritten.sql("duckdb")
+    if not isinstance(rewritten, exp.Column):
+        sql = f"({sql})"
+    if not type_.countable:
+        raise PolicyDenied(
+            f"{argument.sql('duckdb')} is {type_text}: only numbers can be summed", position=position(argument)
+        )
+    known_range = interval(argument, known)
+    if type_.family == "float":
+        return _fixed_point(argument, sql, known_range, owner_key, squares)
+    type_range = type_interval(type_)
+    assert type_range is not None
+    range_ = _meet(known_range, type_range)
+    factor = 10**type_.scale
+    low, high = int(range_.low * factor // 1), -int(-range_.high * factor // 1)
+    limit = max(abs(low), abs(high), 1)
+    if squares and limit * limit >= 1 << 127:
+        raise PolicyDenied(
+            f"{argument.sql('duckdb')} is {type_text}: its squares can be too large for 128 bits",
+            hint=f"the owner would set {owner_key}.bounds",
+            position=position(argument),
+        )
+    if type_.family == "boolean":
+        return Coded(f"CAST({sql} AS TINYINT)", f"{sql} IS NOT NULL", Fraction(1), 0, 1)
+    if type_.family == "integer":
+        return Coded(sql, f"{sql} IS NOT NULL", Fraction(1), low, high)
+    as_is = sql if limit * ROW_CAP < 10**37 else None
+    return Coded(_unscaled(sql, type_, limit), f"{sql} IS NOT NULL", Fraction(1, factor), low, high, as_is)
+
+
+def _meet(known: Interval | None, type_range: Interval) -> Interval:
+    if known is None:
+        return type_range
+    low, high = max(known.low, type_range.low), min(known.high, type_range.high)
+    return Interval(low, high) if low <= high else type_range
+
+
+def _unscaled(sql: str, type_: SqlType, limit: int) -> str:
+    """Return SQL of a decimal's unscaled integer; by its text where the product would overflow DECIMAL(38)."""
+    target = "BIGINT" if limit < 1 << 62 else "HUGEINT"
+    digits = len(str(type_.high))
+    if digits + (10 if type_.scale <= 9 else 19) <= 38 and type_.scale <= 18:
+        return f"CAST({sql} * {10**type_.scale} AS {target})"
+    return f"CAST(replace(CAST({sql} AS VARCHAR), '.', '') AS {target})"
+
+
+def _fixed_point(argument: exp.Expr, sql: str, range_: Interval | None, owner_key: str, squares: bool) -> Coded:
+    """Code a float with ``bits`` binary digits after the point: below 2^62 where that is fine enough, else below 2^86."""
+    exponent = 0 if range_ is None else max(0, (range_.magnitude.__ceil__()).bit_length())
+    if range_ is None or (squares and exponent > 32):
+        raise PolicyDenied(
+            f"{argument.sql('duckdb')} is a floating-point number without bounds: it cannot be summed exactly",
+            hint=f"the owner would set {owner_key}.bounds = [low, high]" + ("" if squares else " (or .scale = digits)"),
+            position=position(argument),
+        )
+    small = exponent <= 32
+    bits = (62 if small else 86) - exponent
+    if bits < -512:
+        raise PolicyDenied(
+            f"{argument.sql('duckdb')}: its bounds are too wide to sum",
+            hint=f"the owner would narrow {owner_key}.bounds",
+        )
+    unit = Fraction(1, 2**bits) if bits >= 0 else Fraction(2**-bits)
+    low, high = int(range_.low / unit // 1) - 1, -int(-range_.high / unit // 1) + 1
+    value = f"CAST({sql} AS DOUBLE)"
+    finite = f"isfinite({value})"
+    whole = f"TRY_CAST(round({value} * {float(1 / unit)!r}::DOUBLE) AS {'BIGINT' if small else 'HUGEINT'})"
+    return Coded(f"(CASE WHEN {finite} THEN {whole} END)", f"coalesce({finite}, false)", unit, low, high)
+
+
+def needs_halves(limit: int) -> bool:
+    """Say whether a sum of ROW_CAP integers up to ``limit`` may pass HUGEINT: then its halves are summed apart."""
+    return limit * ROW_CAP >= _HUGE
+
+
+def slot_width(limit: int, parties: int) -> int:
+    """Return the whole bytes that hold the sum over ``parties`` of integers with |x| <= ``limit`` each."""
+    return ((limit * parties).bit_length() + 1 + 7) // 8

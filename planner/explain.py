@@ -1,0 +1,155 @@
+"""EXPLAIN: what each party runs and sends, who learns what, what it costs and how exact it is. Costs nothing itself."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from fedsql.errors import ProgrammingError
+from fedsql.planner.logical import describe, scan_of
+from fedsql.planner.partials import Output
+from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.privacy.accounting import error95
+
+_WIDTH = 80
+
+
+def explain(plan: Plan, stage: str | None = None) -> str:
+    """Return the text of EXPLAIN, or of one stage of planning. Raises ProgrammingError naming the stages."""
+    if stage is not None:
+        found = [text for name, text in plan.stages if name.split(" (")[0] == stage]
+        if not found:
+            names = ", ".join(dict.fromkeys(name.split(" (")[0] for name, _ in plan.stages))
+            raise ProgrammingError(f"there is no stage {stage}", hint=f"stages of this statement: {names}")
+        return "\n".join(found)
+    if not plan.releases:
+        return "This statement reads no federated table: it runs in your own session and sends nothing."
+    return "\n".join(line for release in plan.releases for line in _release(release)) + "\n" + "\n".join(_end(plan))
+
+
+def notices(plan: Plan) -> tuple[str, ...]:
+    """Return what an answer says about itself. It follows from the query alone, never from the data."""
+    found = []
+    for release in plan.releases:
+        terms, unit = release.terms, _unit(release)
+        if terms.noisy:
+            found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
+        elif terms.min_group_size > 1 or terms.min_parties > 1:
+            what = "groups" if release.release.keys else "results"
+            few = f"fewer than {terms.min_group_size} {unit}" if terms.min_group_size > 1 else ""
+            lone = f"from fewer than {terms.min_parties} parties" if terms.min_parties > 1 else ""
+            text = f"{what.capitalize()} of {' or '.join(t for t in (few, lone) if t)}, if any, are not shown"
+            if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
+                text += f"; values that rest on fewer than {terms.min_group_size}, if any, are NULL"
+            found.append(text + ".")
+    return tuple(dict.fromkeys(found))
+
+
+def margins(release: ReleasePlan) -> dict[str, float | None]:
+    """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
+
+    AVG depends on the group's size: None when nothing is known; else for a group of an even share of the rows.
+    """
+    if release.noise is None:
+        return {}
+    by_name = dict(zip((p.name for p in release.partials), release.noise, strict=True))
+    count = len(release.contributors)
+    return {output.name: _margin(release, output, by_name, count) for output in release.outputs}
+
+
+def _margin(release: ReleasePlan, output: Output, by_name: dict, count: int) -> float | None:  # type: ignore[type-arg]
+    noise = by_name[output.partials[-1]]
+    half = error95(noise.share * count) * noise.grid
+    if output.function == "count":
+        return half
+    half *= float(output.units[0])
+    if output.function == "sum":
+        return half
+    rows = sum(offer.rows for offer in scan_of(release.release.input).offers) / max(1, len(release.domain or ((),)))
+    return half / rows if rows else None
+
+
+def _release(release: ReleasePlan) -> Iterator[str]:
+    terms, scan = release.terms, scan_of(release.release.input)
+    yield f"Release {release.number}"
+    yield from _indented(describe(release.release), wrap=False)
+    yield "  Each party runs in its own DuckDB (SQL: EXPLAIN (STAGE fragments) ...)"
+    yield "  and sends, sealed or encrypted:"
+    yield from _sent(release)
+    yield "  Who learns what:"
+    yield from _learns(release)
+    yield "  Shown when:"
+    if terms.noisy:
+        yield "    always; every value carries noise"
+    else:
+        rule = f"at least {terms.min_group_size} {_unit(release)}"
+        yield f"    {rule}" + (f" of at least {terms.min_parties} parties" if terms.min_parties > 1 else "")
+        if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
+            yield from _item(f"a value only when {terms.min_group_size} {_unit(release)} take part in it", 4)
+    if release.noise is not None:
+        yield f"  Expected error, 95 % (tables of about {sum(o.rows for o in scan.offers):,} rows at most):"
+        for name, margin in margins(release).items():
+            output = next(o for o in release.outputs if o.name == name)
+            shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
+            even = " in groups of even size" if output.function == "avg" and margin is not None else ""
+            yield f"    {name} = {output.function}: {shown}{even}"
+        if release.unit.parties > 1:
+            yield from _item(
+                f"a person may be at {release.unit.parties} parties: the noise covers all of them"
+                ' (unit_scope = "global" would say that nobody is)',
+                4,
+            )
+
+
+def _sent(release: ReleasePlan) -> Iterator[str]:
+    size = sum(p.width + 1 for p in release.partials)
+    if release.domain is None:
+        yield from _item("keyed tags of its group keys, shuffled (16 bytes a group), to the coordinator", 4)
+    if release.circuit is not None and len(release.contributors) > 1:
+        tests = len(release.tests)
+        yield from _item(f"{tests} count{'s' * (tests != 1)} a group as additive shares, to two computing parties", 4)
+    sums = len(release.partials)
+    yield from _item(
+        f"{sums} masked sum{'s' * (sums != 1)} a group ({size} bytes) in Paillier ciphertexts, to the coordinator", 4
+    )
+    if release.domain is None:
+        yield from _item("labels of groups that are shown, sealed to you, one party for each", 4)
+
+
+def _learns(release: ReleasePlan) -> Iterator[str]:
+    yield from _item("you: the groups shown and their values (and the sums and counts these are made of)", 4)
+    if release.circuit is None:
+        yield from _item("parties: the question, and what it charges; nothing of each other", 4)
+    elif release.domain is None:
+        yield from _item("parties: the question, about how many groups there are, and which of their own are shown", 4)
+    else:
+        yield from _item("parties: the question, and which of the public groups are shown", 4)
+    yield from _item("coordinator: who asks whom, sizes, which of the unlabelled groups are shown", 4)
+
+
+def _end(plan: Plan) -> Iterator[str]:
+    yield "Then, in your own DuckDB:"
+    yield from _indented(plan.final, wrap=True)
+    yield "Privacy cost"
+    if plan.epsilon is None:
+        yield "  one query of the quota at each party (none when asked before on the same data)"
+    else:
+        yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
+
+
+def _unit(release: ReleasePlan) -> str:
+    units = {offer.privacy_unit for offer in scan_of(release.release.input).offers}
+    (unit,) = units if len(units) == 1 else ("units",)
+    return "rows" if unit is None else "units" if unit == "units" else f"distinct {unit}"
+
+
+def _indented(text: str, *, wrap: bool) -> Iterator[str]:
+    for line in text.splitlines():
+        yield from (
+            textwrap.wrap(line, _WIDTH - 2, initial_indent="  ", subsequent_indent="    ") if wrap else [f"  {line}"]
+        )
+
+
+def _item(text: str, indent: int) -> list[str]:
+    pad = " " * indent
+    return textwrap.wrap(text, _WIDTH, initial_indent=f"{pad}- ", subsequent_indent=f"{pad}  ")

@@ -1,0 +1,197 @@
+"""The allow-lists: which scalar expressions and aggregates may run below the cut, at the parties.
+
+A party runs only SQL that was rebuilt from its plan, and the plan holds only what stands here. Everything else is
+refused by name: unknown functions, volatile ones, and all that read the system. (Above the cut the analyst's own locked
+DuckDB runs what it likes, on released values.)
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.planner.positions import position
+
+# sqlglot's class of an aggregate -> (canonical DuckDB name, the policy name under [release] aggregates)
+AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
+    exp.Count: ("count", "count"),
+    exp.CountIf: ("count_if", "count"),
+    exp.Sum: ("sum", "sum"),
+    exp.Avg: ("avg", "avg"),
+    exp.Stddev: ("stddev_samp", "stddev"),
+    exp.StddevSamp: ("stddev_samp", "stddev"),
+    exp.StddevPop: ("stddev_pop", "stddev"),
+    exp.Variance: ("var_samp", "var"),
+    exp.VariancePop: ("var_pop", "var"),
+    exp.CovarSamp: ("covar_samp", "covar"),
+    exp.CovarPop: ("covar_pop", "covar"),
+    exp.Corr: ("corr", "corr"),
+    exp.RegrAvgx: ("regr_avgx", "regr"),
+    exp.RegrAvgy: ("regr_avgy", "regr"),
+    exp.RegrCount: ("regr_count", "regr"),
+    exp.RegrIntercept: ("regr_intercept", "regr"),
+    exp.RegrR2: ("regr_r2", "regr"),
+    exp.RegrSlope: ("regr_slope", "regr"),
+    exp.RegrSxx: ("regr_sxx", "regr"),
+    exp.RegrSxy: ("regr_sxy", "regr"),
+    exp.RegrSyy: ("regr_syy", "regr"),
+}
+AGGREGATE_NAMES = {"mean": exp.Avg}  # aliases that sqlglot leaves anonymous
+POLICY_OF = dict(AGGREGATES.values())
+
+# DuckDB's other aggregates, to tell "refused" from "no such function"; tests compare this with duckdb_functions().
+REFUSED_AGGREGATES = frozenset(
+    [
+        "any_value",
+        "approx_count_distinct",
+        "approx_quantile",
+        "approx_top_k",
+        "arbitrary",
+        "arg_max",
+        "arg_max_null",
+        "arg_max_nulls_last",
+        "arg_min",
+        "arg_min_null",
+        "arg_min_nulls_last",
+        "argmax",
+        "argmin",
+        "array_agg",
+        "avg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "bitstring_agg",
+        "bool_and",
+        "bool_or",
+        "countif",
+        "count_star",
+        "entropy",
+        "favg",
+        "first",
+        "fsum",
+        "geomean",
+        "geometric_mean",
+        "group_concat",
+        "histogram",
+        "histogram_exact",
+        "kahan_sum",
+        "kurtosis",
+        "kurtosis_pop",
+        "last",
+        "list",
+        "listagg",
+        "mad",
+        "max",
+        "max_by",
+        "median",
+        "min",
+        "min_by",
+        "mode",
+        "nth_value",
+        "percentile_cont",
+        "percentile_disc",
+        "product",
+        "quantile",
+        "quantile_cont",
+        "quantile_disc",
+        "reservoir_quantile",
+        "sem",
+        "skewness",
+        "st_extent_agg",
+        "string_agg",
+        "sum_no_overflow",
+        "sumkahan",
+        "wavg",
+        "weighted_avg",
+        "logical_and",
+        "logical_or",
+    ]
+)
+
+# Scalar nodes of sqlglot that may run at a party. Each is deterministic and reads nothing but its arguments.
+SCALARS: tuple[type[exp.Expr], ...] = (
+    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Cast, exp.TryCast, exp.DataType,
+    exp.DataTypeParam, exp.Interval, exp.IntervalSpan, exp.Var, exp.Neg, exp.Not, exp.And, exp.Or, exp.EQ, exp.NEQ,
+    exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.Between, exp.In, exp.Like, exp.ILike,
+    exp.Escape, exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod,
+    exp.DPipe, exp.Concat, exp.Abs, exp.Sign, exp.Round, exp.Floor, exp.Ceil, exp.Trunc, exp.Sqrt, exp.Cbrt, exp.Ln,
+    exp.Log, exp.Exp, exp.Pow, exp.Greatest, exp.Least, exp.Lower, exp.Upper, exp.Length, exp.Trim, exp.Substring,
+    exp.Left, exp.Right, exp.Replace, exp.StartsWith, exp.EndsWith, exp.Contains, exp.StrPosition, exp.Reverse,
+    exp.Extract, exp.Year, exp.Month, exp.Day, exp.Week, exp.Quarter, exp.DayOfWeek, exp.DayOfYear, exp.DateTrunc,
+    exp.TimestampTrunc, exp.DateDiff, exp.Hour, exp.Minute, exp.Second, exp.RegexpLike, exp.RegexpFullMatch, exp.IsNan,
+    exp.IsInf, exp.Tuple,
+)  # fmt: skip
+SCALAR_NAMES = frozenset(
+    ["isfinite", "isnan", "isinf", "regexp_full_match", "ends_with", "suffix", "prefix", "contains"]
+)
+
+
+def aggregate_of(node: exp.Expr) -> tuple[str, str] | None:
+    """Return (canonical name, policy name) of an aggregate call that fedsql answers, else None."""
+    if isinstance(node, exp.Anonymous):
+        known = AGGREGATE_NAMES.get(node.name.lower())
+        return AGGREGATES[known] if known else None
+    return AGGREGATES.get(type(node))
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Say whether a call is an aggregate of DuckDB, answered or not."""
+    if aggregate_of(node) is not None or isinstance(node, exp.AggFunc):
+        return True
+    return isinstance(node, exp.Anonymous) and node.name.lower() in REFUSED_AGGREGATES
+
+
+def function_name(node: exp.Expr) -> str:
+    """Return the name of a call as a user would write it."""
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower()
+    return node.sql("duckdb").split("(", 1)[0].lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
+
+
+def refuse_aggregate(node: exp.Expr) -> PolicyDenied | NotSupportedError:
+    """Build the refusal of an aggregate that fedsql does not answer."""
+    name = function_name(node)
+    if name in ("min", "max", "median", "mode", "quantile_cont", "quantile_disc", "quantile"):
+        return NotSupportedError(
+            f"{name} over federated rows is not answered yet",
+            hint="use count, sum, avg, stddev, var, or a count per range: GROUP BY an expression of the column",
+            position=position(node),
+        )
+    return PolicyDenied(
+        f"the aggregate {name} is not one that parties release",
+        hint="it could show single rows; allowed: count, sum, avg, stddev, var, covar, corr, regr_*",
+        position=position(node),
+    )
+
+
+def check_scalar(expression: exp.Expr) -> None:
+    """Raise unless every node of a row-wise ``expression`` is on the allow-list."""
+    for node in expression.walk():
+        if isinstance(node, exp.Query | exp.Subquery | exp.Exists):
+            raise NotSupportedError(
+                "a subquery inside a condition or expression over federated rows is not answered yet",
+                hint="run it as a query of its own and pass its result as a parameter",
+                position=position(node),
+            )
+        if isinstance(node, exp.Window):
+            raise NotSupportedError(
+                "a window over federated rows is not answered: it would need their order",
+                hint="aggregate with GROUP BY first; windows over the released groups work",
+                position=position(node),
+            )
+        if is_aggregate(node):
+            raise NotSupportedError(
+                f"{function_name(node)} inside another aggregate is not answered yet",
+                hint="aggregate once below, then again over the released groups in an outer query",
+                position=position(node),
+            )
+        if isinstance(node, exp.Anonymous):
+            if node.name.lower() in SCALAR_NAMES:
+                continue
+        elif type(node) in SCALARS:
+            continue
+        raise NotSupportedError(
+            f"{function_name(node)} cannot run at a party: it is not on the list of deterministic, closed functions",
+            hint="apply it to the released values in an outer query, or have the owner declare it in the table's sql =",
+            position=position(node),
+        )

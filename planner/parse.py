@@ -1,0 +1,145 @@
+"""From SQL text to one sqlglot tree: one statement, parameters and now() put in as constants, names in place."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from fedsql.errors import DataError, NotSupportedError, ProgrammingError
+
+_MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
+
+
+def parse(sql: str) -> exp.Query:
+    """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect."""
+    try:
+        sql, tokens = _number_marks(sql)
+        statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        where = (
+            (first["line"], max(1, first["col"] - len(first.get("highlight") or "") + 1)) if first.get("line") else None
+        )
+        raise ProgrammingError(f"syntax error: {first.get('description') or error}", position=where) from None
+    except TokenError as error:
+        raise ProgrammingError(f"syntax error: {str(error).splitlines()[0]}") from None
+    if not statements:
+        raise ProgrammingError("there is no statement")
+    if len(statements) > 1:
+        raise ProgrammingError("one statement at a time", hint="separate statements are separate queries")
+    tree = statements[0]
+    if isinstance(tree, exp.Subquery):
+        tree = tree.unnest()
+    if not isinstance(tree, exp.Query):
+        kind = tree.name.upper() if isinstance(tree, exp.Command) else tree.key.upper()
+        raise NotSupportedError(
+            f"{kind} is not answered: federated tables are read-only",
+            hint="write a SELECT; SHOW TABLES and DESCRIBE t tell what there is",
+        )
+    for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
+        if token.token_type == TokenType.TILDE:
+            raise NotSupportedError(
+                "the operator ~ is not answered",
+                hint="write regexp_full_match(text, pattern)",
+                position=(token.line, token.col),
+            )
+    return tree
+
+
+def _number_marks(sql: str) -> tuple[str, list[Token]]:
+    """Write each ? as $1, $2, ...: the order of the text is the order of the parameters. Also return the tokens."""
+    tokens = sqlglot.tokenize(sql, dialect="duckdb")
+    marks = [t for t in tokens if t.token_type in _MARKS and t.text.startswith("?")]
+    for number, token in reversed(list(enumerate(marks, start=1))):
+        sql = f"{sql[: token.start]}${number}{sql[token.start + 1 :]}"
+    return sql, tokens
+
+
+def literal(type_text: str, value: str | None) -> exp.Expr:
+    """Return a parameter as a typed constant."""
+    if value is None:
+        return exp.cast(exp.null(), type_text, dialect="duckdb") if type_text != "NULL" else exp.null()
+    if type_text == "VARCHAR":
+        return exp.Literal.string(value)
+    if type_text == "BOOLEAN":
+        return exp.true() if value == "true" else exp.false()
+    if type_text in ("INTEGER", "BIGINT"):
+        number = exp.Literal.number(value.lstrip("-"))
+        return exp.paren(exp.Neg(this=number)) if value.startswith("-") else number
+    return exp.cast(exp.Literal.string(value), type_text, dialect="duckdb")
+
+
+def parameter(value: object) -> tuple[str, str | None]:
+    """Return (DuckDB type, text) of a Python value given as a parameter. Raises DataError for other types."""
+    if value is None:
+        return "NULL", None
+    if isinstance(value, bool):
+        return "BOOLEAN", "true" if value else "false"
+    if isinstance(value, int):
+        if not -(2**127) <= value < 2**127:
+            raise DataError(f"the integer parameter {value} does not fit 128 bits")
+        wide = "HUGEINT" if not -(2**63) < value < 2**63 else "BIGINT" if abs(value) >= 2**31 else "INTEGER"
+        return wide, str(value)
+    if isinstance(value, float):
+        return "DOUBLE", repr(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise DataError("a Decimal parameter must be finite")
+        digits, exponent = value.as_tuple()[1:]
+        scale = max(0, -int(exponent))
+        precision = max(len(digits) + max(0, int(exponent)), scale, 1)
+        if precision > 38:
+            raise DataError(f"the Decimal parameter has {precision} digits; DECIMAL holds 38")
+        return f"DECIMAL({precision},{scale})", format(value, "f")
+    if isinstance(value, str):
+        return "VARCHAR", value
+    if isinstance(value, datetime.datetime):
+        return ("TIMESTAMP WITH TIME ZONE" if value.tzinfo else "TIMESTAMP"), value.isoformat(sep=" ")
+    if isinstance(value, datetime.date):
+        return "DATE", value.isoformat()
+    if isinstance(value, datetime.time):
+        return "TIME", value.isoformat()
+    raise DataError(
+        f"a parameter of type {type(value).__name__} cannot be sent; use int, float, str, Decimal, date, ..."
+    )
+
+
+def bind_parameters(tree: exp.Query, parameters: tuple[tuple[str, str | None], ...]) -> exp.Query:
+    """Put the parameters in place of ? (in order) and $1, $2, ... Raises ProgrammingError when the counts differ."""
+    wanted = 0
+    for mark in list(tree.find_all(exp.Placeholder)):
+        text = str(mark.this or "")
+        if not text.isdigit() or text == "0":
+            raise NotSupportedError(f"the parameter ${text} has a name; use ? or $1")
+        number = int(text)
+        wanted = max(wanted, number)
+        if number <= len(parameters):
+            mark.replace(literal(*parameters[number - 1]))
+    if wanted != len(parameters):
+        raise ProgrammingError(f"the statement has {wanted} parameters, {len(parameters)} were given")
+    return tree
+
+
+def bind_now(tree: exp.Query, now: str) -> exp.Query:
+    """Put the question's own clock in place of now(), current_date and their like, so that all parties agree."""
+    stamp = f"{now}+00"
+    constants = {
+        exp.CurrentDate: ("DATE", now[:10]),
+        exp.CurrentTimestamp: ("TIMESTAMP WITH TIME ZONE", stamp),
+        exp.CurrentTime: ("TIME", now[11:]),
+        exp.Localtimestamp: ("TIMESTAMP", now),
+        exp.Localtime: ("TIME", now[11:]),
+    }
+    names = {"now": exp.CurrentTimestamp, "today": exp.CurrentDate, "get_current_timestamp": exp.CurrentTimestamp}
+    names |= {"transaction_timestamp": exp.CurrentTimestamp, "current_localtimestamp": exp.Localtimestamp}
+    for node in list(tree.find_all(exp.Func)):
+        kind = names.get(node.name.lower()) if isinstance(node, exp.Anonymous) else type(node)
+        if kind in constants:
+            type_text, value = constants[kind]
+            node.replace(exp.cast(exp.Literal.string(value), type_text, dialect="duckdb"))
+    return tree

@@ -1,0 +1,222 @@
+"""Aggregates as additive partials: what each party computes, and how the sums become the released value.
+
+    AVG -> SUM, COUNT      VAR, STDDEV -> COUNT, SUM, SUM of squares      COVAR, CORR, REGR -> the power sums of pairs
+
+All partials are integers, so adding them over parties loses nothing. Next to them stand the *tests*: counts of units
+that decide, on secret shares, whether a group and each of its cells may be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from sqlglot import exp
+
+from fedsql.crypto.circuit import Cell, Circuit
+from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
+from fedsql.planner.logical import Aggregate
+from fedsql.planner.summable import Argument
+
+PAIRS = frozenset(
+    [
+        "covar_samp",
+        "covar_pop",
+        "corr",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+    ]
+)
+SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+}
+
+
+@dataclass(frozen=True)
+class Partial:
+    """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low."""
+
+    name: str
+    sql: tuple[str, ...]
+    limit: int
+    width: int
+    low: int = 0  # of one row's contribution, for sensitivities
+    high: int = 1
+
+
+@dataclass(frozen=True)
+class Test:
+    """A count of units per group (SQL over one party's rows) against a public threshold on the total."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    sql: str
+    threshold: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the analyst makes one released column: ``function`` over opened ``partials``, times ``units``.
+
+    ``cell`` is the index of its cell; a column without one is shown whenever its group is.
+    """
+
+    name: str
+    type: str
+    function: str
+    partials: tuple[str, ...]
+    units: tuple[Fraction, ...] = ()
+    cell: int | None = None
+    offset: Fraction = Fraction(0)
+
+
+@dataclass
+class Builder:
+    """Collects the partials, tests and cells of one release; equal ones are shared."""
+
+    parties: int
+    min_group_size: int
+    count_units: Callable[[str | None], str]  # SQL counting the units of the rows under a condition
+    noisy: bool = False
+    partials: list[Partial] = field(default_factory=list)
+    tests: list[Test] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+
+    def partial(self, sql: tuple[str, ...], limit: int, low: int = 0, high: int = 1) -> str:
+        """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum."""
+        for known in self.partials:
+            if known.sql == sql:
+                return known.name
+        self.partials.append(Partial(f"p{len(self.partials)}", sql, limit, slot_width(limit, self.parties), low, high))
+        return self.partials[-1].name
+
+    def test(self, sql: str, threshold: int) -> int:
+        """Return the index of the test, adding it when new."""
+        for index, known in enumerate(self.tests):
+            if (known.sql, known.threshold) == (sql, threshold):
+                return index
+        self.tests.append(Test(f"t{len(self.tests)}", sql, threshold))
+        return len(self.tests) - 1
+
+    def cell(self, cell: Cell) -> int:
+        """Return the index of the cell, adding it when new."""
+        if cell not in self.cells:
+            self.cells.append(cell)
+        return self.cells.index(cell)
+
+    def circuit(self, survive: tuple[int, ...]) -> Circuit:
+        """Return what is decided for each group; ``survive`` are the indexes of the tests that a group must pass."""
+        return Circuit(tuple(t.threshold for t in self.tests), survive, tuple(self.cells))
+
+    def count(self, condition: str | None) -> str:
+        """Add the partial COUNT(*) of the rows under ``condition``."""
+        return self.partial((f"COUNT(*){_filter(condition)}",), ROW_CAP)
+
+    def sum(self, coded: Coded, condition: str | None) -> str:
+        """Add the partial SUM of a coded value."""
+        if coded.sum_as_is is not None:
+            return self.partial(
+                (f"SUM({coded.sum_as_is}){_filter(condition)}",), coded.limit * ROW_CAP, coded.low, coded.high
+            )
+        return self._sum(coded.sql, coded.limit, condition, coded.low, coded.high)
+
+    def product(self, a: Coded, b: Coded, condition: str | None) -> str:
+        """Add the partial SUM of the product of two coded values."""
+        limit = a.limit * b.limit
+        wide = "BIGINT" if limit < 1 << 62 else "HUGEINT"
+        sql = f"CAST({a.sql} AS {wide}) * CAST({b.sql} AS {wide})"
+        return self._sum(f"({sql})", limit, condition, -limit, limit)
+
+    def _sum(self, sql: str, limit: int, condition: str | None, low: int, high: int) -> str:
+        where = _filter(condition)
+        if not needs_halves(limit):
+            return self.partial((f"SUM({sql}){where}",), limit * ROW_CAP, low, high)
+        wide = f"CAST({sql} AS HUGEINT)"
+        halves = (f"SUM({wide} >> 64){where}", f"SUM({wide} & 18446744073709551615::HUGEINT){where}")
+        return self.partial(halves, limit * ROW_CAP, low, high)
+
+    def add(
+        self,
+        aggregate: Aggregate,
+        coded: tuple[Coded, ...],
+        split: tuple[Argument, ...],
+        condition: str | None,
+        render: Callable[[exp.Expr], str],
+    ) -> None:
+        """Decompose ``aggregate`` over coded arguments (none: COUNT(*)); ``condition`` is SQL of its FILTER."""
+        present = " AND ".join(dict.fromkeys(c.present for c in coded)) or None
+        rows = _and(condition, present)
+        function, units = aggregate.function, tuple(c.unit for c in coded)
+        offset = Fraction(0)
+        if aggregate.distinct:  # only the privacy unit gets here
+            names: tuple[str, ...] = (self.partial((self.count_units(condition),), ROW_CAP),)
+        elif function in ("count", "regr_count"):
+            names = (self.count(rows),)
+        elif function == "sum":
+            names = (self.sum(coded[0], condition),)
+        elif function == "avg" and self.noisy:  # around the middle of its bounds a value weighs half as much
+            middle = (coded[0].low + coded[0].high) // 2
+            offset = middle * units[0]
+            names = (self.count(rows), self.sum(coded[0].around(middle), condition))
+        elif function == "avg":
+            names = (self.count(rows), self.sum(coded[0], condition))
+        elif function in PAIRS:
+            y, x = coded  # DuckDB's order: f(y, x), over rows where both are present
+            names = (self.count(rows), self.sum(x, rows), self.sum(y, rows))
+            if function in SQUARES:
+                names += (self.product(x, x, rows), self.product(y, y, rows), self.product(x, y, rows))
+        else:
+            names = (self.count(rows), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
+        cell = self._cell(aggregate, coded, split, condition, render)
+        self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, cell, offset))
+
+    def _cell(
+        self,
+        aggregate: Aggregate,
+        coded: tuple[Coded, ...],
+        split: tuple[Argument, ...],
+        condition: str | None,
+        render: Callable[[exp.Expr], str],
+    ) -> int | None:
+        """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest."""
+        k = self.min_group_size
+        if self.noisy:
+            return None
+        present = [c.present for c in coded]
+        if k == 1:  # only whether a SUM is NULL must be known; other functions count their rows
+            if aggregate.function != "sum":
+                return None
+            return self.cell(Cell(self.test(self.count_units(_and(condition, *present)), 1)))
+        conditions = ([condition] if condition else []) + [
+            render(s.condition) for s in split if s.condition is not None
+        ]
+        if not coded and not conditions:
+            return None
+        nonzero = [f"{c.sql} <> 0" for c in coded] if aggregate.function not in ("count", "regr_count") else []
+        enough = self.test(self.count_units(_and(*conditions, *present, *nonzero)), k)
+        if not conditions:
+            return self.cell(Cell(enough))
+        rest = self.count_units(f"NOT coalesce({_and(*conditions)}, false)")
+        return self.cell(Cell(enough, self.test(rest, 1), self.test(rest, k)))
+
+
+def _and(*parts: str | None) -> str | None:
+    """Join SQL conditions, each in parentheses; None when there is none."""
+    given = list(dict.fromkeys(p for p in parts if p))
+    return " AND ".join(f"({p})" for p in given) or None
+
+
+def _filter(condition: str | None) -> str:
+    return f" FILTER (WHERE {condition})" if condition else ""

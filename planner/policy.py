@@ -1,0 +1,176 @@
+"""The policy pass: may this release use these columns, by every contributing party's own rules.
+
+Everything here follows from the question and the offers alone, so a refusal tells nothing about data. It names the
+party, the column or setting, and the key of the party file that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
+from fedsql.planner.catalog import Catalog, ReleasePolicy, TableOffer
+from fedsql.planner.functions import POLICY_OF
+from fedsql.planner.logical import Aggregate, Filter, Release, Scan, scan_of
+from fedsql.planner.positions import position
+from fedsql.planner.schema import clash
+
+_PLACE = {
+    "group": "in GROUP BY or DISTINCT",
+    "filter": "in a condition",
+    "aggregate": "inside an aggregate",
+    "join": "as a join key or in COUNT(DISTINCT ...)",
+}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the contributing parties' policies make of one release, all together."""
+
+    min_group_size: int
+    min_parties: int
+    noisy: bool
+    noise_colluders: int
+    epsilon: float
+    delta: float
+
+
+def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
+    """Return the joint terms, or raise PolicyDenied."""
+    scan = scan_of(release.input)
+    for offer in scan.offers:
+        if "*" not in offer.analysts and analyst not in offer.analysts:
+            raise PolicyDenied(
+                f"{offer.party} does not offer {scan.name} to {analyst}",
+                hint=f"at {offer.party}: tables.{offer.name}.analysts lists who may ask",
+            )
+        if offer.privacy_unit and "." in offer.privacy_unit:
+            raise NotSupportedError(
+                f"{offer.party}.{offer.name}: a privacy unit along references ({offer.privacy_unit}) is not answered yet",
+                hint="declare a column of the table itself as privacy_unit",
+            )
+    for use, column in uses(release, scan):
+        for offer in scan.offers:
+            _check_use(offer, use, column)
+    for name in sorted({c.name.lower() for _, c in uses(release, scan)}):
+        _check_types(scan, name)
+    policies = [offer.release for offer in catalog.offers if offer.party in scan.parties]
+    for aggregate in release.aggregates:
+        _check_aggregate(aggregate, scan, catalog)
+    return _terms(scan, catalog, policies)
+
+
+def uses(release: Release, scan: Scan) -> Iterator[tuple[str, exp.Column]]:
+    """Yield (use, column) for every column that a merged release reads, by position."""
+    for key in release.keys:
+        yield from (("group", c) for c in key.expression.find_all(exp.Column))
+    relation = release.input
+    while isinstance(relation, Filter):
+        yield from (("filter", c) for c in relation.condition.find_all(exp.Column))
+        relation = relation.input
+    for aggregate in release.aggregates:
+        if aggregate.condition is not None:
+            yield from (("filter", c) for c in aggregate.condition.find_all(exp.Column))
+        for argument in aggregate.arguments:
+            if aggregate.distinct:
+                if not counts_units(aggregate, scan):
+                    yield from (("join", c) for c in argument.find_all(exp.Column))
+                continue
+            for column in argument.find_all(exp.Column):
+                yield ("filter" if _in_condition(column, argument) else "aggregate"), column
+
+
+def counts_units(aggregate: Aggregate, scan: Scan) -> bool:
+    """Say whether an aggregate is COUNT(DISTINCT privacy unit), which is always allowed."""
+    (argument,) = aggregate.arguments if len(aggregate.arguments) == 1 else (None,)
+    if not (aggregate.distinct and aggregate.function == "count" and isinstance(argument, exp.Column)):
+        return False
+    return all((o.privacy_unit or "").lower() == argument.name.lower() for o in scan.offers)
+
+
+def _in_condition(column: exp.Column, argument: exp.Expr) -> bool:
+    """Say whether ``column`` only decides (a CASE condition, a comparison), rather than being summed."""
+    node: exp.Expr = column
+    while node is not argument and node.parent is not None:
+        parent = node.parent
+        if isinstance(parent, exp.Predicate | exp.Connector | exp.Not):
+            return True
+        if isinstance(parent, exp.If) and node.arg_key == "this":
+            return True
+        if isinstance(parent, exp.Case) and node.arg_key == "this":
+            return True
+        node = parent
+    return isinstance(node, exp.Predicate | exp.Connector | exp.Not)
+
+
+def _check_use(offer: TableOffer, use: str, column: exp.Column) -> None:
+    name = column.name.lower()
+    found = offer.column(name)
+    if found is None:
+        raise ProgrammingError(
+            f"{offer.party} does not offer {offer.name}.{name}",
+            hint=f"columns there: {', '.join(sorted(c.name for c in offer.columns)) or 'none'}",
+            position=position(column),
+        )
+    if use not in found.use:
+        allowed = ", ".join(sorted(found.use)) or "nothing"
+        raise PolicyDenied(
+            f"{offer.party} does not allow {offer.name}.{found.name} {_PLACE[use]} (allowed: {allowed})",
+            hint=f'the owner would add "{use}" to tables.{offer.name}.columns.{found.name}.use',
+            position=position(column),
+        )
+
+
+def _check_types(scan: Scan, name: str) -> None:
+    types = {offer.party: column.type for offer in scan.offers if (column := offer.column(name)) is not None}
+    if clash(types.values()):
+        listed = ", ".join(f"{party} has {type_}" for party, type_ in sorted(types.items()))
+        raise PolicyDenied(
+            f"{scan.name}.{name} has types that do not go together: {listed}",
+            hint="the owner casts it in the table's sql =, or ask one party alone: party.table",
+        )
+
+
+def _check_aggregate(aggregate: Aggregate, scan: Scan, catalog: Catalog) -> None:
+    distinct = aggregate.distinct and not counts_units(aggregate, scan)
+    wanted = "count_distinct" if distinct else POLICY_OF[aggregate.function]
+    for offer in catalog.offers:
+        if offer.party in scan.parties and wanted not in offer.release.aggregates:
+            raise PolicyDenied(
+                f"{offer.party} does not release {aggregate.function} (allowed: {', '.join(offer.release.aggregates)})",
+                hint=f'the owner would add "{wanted}" to [release] aggregates',
+            )
+    if distinct:
+        raise NotSupportedError(
+            f"COUNT(DISTINCT {aggregate.arguments[0].sql('duckdb')}) is not answered yet",
+            hint="COUNT(DISTINCT the privacy unit) is; or count the rows of SELECT DISTINCT in an outer query",
+            position=position(aggregate.arguments[0]),
+        )
+
+
+def _terms(scan: Scan, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
+    noisy = any(policy.noise == "required" for policy in policies)
+    offering = [offer for offer in catalog.offers if offer.table(scan.name) is not None]
+    min_parties = max(policy.min_parties for policy in policies)
+    waived = all(offer.release.allow_alone for offer in offering)
+    fewer = len(scan.parties) < len(offering)
+    if waived and (fewer or len(scan.parties) < min_parties):
+        min_parties = 1
+    if not noisy and (len(scan.parties) < min_parties or (fewer and min_parties > 1)):
+        named = ", ".join(scan.parties)
+        raise PolicyDenied(
+            f"{scan.name} of {named} alone is not answered: min_parties = {min_parties}",
+            hint="ask over all parties that offer it; an owner's allow_alone = true in [release], at every party that"
+            " offers the table, would waive this",
+        )
+    return Terms(
+        min_group_size=max(policy.min_group_size for policy in policies),
+        min_parties=min_parties,
+        noisy=noisy,
+        noise_colluders=max(policy.noise_colluders for policy in policies),
+        epsilon=min(policy.epsilon for policy in policies),
+        delta=min(policy.delta for policy in policies),
+    )

@@ -1,0 +1,82 @@
+"""The question: the one canonical record that an analyst signs and every party plans from (DESIGN, promise 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from fedsql.codec import decode, digest, encode
+
+PLANNER_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a session that change what a question asks for."""
+
+    epsilon: float = 1.0
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything that planning and answering depend on, besides the catalog.
+
+    ``parameters`` are (type text, value text or None) pairs, so that nobody depends on another's number formatting.
+    ``now`` is ISO 8601 in UTC; ``local`` the schemas of the analyst's local tables that the SQL names; ``contributors``
+    the parties of each release, in order; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
+    seconds.
+    """
+
+    federation: str
+    analyst: str
+    sql: str
+    now: str
+    parameters: tuple[tuple[str, str | None], ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    local: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    catalog_digest: bytes = b""
+    planner: str = PLANNER_VERSION
+    contributors: tuple[tuple[str, ...], ...] = ()
+    plan_digest: bytes = b""
+    paillier_n: bytes = b""
+    analyst_key: bytes = b""
+    analyst_box: bytes = b""
+    query_id: bytes = b""
+    attempt: int = 1
+    nonce: bytes = b""
+    expiry: int = 0
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes that are signed."""
+        return encode(_listed(asdict(self)))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Question:
+        """Read `encode`'s bytes. Raises ValueError when a field is missing, unknown or of another shape."""
+        record = decode(data)
+        if not isinstance(record, dict):
+            raise ValueError("a question is a record")
+        try:
+            settings = Settings(**record.pop("settings"))
+            return replace(cls(**{key: _tupled(value) for key, value in record.items()}), settings=settings)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("not the record of a question") from error
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the signed record: names this very asking."""
+        return digest(self.encode())
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_listed(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _listed(v) for k, v in value.items()}
+    return value
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value

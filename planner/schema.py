@@ -1,0 +1,111 @@
+"""Names in SQL: the tables that a question may name, and what each name in its text stands for.
+
+`main.<table>` is the union over every party that offers the table; `<party>.<table>` is that party's alone; the
+analyst's local tables stand in `main` too. An unlisted table or column does not exist here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sqlglot import exp
+
+from fedsql.errors import ProgrammingError
+from fedsql.planner.catalog import Catalog, TableOffer
+from fedsql.planner.positions import position
+from fedsql.types import SqlType
+
+Schema = Mapping[str, Mapping[str, Mapping[str, str]]]  # schema -> table -> column -> type
+Local = Sequence[tuple[str, Sequence[tuple[str, str]]]]
+
+UNION = "main"
+RESERVED = frozenset({UNION, "temp", "system", "information_schema", "pg_catalog", "memory"})
+
+
+def clash(types: Iterable[str]) -> bool:
+    """Say whether types are of families that have no meaningful common type (text with numbers, dates with numbers)."""
+    families = {
+        "number" if SqlType.parse(t).family in ("integer", "decimal", "float") else SqlType.parse(t).family
+        for t in types
+    }
+    return len(families) > 1
+
+
+def union_columns(offers: Sequence[TableOffer], supertype: Callable[[Sequence[str]], str]) -> dict[str, str]:
+    """Return the columns of the union over ``offers`` with their common types; a clashing one keeps its first type."""
+    columns: dict[str, list[str]] = {}
+    for offer in offers:
+        for column in offer.columns:
+            columns.setdefault(column.name.lower(), []).append(column.type)
+    return {
+        name: types[0] if len(set(types)) == 1 or clash(types) else supertype(tuple(sorted(set(types))))
+        for name, types in columns.items()
+    }
+
+
+def mirror(
+    catalog: Catalog, local: Local, supertype: Callable[[Sequence[str]], str]
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Return every table that a statement may name, as schema -> table -> column -> type, all lower case."""
+    tables: dict[str, dict[str, dict[str, str]]] = {UNION: {}}
+    for name in catalog.names():
+        tables[UNION][name] = union_columns(catalog.tables(name), supertype)
+    for offer in catalog.offers:
+        tables[offer.party.lower()] = {
+            table.name.lower(): {c.name.lower(): c.type for c in table.columns} for table in offer.tables
+        }
+    for name, columns in local:
+        tables[UNION][name.lower()] = {column.lower(): type_ for column, type_ in columns}
+    return tables
+
+
+def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
+    """Qualify each table of ``tree`` with its schema. Raises ProgrammingError for a name that nobody offers."""
+    for table in list(tree.find_all(exp.Table)):
+        if not isinstance(table.this, exp.Identifier) or is_cte_reference(table):
+            continue
+        name, where = table.name.lower(), position(table)
+        if table.catalog:
+            raise ProgrammingError(f"{table.sql('duckdb')}: a table is named table or party.table", position=where)
+        if table.db and table.db.lower() != UNION:
+            party = table.db.lower()
+            if party not in schema or party == UNION:
+                parties = sorted(s for s in schema if s != UNION)
+                raise ProgrammingError(f"no party is called {table.db}; {_choices(table.db, parties)}", position=where)
+            if name not in schema[party]:
+                raise ProgrammingError(
+                    f"{table.db} offers no table {table.name}; {_choices(name, sorted(schema[party]))}", position=where
+                )
+            table.set("db", exp.to_identifier(party))
+            continue
+        if name not in schema[UNION]:
+            raise ProgrammingError(
+                f"there is no table {table.name}; {_choices(name, sorted(schema[UNION]))}", position=where
+            )
+        table.set("db", exp.to_identifier(UNION))
+    return tree
+
+
+def is_cte_reference(table: exp.Table) -> bool:
+    """Say whether ``table`` names a common table expression that is in scope where it stands."""
+    if table.db or not isinstance(table.this, exp.Identifier):
+        return False
+    node: exp.Expr = table
+    while (parent := node.parent) is not None:
+        if isinstance(parent, exp.With):
+            earlier = parent.expressions if parent.args.get("recursive") else parent.expressions[: node.index]
+            if any(cte.alias.lower() == table.name.lower() for cte in earlier):
+                return True
+            node = parent.parent or parent  # the query that holds this WITH is not a scope for its own CTEs
+            continue
+        if isinstance(parent, exp.Query) and any(cte.alias.lower() == table.name.lower() for cte in parent.ctes):
+            return True
+        node = parent
+    return False
+
+
+def _choices(name: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), valid, n=1)
+    listed = f"there are: {', '.join(valid)}" if valid else "there are none"
+    return f"did you mean {near[0]}? ({listed})" if near else listed
