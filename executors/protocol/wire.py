@@ -57,6 +57,18 @@ class Exchange:
         return cls(tuple(send), (tuple(wait),))
 
 
+ABORT = "abort"  # whoever is sent this kind is interrupted where it waits, by `Aborted`
+
+
+class Aborted(Exception):
+    """Somebody gave up: ``record`` says why, in the words that may be said (never data)."""
+
+    def __init__(self, sender: str, record: Mapping[str, object]) -> None:
+        super().__init__(sender)
+        self.sender = sender
+        self.record = record
+
+
 T = TypeVar("T")
 Steps = Generator[Exchange, Inbox, T]
 

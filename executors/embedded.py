@@ -1,0 +1,110 @@
+"""An embedded federation: all parties and the coordinator in this process, through the very same protocol code.
+
+Only the transport differs from a federation over the network. Each party still has its own keys, ledger and database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fedsql.config.loading import federation_from, load_federation
+from fedsql.config.models import FederationConfig, PartyConfig
+from fedsql.crypto.keys import IdentityKey
+from fedsql.errors import ConfigError
+from fedsql.executors.engines.store import PartyStore
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
+from fedsql.executors.roles.analyst import Analyst
+from fedsql.executors.roles.coordinator import Coordinator
+from fedsql.executors.roles.directory import Directory
+from fedsql.executors.roles.party import Party
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.executors.transport.inprocess import Recorder, run
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.planning import Plan
+from fedsql.planner.question import Question
+from fedsql.privacy.ledger import Ledger
+
+
+class EmbeddedFederation:
+    """The opened parties of a federation file (or of the same shape in Python). Close it to drop all rows."""
+
+    def __init__(self, config: FederationConfig) -> None:
+        if config.remote:
+            raise ConfigError(
+                f"{config.name}: {', '.join(config.remote)} would be reached over a network; in this version every party"
+                ' needs config = "..." and runs in this process'
+            )
+        self.name = config.name
+        self.coordinator = Coordinator()
+        self.parties: dict[str, Party] = {}
+        problems: list[str] = []
+        for name, party in sorted(config.embedded.items()):
+            try:
+                self.parties[name] = open_party(party)
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            self.close()
+            raise ConfigError(*problems)
+        self._analysts: dict[str, bytes] = {}
+        catalog = Catalog(config.name, tuple(party.offer() for party in self.parties.values()))
+        self.directory = Directory(catalog, self.coordinator.identity.public, self._analysts)
+
+    @classmethod
+    def open(cls, source: str | Path | Mapping[str, Any] | FederationConfig) -> EmbeddedFederation:
+        """Open a federation file, or a mapping of the same shape whose sources may be tables in memory."""
+        if isinstance(source, FederationConfig):
+            return cls(source)
+        return cls(federation_from(source) if isinstance(source, Mapping) else load_federation(source))
+
+    def admit(self, name: str) -> Analyst:
+        """Return an analyst of this process, whose key is pinned here under ``name``."""
+        analyst = Analyst(name)
+        self._analysts[name] = analyst.identity.public
+        return analyst
+
+    def ask(
+        self, analyst: Analyst, question: Question, plan: Plan, watch: Stopwatch, record: Recorder | None = None
+    ) -> list[pa.Table]:
+        """Run the protocol for one signed question; return the released relations."""
+        participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in plan.parties}
+        participants[COORDINATOR] = self.coordinator.serve(self.directory)
+        participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
+        tables: list[pa.Table] = run(participants, record)[ANALYST]
+        return tables
+
+    def interrupt(self) -> None:
+        """Stop the fragments that run now."""
+        for party in self.parties.values():
+            party.engine.interrupt()
+
+    def close(self) -> None:
+        """Close every party's database and ledger."""
+        for party in self.parties.values():
+            party.engine.close()
+            party.ledger.close()
+
+
+def open_party(config: PartyConfig) -> Party:
+    """Open a party's keys, ledger and tables. Raises ConfigError with a line for each mistake in its file."""
+    state = config.state_directory
+    if state is None:
+        identity, ledger_path = IdentityKey.generate(), Path(":memory:")
+    else:
+        key_file = state / "identity.pem"
+        if key_file.exists():
+            identity = IdentityKey.from_file(key_file)
+        else:
+            identity = IdentityKey.generate()
+            identity.to_file(key_file)
+        ledger_path = state / "ledger.sqlite"
+    # Ed25519 signatures are deterministic: this is a secret that stays the same as long as the identity does.
+    secret = hashlib.sha256(identity.sign(b"fedsql data versions")).digest()
+    store = PartyStore(config, secret)
+    ledger = Ledger(":memory:" if state is None else ledger_path)
+    return Party(config.name, store, store.offer().release, ledger, identity)

@@ -1,0 +1,89 @@
+"""From a fragment's Arrow table to labels, counts and columns of exact integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fedsql.crypto.packing import Column, add_columns, from_decimal128, from_int64, resize, shift_left
+from fedsql.errors import InternalError
+from fedsql.executors.protocol.outline import GroupPartials
+from fedsql.planner.partials import Partial
+from fedsql.planner.planning import ReleasePlan
+
+
+def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
+    """Return what a fragment of ``plan`` yielded. NULL sums are zeros.
+
+    Raises InternalError when a partial is larger than its declared limit: the slot could overflow.
+    """
+    keys = [table.column(key.name).to_pylist() for key in plan.release.keys]
+    labels = list(zip(*keys, strict=True)) if keys else [()] * table.num_rows
+    counts = np.zeros((table.num_rows, len(plan.tests)), np.int64)
+    for index, test in enumerate(plan.tests):
+        counts[:, index] = _int64(table.column(test.name))
+    return GroupPartials(
+        labels=labels,
+        counts=counts,
+        columns=[_column(table, partial) for partial in plan.partials],
+        cells=[
+            [output.cell for output in plan.outputs if partial.name in output.partials] for partial in plan.partials
+        ],
+    )
+
+
+def _column(table: pa.Table, partial: Partial) -> Column:
+    if len(partial.sql) == 1:
+        wide = _wide(table.column(partial.name), max(partial.width, 16))
+    else:
+        width = max(partial.width, 25)
+        high = shift_left(_wide(table.column(f"{partial.name}_high"), width), 64)
+        wide = add_columns(high, _wide(table.column(f"{partial.name}_low"), width))
+    try:
+        narrow = resize(wide, partial.width)
+    except ValueError:
+        raise InternalError("a partial is larger than its declared limit") from None
+    _check_limit(narrow, partial.limit)
+    return narrow
+
+
+def _check_limit(column: Column, limit: int) -> None:
+    """Compare the top eight bytes, rounded towards the limit: enough to keep the sum inside its slot."""
+    width = column.shape[1]
+    shift = max(0, 8 * (width - 8))
+    top = resize(column[:, shift // 8 :], 8) if width > 8 else resize(column, 8)
+    values = np.ascontiguousarray(top).view("<i8").reshape(-1)
+    bound = min(limit >> shift, 2**63 - 2) + 1
+    if len(values) and (int(values.max()) > bound or int(values.min()) < -bound):
+        raise InternalError("a partial is larger than its declared limit")
+
+
+def _wide(column: pa.ChunkedArray, width: int) -> Column:
+    """Return an integer or decimal column as two's complement [rows, width]; NULL is zero."""
+    array = _combined(column)
+    if pa.types.is_decimal(array.type):
+        if not pa.types.is_decimal128(array.type):
+            array = array.cast(pa.decimal128(38, array.type.scale))
+        values = pc.is_valid(array).to_numpy(zero_copy_only=False)
+        data = array.buffers()[1]
+        raw = np.frombuffer(data, np.uint8).reshape(-1, 16)[array.offset : array.offset + len(array)]
+        cleared = np.where(values[:, None], raw, 0).astype(np.uint8)
+        return from_decimal128(cleared.tobytes(), width)
+    return from_int64(_int64(column), width)
+
+
+def _int64(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    array = _combined(column)
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.int64())
+    filled: Any = pc.fill_null(array.cast(pa.int64()), 0)
+    return np.asarray(filled.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)

@@ -1,0 +1,146 @@
+"""From opened partials to released columns: exact integer arithmetic first, one rounding at the end.
+
+Values are computed as Python integers and fractions, so a variance does not cancel and a sum keeps its last digit; the
+result is what DuckDB computes on the pooled rows (functions and their edge cases as in DuckDB 2.0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fedsql.crypto.packing import Column, to_ints
+from fedsql.executors.protocol.outline import Label
+from fedsql.planner.partials import Output
+from fedsql.planner.planning import ReleasePlan
+from fedsql.types import SqlType
+
+Value = int | float | Fraction | None
+
+
+def finalize(
+    plan: ReleasePlan,
+    labels: Sequence[Label],
+    positions: Sequence[int],
+    columns: Sequence[Column],
+    cells: NDArray[np.bool_] | None,
+) -> pa.Table:
+    """Return the released relation: keys as text, aggregates as text or float64, one row for each label.
+
+    ``columns`` [rows, width] hold the opened sums, rows shown are at ``positions``; ``cells`` [shown, cells] says which
+    cells are (None: all). An ungrouped release that is not shown still has one row: COUNT 0 and NULLs at
+    min_group_size 1, all NULL above it. Read it with `column_sql`.
+    """
+    hidden = not plan.release.keys and not positions
+    rows = np.asarray(positions if not hidden else [0], np.intp)
+    grids = [n.grid for n in plan.noise] if plan.noise is not None else [1] * len(plan.partials)
+    opened = {
+        partial.name: [value * grid for value in to_ints(column[rows])]
+        for partial, column, grid in zip(plan.partials, columns, grids, strict=True)
+    }
+    arrays: dict[str, pa.Array] = {}
+    for index, key in enumerate(plan.release.keys):
+        arrays[key.name] = pa.array([label[index] for label in labels], pa.string())
+    for output in plan.outputs:
+        parts = [opened[name] for name in output.partials]
+        values = [_value(output, [part[i] for part in parts]) for i in range(len(rows))]
+        if hidden and plan.terms.min_group_size > 1 and not plan.terms.noisy:
+            values = [None] * len(rows)
+        elif hidden:
+            values = [value if output.function in ("count", "regr_count") else None for value in values]
+        elif cells is not None and output.cell is not None:
+            values = [value if shown else None for value, shown in zip(values, cells[:, output.cell], strict=True)]
+        arrays[output.name] = _array(values, output.type)
+    return pa.table(arrays)
+
+
+def column_sql(plan: ReleasePlan) -> str:
+    """Return the SELECT list that gives a finalized relation DuckDB's own types."""
+    items = [f'CAST("{key.name}" AS {key.type}) AS "{key.name}"' for key in plan.release.keys]
+    items += [f'CAST("{output.name}" AS {output.type}) AS "{output.name}"' for output in plan.outputs]
+    return ", ".join(items)
+
+
+def _array(values: Sequence[Value], type_text: str) -> pa.Array:
+    """Doubles as float64; integers and decimals as text, which DuckDB casts exactly. Out of range is NULL."""
+    type_ = SqlType.parse(type_text)
+    if type_.family == "float":
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    texts: list[str | None] = []
+    for value in values:
+        if value is None:
+            texts.append(None)
+            continue
+        unscaled = round(Fraction(value) * 10**type_.scale)
+        inside = type_.low <= unscaled <= type_.high
+        texts.append(_decimal_text(unscaled, type_.scale) if inside else None)
+    return pa.array(texts, pa.string())
+
+
+def _decimal_text(unscaled: int, scale: int) -> str:
+    if scale == 0:
+        return str(unscaled)
+    digits = str(abs(unscaled)).rjust(scale + 1, "0")
+    return f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+
+
+def _value(output: Output, parts: Sequence[int]) -> Value:
+    """Compute one released value from its partials."""
+    function, units = output.function, output.units
+    if function in ("count", "regr_count"):
+        return parts[0]
+    if function == "sum":
+        return parts[0] * units[0]
+    if parts[0] <= 0:
+        return None
+    if function == "avg":
+        return parts[1] * units[0] / parts[0] + output.offset
+    if len(units) == 1:
+        return _spread(function, parts[0], parts[1], parts[2], units[0])
+    return _pair(function, parts, units)
+
+
+def _spread(function: str, n: int, total: int, squares: int, unit: Fraction) -> Value:
+    """Compute VAR and STDDEV: (n * sum of squares - sum^2) / (n * (n - 1)), in the argument's unit."""
+    below = n * (n - 1) if function.endswith("_samp") else n * n
+    if below == 0:
+        return None
+    variance = Fraction(max(0, n * squares - total * total), below) * unit * unit
+    return variance if function.startswith("var") else math.sqrt(variance)
+
+
+def _pair(function: str, parts: Sequence[int], units: Sequence[Fraction]) -> Value:
+    """Compute functions of pairs f(y, x) from n, sums and, where needed, sums of products."""
+    n, (unit_y, unit_x) = parts[0], units
+    mean_x, mean_y = Fraction(parts[1], n) * unit_x, Fraction(parts[2], n) * unit_y
+    if function == "regr_avgx":
+        return mean_x
+    if function == "regr_avgy":
+        return mean_y
+    sxx = Fraction(n * parts[3] - parts[1] ** 2, n) * unit_x**2
+    syy = Fraction(n * parts[4] - parts[2] ** 2, n) * unit_y**2
+    sxy = Fraction(n * parts[5] - parts[1] * parts[2], n) * unit_x * unit_y
+    return _PAIR[function](n, mean_x, mean_y, sxx, syy, sxy)
+
+
+def _root(value: Fraction) -> float:
+    """Square root of a fraction that may be far outside of a double's range."""
+    return math.sqrt(value.numerator / value.denominator)
+
+
+_PAIR: dict[str, Callable[[int, Fraction, Fraction, Fraction, Fraction, Fraction], Value]] = {
+    "covar_pop": lambda n, mx, my, sxx, syy, sxy: sxy / n,
+    "covar_samp": lambda n, mx, my, sxx, syy, sxy: sxy / (n - 1) if n > 1 else None,
+    "corr": lambda n, mx, my, sxx, syy, sxy: float(sxy) / (_root(sxx) * _root(syy)) if sxx * syy else math.nan,
+    "regr_sxx": lambda n, mx, my, sxx, syy, sxy: sxx,
+    "regr_syy": lambda n, mx, my, sxx, syy, sxy: syy,
+    "regr_sxy": lambda n, mx, my, sxx, syy, sxy: sxy,
+    "regr_slope": lambda n, mx, my, sxx, syy, sxy: sxy / sxx if sxx else math.nan,
+    "regr_intercept": lambda n, mx, my, sxx, syy, sxy: my - sxy / sxx * mx if sxx else None,
+    "regr_r2": lambda n, mx, my, sxx, syy, sxy: (sxy**2 / (sxx * syy) if syy else 1) if sxx else None,
+}

@@ -1,0 +1,115 @@
+"""Aligning group keys of unknown domain: everyone learns the slots of its own groups, and nobody's groups.
+
+One contributor (the first) draws a tag key and seals it to the others; each sends the coordinator keyed tags of its
+labels, shuffled. The coordinator, who never has the key, matches equal tags, gives each distinct one a random slot among
+a padded number, and tells every party the slots of its own tags. Three sequential messages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.tags import TAG_BYTES, shuffled, tags
+from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
+
+_LEAST = 8
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A party's outcome: ``slots[i]`` is the slot of its i-th label, ``count`` how many slots there are."""
+
+    slots: tuple[int, ...]
+    count: int
+    label_key: bytes  # what labels are sealed under; the analyst gets it from the leader
+    label_size: int
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The coordinator's outcome: which parties hold each slot."""
+
+    count: int
+    holders: Mapping[int, tuple[str, ...]]
+    label_size: int
+
+
+def padded(count: int) -> int:
+    """Round up to an eighth of the power of two below, at least 8: what a number of groups shows of itself."""
+    if count <= _LEAST:
+        return _LEAST
+    step = max(1, 1 << (count - 1).bit_length() - 4)
+    return -(-count // step) * step
+
+
+def align(talk: Conversation, release: int, contributors: Sequence[str], labels: Sequence[bytes]) -> Steps[Alignment]:
+    """Run a contributor's part for its distinct ``labels``."""
+    leader = contributors[0]
+    key_kind = f"{release}/align/key"
+    if talk.me == leader:
+        key = os.urandom(64)
+        yield Exchange.of([talk.seal(key_kind, other, key) for other in contributors[1:]])
+    else:
+        inbox = yield Exchange.of((), [(key_kind, leader)])
+        key = talk.open(inbox[key_kind, leader])
+        if len(key) != 64:
+            raise ProtocolError("a tag key is malformed")
+    order = shuffled(len(labels))
+    tagged = tags(key[:32], labels)
+    size = padded(max((len(label) for label in labels), default=0) + 4)
+    record = {"tags": b"".join(tagged[i] for i in order), "size": size}
+    slots_kind = f"{release}/align/slots"
+    inbox = yield Exchange.of(
+        [Message.of(f"{release}/align/tags", talk.me, COORDINATOR, record)], [(slots_kind, COORDINATOR)]
+    )
+    found = decode(talk.open(inbox[slots_kind, COORDINATOR]))
+    slots = np.frombuffer(found["slots"], "<u4")
+    count = int(found["count"])
+    if (
+        len(slots) != len(labels)
+        or len(set(slots.tolist())) != len(slots)
+        or (len(slots) and int(slots.max()) >= count)
+    ):
+        raise ProtocolError("the slots of an alignment are malformed")
+    placed = [0] * len(labels)
+    for position, index in enumerate(order):
+        placed[index] = int(slots[position])
+    return Alignment(tuple(placed), count, key[32:], int(found["size"]))
+
+
+def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Steps[Matching]:
+    """Run the coordinator's part."""
+    kind = f"{release}/align/tags"
+    inbox = yield Exchange.of((), [(kind, name) for name in contributors])
+    given: dict[str, list[bytes]] = {}
+    size = 0
+    for name in contributors:
+        record = inbox[kind, name].record()
+        if not isinstance(record, dict) or len(record["tags"]) % TAG_BYTES:
+            raise ProtocolError("tags are malformed")
+        data = record["tags"]
+        given[name] = [data[i : i + TAG_BYTES] for i in range(0, len(data), TAG_BYTES)]
+        if len(set(given[name])) != len(given[name]):
+            raise ProtocolError("tags are malformed")
+        size = max(size, int(record["size"]))
+    distinct = list(dict.fromkeys(tag for listed in given.values() for tag in listed))
+    count = padded(len(distinct))
+    places = shuffled(count)[: len(distinct)].tolist()
+    slot_of = dict(zip(distinct, places, strict=True))
+    holders: dict[int, tuple[str, ...]] = {}
+    messages = []
+    for name, listed in given.items():
+        slots = [slot_of[tag] for tag in listed]
+        for slot in slots:
+            holders[slot] = (*holders.get(slot, ()), name)
+        record = {"slots": np.array(slots, "<u4").tobytes(), "count": count, "size": size}
+        messages.append(talk.seal(f"{release}/align/slots", name, encode(record)))
+    yield Exchange.of(messages)
+    return Matching(count, holders, size)

@@ -1,0 +1,107 @@
+"""The coordinator's side of one release: match tags, deal, collect verdicts and READY, say GO, add up.
+
+It sees pseudonymous tags, which slots survive, and ciphertexts; never a label, a count, a value or the SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.paillier import PublicKey, add
+from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.align import Matching, match, padded
+from fedsql.executors.protocol.contribute import HIDDEN
+from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
+from fedsql.executors.protocol.threshold import deal_messages
+from fedsql.executors.protocol.verdict import SALT_BYTES
+from fedsql.executors.protocol.wire import Exchange, Steps
+
+_BITS = ("rows", "salts", "commitments")
+
+
+def arrange(
+    talk: Conversation, outline: Outline, public: PublicKey, identities: Mapping[str, bytes]
+) -> Steps[Released]:
+    """Run the coordinator's side of one release and return what goes to the analyst."""
+    n, names = outline.number, outline.contributors
+    matching = Matching(outline.slots or 0, {}, 0)
+    if outline.slots is None:
+        matching = yield from match(talk, n, names)
+    computing = outline.computing(talk.context.query_id) if outline.circuit is not None else ()
+    if len(computing) == 2:
+        yield Exchange.of(deal_messages(outline.setting(matching.count, talk.context.query_id), talk.sealer))
+    inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
+    ready = {name: decode(talk.open(inbox[f"{n}/ready", name])) for name in names}
+    judged = _judged(ready, computing, outline, matching.count)
+    survivors = (
+        np.flatnonzero(unpacked_rows(judged["rows"], outline).survive).tolist()
+        if judged
+        else list(range(matching.count))
+    )
+    aligned = outline.slots is None
+    position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
+    rows = padded(len(survivors)) if aligned else matching.count
+    holder = {slot: secrets.choice(matching.holders[slot]) for slot in survivors} if aligned else {}
+    messages = []
+    for name in names:
+        go: dict[str, Any] = {"rows": rows, "labels": [position[s] for s in survivors if holder.get(s) == name]}
+        if judged:
+            every = (
+                sorted(s for s, who in matching.holders.items() if name in who) if aligned else range(matching.count)
+            )
+            go |= _revealed(every, judged, position, outline)
+            go["signatures"] = {c: ready[c]["signature"] for c in computing}
+        messages.append(talk.seal(f"{n}/go", name, encode(go)))
+    kind = f"{n}/vector"
+    inbox = yield Exchange.of(messages, [(kind, name) for name in names])
+    records: dict[str, Any] = {name: inbox[kind, name].record() for name in names}
+    for name, record in records.items():
+        signed = hashlib.sha256(record["vector"]).digest()
+        talk.signed_by(name, identities[name], "vector", signed, record["signature"])
+    total = add(public, [public.from_bytes(record["vector"]) for record in records.values()])
+    boxes = {int(at): bytes(box) for record in records.values() for at, box in record.get("labels", ())}
+    shown = tuple(position[slot] for slot in survivors)
+    if aligned and sorted(boxes) != sorted(shown):
+        raise ProtocolError("labels of released groups are missing")
+    width = row_bytes(outline)
+    return Released(
+        rows=rows,
+        positions=shown,
+        bits=b"".join(judged["rows"][s * width : (s + 1) * width] for s in survivors) if judged else b"",
+        signatures={c: ready[c]["released"] for c in computing},
+        vector=public.to_bytes(total),
+        label_key=records[names[0]].get("label_key", b""),
+        labels=tuple(boxes[p] for p in shown) if aligned else (),
+    )
+
+
+def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline, slots: int) -> dict[str, Any] | None:
+    """Return the verdict that all computing parties agree on; None under noise, where nothing is judged."""
+    if not computing:
+        return None
+    first: dict[str, Any] = ready[computing[0]]
+    if any(ready[name][part] != first[part] for name in computing for part in _BITS):
+        raise ProtocolError("the computing parties disagree about a verdict")
+    if len(first["rows"]) != slots * row_bytes(outline):
+        raise ProtocolError("a verdict has the wrong length")
+    return first
+
+
+def _revealed(
+    slots: Sequence[int], judged: Mapping[str, Any], position: Mapping[int, int], outline: Outline
+) -> dict[str, Any]:
+    """Return what lets a party verify the bits of ``slots`` and learn where its groups go; nothing of other slots."""
+    width = row_bytes(outline)
+    return {
+        "bits": b"".join(judged["rows"][s * width : (s + 1) * width] for s in slots),
+        "salts": b"".join(judged["salts"][s * SALT_BYTES : (s + 1) * SALT_BYTES] for s in slots),
+        "commitments": judged["commitments"],
+        "positions": np.array([position.get(s, HIDDEN) for s in slots], "<u4").tobytes(),
+    }

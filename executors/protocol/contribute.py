@@ -1,0 +1,188 @@
+"""A party's side of one release: align -> threshold -> READY -> (GO) -> encrypted vector and labels.
+
+No ciphertext leaves before the coordinator has passed on that every contributor is READY, and a party encrypts only
+values of its own groups that survive by a verdict that both computing parties signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.circuit import Bits
+from fedsql.crypto.paillier import PublicKey
+from fedsql.crypto.sealing import Channel, pad, seal
+from fedsql.errors import InternalError, ProtocolError
+from fedsql.executors.protocol import verdict
+from fedsql.executors.protocol.align import align
+from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.outline import (
+    GroupPartials,
+    Label,
+    NoiseDraws,
+    Outline,
+    packed_rows,
+    released_record,
+    row_bytes,
+)
+from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
+from fedsql.executors.protocol.vector import add_noise, encrypt, place
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
+
+HIDDEN = 0xFFFFFFFF  # the position of a group that is not released
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where a party's groups are: the slot of each label, the number of slots, and how labels are sealed."""
+
+    of: Sequence[int]
+    count: int
+    label_key: bytes | None = None
+    label_size: int = 0
+
+
+def contribute(
+    talk: Conversation,
+    outline: Outline,
+    part: GroupPartials,
+    domain: Sequence[Label] | None,
+    public: PublicKey,
+    analyst_box: bytes,
+    identities: Mapping[str, bytes],
+    noise: NoiseDraws | None,
+) -> Steps[None]:
+    """Contribute ``part`` to a release. ``identities`` are the contributors' pinned Ed25519 keys."""
+    n = outline.number
+    slots = yield from _locate(talk, outline, part.labels, domain)
+    ready: list[Message] = []
+    if outline.circuit is None:
+        ready = [talk.seal(f"{n}/ready", COORDINATOR, encode({}))]
+    else:
+        ready = yield from _decide(talk, outline, part, slots)
+    go_key = (f"{n}/go", COORDINATOR)
+    inbox = yield Exchange.of(ready, [go_key])
+    go = decode(talk.open(inbox[go_key]))
+    shown, positions, rows = _admitted(talk, outline, slots, go, identities)
+    columns = place(outline, part, shown, positions, rows)
+    if noise is not None:
+        columns = add_noise(columns, noise)
+    vector = encrypt(talk, outline, columns, rows, public)
+    record: dict[str, object] = {"vector": vector, "signature": talk.sign("vector", hashlib.sha256(vector).digest())}
+    if slots.label_key is not None:
+        record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go["labels"])
+        if talk.me == outline.contributors[0]:
+            record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
+    yield Exchange.of([Message.of(f"{n}/vector", talk.me, COORDINATOR, record)])
+
+
+def label_channel(key: bytes, context: Context, release: int, position: int) -> tuple[Channel, bytes]:
+    """Return how the label at ``position`` is sealed for the analyst: the channel, and what the box is bound to."""
+    return Channel(key), context.bind("label", release, position)
+
+
+def _locate(
+    talk: Conversation, outline: Outline, labels: Sequence[Label], domain: Sequence[Label] | None
+) -> Steps[Slots]:
+    """Find the slot of each group: in the public domain, or by aligning keyed tags."""
+    if domain is None:
+        found = yield from align(talk, outline.number, outline.contributors, [encode(list(label)) for label in labels])
+        return Slots(found.slots, found.count, found.label_key, found.label_size)
+    index = {label: i for i, label in enumerate(domain)}
+    if any(label not in index for label in labels):
+        raise InternalError("a group key is not in the public list of values")
+    return Slots([index[label] for label in labels], len(domain))
+
+
+def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[list[Message]]:
+    """Take part in the threshold step; return the READY message, with the signed verdict of a computing party."""
+    assert outline.circuit is not None
+    kind, query_id = f"{outline.number}/ready", talk.context.query_id
+    counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
+    counts[np.asarray(slots.of, np.intp)] = part.counts
+    if len(outline.contributors) == 1:
+        bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
+    else:
+        setting = outline.setting(slots.count, query_id)
+        if talk.me not in setting.computing:
+            return [*share_counts(setting, talk.me, counts, talk.sealer), talk.seal(kind, COORDINATOR, encode({}))]
+        yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
+        decision = yield from decide(setting, talk.me, counts, talk.sealer)
+        bits, seed = decision.bits, decision.seed
+    return [talk.seal(kind, COORDINATOR, encode(_verdict(talk, outline, bits, seed)))]
+
+
+def _verdict(talk: Conversation, outline: Outline, bits: Bits, seed: bytes) -> dict[str, object]:
+    """Return the decision as its computing party signs it: for the parties slot by slot, for the analyst in one."""
+    made = verdict.commit(bits, seed)
+    rows, width = packed_rows(bits), row_bytes(outline)
+    survivors = np.flatnonzero(bits.survive).tolist()
+    released = b"".join(rows[s * width : (s + 1) * width] for s in survivors)
+    return {
+        "rows": rows,
+        "salts": made.salts,
+        "commitments": made.commitments,
+        "signature": talk.sign("verdict", _verdict_record(talk.context, outline, made.commitments)),
+        "released": talk.sign("released", released_record(outline, survivors, released)),
+    }
+
+
+def _verdict_record(context: Context, outline: Outline, commitments: bytes) -> bytes:
+    names = outline.contributors
+    return encode(
+        verdict.record(context.query_id, context.attempt, outline.number, names, context.plan_digest, commitments)
+    )
+
+
+def _admitted(
+    talk: Conversation, outline: Outline, slots: Slots, go: dict[str, Any], identities: Mapping[str, bytes]
+) -> tuple[Bits, list[int], int]:
+    """Return, for each own group, its bits and its position, and the number of rows. Verifies the signed verdict."""
+    rows = int(go["rows"])
+    if outline.circuit is None:
+        if rows != slots.count:
+            raise ProtocolError("the rows of a release are malformed")
+        return Bits(np.ones(len(slots.of), bool), np.ones((len(slots.of), 0), bool)), list(slots.of), rows
+    computing = outline.computing(talk.context.query_id)
+    signed = _verdict_record(talk.context, outline, go["commitments"])
+    for name in computing:
+        talk.signed_by(name, identities[name], "verdict", signed, go["signatures"].get(name))
+    # The coordinator knows the slots of aligned groups; where groups are public, everyone gets all slots.
+    asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
+    cells = len(outline.circuit.cells)
+    found = verdict.check(asked, go["bits"], go["salts"], go["commitments"], cells)
+    given = np.frombuffer(go["positions"], "<u4")
+    where = {slot: i for i, slot in enumerate(asked)}
+    order = np.asarray([where[slot] for slot in slots.of], np.intp)
+    if len(given) != len(asked):
+        raise ProtocolError("the positions of a release are malformed")
+    bits, positions = Bits(found.survive[order], found.cells[order]), given[order]
+    placed = positions[bits.survive]
+    if len(set(placed.tolist())) != len(placed) or (len(placed) and int(placed.max()) >= rows):
+        raise ProtocolError("the positions of a release are malformed")
+    return bits, [int(p) if s else 0 for p, s in zip(positions, bits.survive, strict=True)], rows
+
+
+def _label_boxes(
+    context: Context,
+    release: int,
+    labels: Sequence[Label],
+    slots: Slots,
+    positions: Sequence[int],
+    wanted: Sequence[int],
+) -> list[list[object]]:
+    """Seal the labels of the positions that this party was drawn for, all boxes of one length."""
+    assert slots.label_key is not None
+    group_at = {position: i for i, position in enumerate(positions)}
+    boxes: list[list[object]] = []
+    for position in wanted:
+        channel, bound = label_channel(slots.label_key, context, release, position)
+        text = encode(list(labels[group_at[position]]))
+        boxes.append([position, channel.seal(bound, pad(text, slots.label_size))])
+    return boxes

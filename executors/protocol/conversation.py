@@ -1,0 +1,118 @@
+"""One participant's view of one query: its fresh key, the others' fresh keys, and the channels between them.
+
+Every participant makes a new X25519 key for each attempt and signs it together with the query, the attempt, the plan and
+the contributors (a *hello*). All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
+is derived from their two fresh keys by HKDF, bound to exactly that context, so nothing is ever derived twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from fedsql.codec import encode
+from fedsql.crypto.keys import IdentityKey, QueryKey, verify
+from fedsql.crypto.sealing import Channel
+from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.threshold import Sealer
+from fedsql.executors.protocol.wire import Message
+
+Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all keys of an attempt are bound to. ``contributors`` lists those of each release, in order."""
+
+    query_id: bytes
+    attempt: int
+    plan_digest: bytes
+    question_digest: bytes
+    contributors: tuple[tuple[str, ...], ...]
+
+    def bind(self, *purpose: object) -> bytes:
+        """Return canonical bytes that name this context and a purpose in it."""
+        listed = [list(names) for names in self.contributors]
+        return encode([list(purpose), self.query_id, self.attempt, self.plan_digest, self.question_digest, listed])
+
+
+@dataclass
+class Conversation:
+    """A participant in a context. ``roster`` is filled once the others' hellos have been verified."""
+
+    me: str
+    context: Context
+    identity: IdentityKey
+    key: QueryKey = field(default_factory=QueryKey)
+    roster: Roster = field(default_factory=dict)
+
+    def hello(self) -> dict[str, object]:
+        """Return this participant's signed fresh key."""
+        return {"name": self.me, "key": self.key.public, "signature": self.sign("hello", self.key.public)}
+
+    def admit(self, hellos: Sequence[object], identities: Mapping[str, bytes], names: Sequence[str]) -> None:
+        """Verify hellos against pinned identities and keep them as the roster.
+
+        Raises ProtocolError unless exactly ``names`` (and this participant) said hello with a valid signature.
+        """
+        roster: dict[str, bytes] = {}
+        for hello in hellos:
+            if not isinstance(hello, dict) or set(hello) != {"name", "key", "signature"}:
+                raise ProtocolError("a hello is malformed")
+            name, key = str(hello["name"]), bytes(hello["key"])
+            pinned = identities.get(name)
+            if (
+                pinned is None
+                or name in roster
+                or not verify(pinned, hello["signature"], self._signed("hello", key, name))
+            ):
+                raise ProtocolError(f"the hello of {name} is not signed by the identity known for it")
+            roster[name] = key
+        if set(roster) != set(names):
+            raise ProtocolError("the contributors are not those of the signed question")
+        self.roster = {name: key for name, key in roster.items() if name != self.me}
+
+    def sign(self, what: str, data: bytes) -> bytes:
+        """Sign ``data`` as ``what`` in this context."""
+        return self.identity.sign(self._signed(what, data, self.me))
+
+    def signed_by(self, name: str, identity: bytes, what: str, data: bytes, signature: object) -> None:
+        """Raise ProtocolError unless ``signature`` is ``name``'s over ``data`` as ``what`` in this context."""
+        if not isinstance(signature, bytes) or not verify(identity, signature, self._signed(what, data, name)):
+            raise ProtocolError(f"a message of {name} is not signed by the identity known for it")
+
+    def secret(self, peer: str, *purpose: object) -> bytes:
+        """Return 32 bytes shared with ``peer`` for ``purpose`` alone."""
+        return self.key.shared(self.roster[peer], self.context.bind(*purpose))
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """How the protocol steps seal and open messages here."""
+        return Sealer(self.seal, self.open)
+
+    def seal(self, kind: str, recipient: str, plaintext: bytes) -> Message:
+        """Return a message that only ``recipient`` can read."""
+        box = self._channel(recipient).seal(self._label(kind, self.me, recipient), plaintext)
+        return Message(kind, self.me, recipient, box, sealed=True)
+
+    def open(self, message: Message) -> bytes:
+        """Return what a sealed message holds. Raises ProtocolError when it was altered or is not for here."""
+        if message.sender not in self.roster:
+            raise ProtocolError("a sealed message comes from nobody in this query")
+        return self._channel(message.sender).open(self._label(message.kind, message.sender, self.me), message.body)
+
+    def _channel(self, peer: str) -> Channel:
+        if peer not in self._channels:
+            self._channels[peer] = Channel(self.secret(peer, "channel"))
+        return self._channels[peer]
+
+    @cached_property
+    def _channels(self) -> dict[str, Channel]:
+        return {}
+
+    def _label(self, kind: str, sender: str, recipient: str) -> bytes:
+        return encode([kind, sender, recipient, self.context.query_id, self.context.attempt])
+
+    def _signed(self, what: str, data: bytes, name: str) -> bytes:
+        return self.context.bind("fedsql", what, name, data)

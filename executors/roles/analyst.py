@@ -1,0 +1,142 @@
+"""The analyst: signs and seals the question, opens and checks the answer.
+
+The Paillier key is fresh for each connection; it is made in the background while the connection opens.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.keys import IdentityKey, verify
+from fedsql.crypto.paillier import SecretKey, generate
+from fedsql.crypto.sealing import SealKey, seal, unpad
+from fedsql.errors import ProtocolError
+from fedsql.executors.finalize import finalize
+from fedsql.executors.protocol.contribute import label_channel
+from fedsql.executors.protocol.conversation import Context
+from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
+from fedsql.executors.protocol.vector import open_vector
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
+from fedsql.executors.roles.common import context_of, error_of, outline_of
+from fedsql.executors.roles.directory import Directory
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.question import Question
+
+VALID_FOR = 3600  # seconds that a question may be answered after it was signed
+
+
+def _generate_in_background() -> Future[SecretKey]:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="fedsql-key")
+    future = pool.submit(generate)
+    pool.shutdown(wait=False)
+    return future
+
+
+@dataclass
+class Analyst:
+    """An analyst's identity and the session's keys."""
+
+    name: str
+    identity: IdentityKey = field(default_factory=IdentityKey.generate)
+    box: SealKey = field(default_factory=SealKey)
+    paillier: Future[SecretKey] = field(default_factory=_generate_in_background)
+    clock: Callable[[], float] = time.time
+
+    def sign(self, question: Question, plan: Plan, directory: Directory) -> Question:
+        """Return ``question`` completed with everything that is signed; a new query id, attempt 1."""
+        n = self.paillier.result().public.n
+        return replace(
+            question,
+            catalog_digest=directory.catalog.digest,
+            contributors=plan.contributors,
+            plan_digest=plan.digest,
+            paillier_n=n.to_bytes(-(-n.bit_length() // 8), "big"),
+            analyst_key=self.identity.public,
+            analyst_box=self.box.public,
+            query_id=os.urandom(16),
+            nonce=os.urandom(16),
+            expiry=int(self.clock()) + VALID_FOR,
+        )
+
+    def ask(self, question: Question, plan: Plan, directory: Directory, watch: Stopwatch) -> Steps[list[pa.Table]]:
+        """Ask a signed question; return the released relation of each release. Raises what a party refused with."""
+        context = context_of(question, plan)
+        outlines = [outline_of(release) for release in plan.releases]
+        try:
+            inbox = yield Exchange.of([self._request(question, plan, outlines, directory)], [("answer", COORDINATOR)])
+        except Aborted as aborted:
+            raise error_of(aborted.record, question.query_id) from None
+        answer: Any = inbox["answer", COORDINATOR].record()
+        if not isinstance(answer, list) or len(answer) != len(plan.releases):
+            raise ProtocolError("the answer is malformed")
+        return [
+            self._open(release, outline, Released.of(record), context, directory.identities, watch)
+            for release, outline, record in zip(plan.releases, outlines, answer, strict=True)
+        ]
+
+    def _request(self, question: Question, plan: Plan, outlines: list[Outline], directory: Directory) -> Message:
+        text = question.encode()
+        signed = encode({"question": text, "signature": self.identity.sign(b"fedsql question" + text)})
+        offers = {offer.party: offer for offer in directory.catalog.offers}
+        boxes = {name: seal(offers[name].seal_key, signed, b"question", question.query_id) for name in plan.parties}
+        request = {
+            "query_id": question.query_id,
+            "attempt": question.attempt,
+            "plan_digest": plan.digest,
+            "question_digest": question.digest,
+            "paillier_n": question.paillier_n,
+            "outlines": [outline.record() for outline in outlines],
+            "boxes": boxes,
+        }
+        return Message.of("ask", ANALYST, COORDINATOR, request)
+
+    def _open(
+        self,
+        release: ReleasePlan,
+        outline: Outline,
+        released: Released,
+        context: Context,
+        identities: Mapping[str, bytes],
+        watch: Stopwatch,
+    ) -> pa.Table:
+        with watch("open"):
+            self._verify(outline, released, context, identities)
+            columns = open_vector(context, outline, released.rows, released.vector, self.paillier.result())
+            labels = self._labels(release, outline, released, context)
+        with watch("finalize"):
+            bits = unpacked_rows(released.bits, outline).cells if outline.circuit is not None else None
+            return finalize(release, labels, released.positions, columns, bits)
+
+    def _verify(self, outline: Outline, released: Released, context: Context, identities: Mapping[str, bytes]) -> None:
+        """Verify that the computing parties signed which rows and cells are shown."""
+        if any(not 0 <= p < released.rows for p in released.positions):
+            raise ProtocolError("the answer is malformed")
+        if outline.circuit is None:
+            return
+        record = released_record(outline, released.positions, released.bits)
+        for name in outline.computing(context.query_id):
+            signature = released.signatures.get(name, b"")
+            if not verify(identities[name], signature, context.bind("fedsql", "released", name, record)):
+                raise ProtocolError(f"the verdict on small groups is not signed by {name}")
+
+    def _labels(self, release: ReleasePlan, outline: Outline, released: Released, context: Context) -> list[Label]:
+        """Return the labels of the rows shown: public ones, or unsealed."""
+        if release.domain is not None:
+            return [release.domain[position] for position in released.positions]
+        key = self.box.open(released.label_key, context.bind("labels", outline.number))
+        if len(released.labels) != len(released.positions):
+            raise ProtocolError("the answer is malformed")
+        labels = []
+        for position, sealed in zip(released.positions, released.labels, strict=True):
+            channel, bound = label_channel(key, context, outline.number, position)
+            labels.append(tuple(decode(unpad(channel.open(bound, sealed)))))
+        return labels

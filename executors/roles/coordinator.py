@@ -1,0 +1,74 @@
+"""The coordinator: passes sealed questions on, keeps the roster, and runs its side of each release.
+
+It holds an identity key and nothing of the data. The SQL reaches it only inside boxes that it cannot open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedsql.codec import encode
+from fedsql.crypto.keys import IdentityKey
+from fedsql.crypto.paillier import PublicKey
+from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.arrange import arrange
+from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.outline import Outline
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
+from fedsql.executors.roles.common import abort
+from fedsql.executors.roles.directory import Directory
+
+
+@dataclass
+class Coordinator:
+    """The coordinator of a federation."""
+
+    identity: IdentityKey = field(default_factory=IdentityKey.generate)
+
+    def serve(self, directory: Directory) -> Steps[None]:
+        """Coordinate one question."""
+        parties: list[str] = []
+        try:
+            yield from self._serve(directory, parties)
+        except Aborted as aborted:
+            others = [name for name in parties if name != aborted.sender]
+            yield Exchange.of(
+                [Message.of("abort", COORDINATOR, name, dict(aborted.record)) for name in (*others, ANALYST)]
+            )
+        except Exception as error:
+            yield Exchange.of([abort(error, COORDINATOR, name) for name in (*parties, ANALYST)])
+
+    def _serve(self, directory: Directory, parties: list[str]) -> Steps[None]:
+        inbox = yield Exchange.of((), [("ask", ANALYST)])
+        asked: Any = inbox["ask", ANALYST].record()
+        try:
+            outlines = [Outline.of(record) for record in asked["outlines"]]
+            boxes = {str(name): bytes(box) for name, box in asked["boxes"].items()}
+            context = Context(
+                asked["query_id"],
+                int(asked["attempt"]),
+                asked["plan_digest"],
+                asked["question_digest"],
+                tuple(outline.contributors for outline in outlines),
+            )
+            public = PublicKey.from_n(int.from_bytes(asked["paillier_n"], "big"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ProtocolError(f"the analyst's request is refused: {error}") from None
+        needed = sorted({name for outline in outlines for name in outline.contributors})
+        if sorted(boxes) != needed or not set(needed) <= set(directory.identities):
+            raise ProtocolError("the request does not go to exactly the contributors")
+        parties.extend(needed)
+        talk = Conversation(COORDINATOR, context, self.identity)
+        questions = [
+            Message.of("question", COORDINATOR, name, {"query_id": context.query_id, "box": boxes[name]})
+            for name in needed
+        ]
+        inbox = yield Exchange.of(questions, [("hello", name) for name in needed])
+        hellos = [inbox["hello", name].record() for name in needed] + [talk.hello()]
+        identities = directory.identities | {COORDINATOR: self.identity.public}
+        talk.admit(hellos, identities, (*needed, COORDINATOR))
+        roster = encode(hellos)
+        yield Exchange.of([Message("roster", COORDINATOR, name, roster) for name in needed])
+        released = yield from together(arrange(talk, outline, public, identities) for outline in outlines)
+        yield Exchange.of([Message.of("answer", COORDINATOR, ANALYST, [r.record() for r in released])])

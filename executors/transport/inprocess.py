@@ -1,0 +1,79 @@
+"""The in-process transport: drives all participants of a query in one thread, by the very messages a network would carry."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fedsql.errors import InternalError
+from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Inbox, Message, Steps, Wanted
+
+Recorder = Callable[[Message], None]
+
+
+class _Participant:
+    """A protocol with its inbox. It rests where none of the groups that it waits for is complete."""
+
+    def __init__(self, steps: Steps[Any], post: deque[Message]) -> None:
+        self.steps = steps
+        self.post = post
+        self.arrived: dict[Wanted, Message] = {}
+        self.groups: tuple[tuple[Wanted, ...], ...] | None = None
+        self.result: Any = None
+
+    def start(self) -> None:
+        self._step(lambda: next(self.steps))
+        self._go_on()
+
+    def deliver(self, message: Message) -> None:
+        if self.groups is None:
+            return
+        if message.kind == ABORT:
+            record = message.record()
+            aborted = Aborted(message.sender, record if isinstance(record, dict) else {})
+            self._step(lambda: self.steps.throw(aborted))
+        else:
+            self.arrived[message.kind, message.sender] = message
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self.groups is not None:
+            complete = [group for group in self.groups if all(key in self.arrived for key in group)]
+            if not complete:
+                return
+            inbox: Inbox = {key: self.arrived[key] for group in complete for key in group}
+            for key in inbox:
+                del self.arrived[key]
+            self._step(lambda inbox=inbox: self.steps.send(inbox))  # type: ignore[misc]
+
+    def _step(self, step: Callable[[], Exchange]) -> None:
+        self.groups = None
+        try:
+            exchange = step()
+        except StopIteration as stop:
+            self.result = stop.value
+            return
+        self.groups = exchange.groups
+        self.post.extend(exchange.send)
+
+
+def run(participants: Mapping[str, Steps[Any]], record: Recorder | None = None) -> dict[str, Any]:
+    """Run every participant's protocol to its end; return their results by name.
+
+    ``record`` sees every message, in order. An error of a participant propagates at once. Raises InternalError when
+    everybody waits for messages that nobody will send.
+    """
+    post: deque[Message] = deque()
+    running = {name: _Participant(steps, post) for name, steps in participants.items()}
+    for participant in running.values():
+        participant.start()
+    while post:
+        message = post.popleft()
+        if record is not None:
+            record(message)
+        running[message.recipient].deliver(message)
+    stuck = {name: participant.groups for name, participant in running.items() if participant.groups is not None}
+    if stuck:
+        raise InternalError(f"the protocol is stuck: {stuck}")
+    return {name: participant.result for name, participant in running.items()}
