@@ -1,21 +1,21 @@
 """The errors that fedsql raises: PEP 249's tree, with the privacy refusals below it.
 
-    Exception
-    |-- Warning
-    `-- Error
-        |-- InterfaceError
-        `-- DatabaseError
-            |-- DataError               a value or a type cannot be used
-            |-- OperationalError        a party is offline, a time-out, a cancel
-            |   |-- ConfigError         a federation or party file is wrong
-            |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
-            |-- IntegrityError
-            |-- InternalError
-            |-- ProgrammingError        syntax, unknown names, bad parameters
-            |-- NotSupportedError       SQL that fedsql does not answer (yet)
-            `-- PrivacyError            refused by policy or by what is left to spend
-                |-- PolicyDenied
-                `-- BudgetExhausted     epsilon or the quota of queries is used up
+Exception
+|-- Warning
+`-- Error
+    |-- InterfaceError
+    `-- DatabaseError
+        |-- DataError               a value or a type cannot be used
+        |-- OperationalError        a party is offline, a time-out, a cancel
+        |   |-- ConfigError         a federation or party file is wrong
+        |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
+        |-- IntegrityError
+        |-- InternalError
+        |-- ProgrammingError        syntax, unknown names, bad parameters
+        |-- NotSupportedError       SQL that fedsql does not answer (yet)
+        `-- PrivacyError            refused by policy or by what is left to spend
+            |-- PolicyDenied
+            `-- BudgetExhausted     epsilon or the quota of queries is used up
 """
 
 from __future__ import annotations

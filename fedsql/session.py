@@ -1,0 +1,274 @@
+"""One statement's way through fedsql. Read this page first; every hop is a call that you can follow.
+
+read_statement    is it SET, SHOW, DESCRIBE, EXPLAIN or a query?                      planner/statements.py
+describe          DuckDB names and types the answer over empty tables                 executors/engines/typer.py
+plan              parse -> cut -> rules -> policy -> partials -> fragments            planner/planning.py
+sign              the question, with everything that the answer depends on            executors/roles/analyst.py
+ask               each party verifies, plans, charges, runs its fragment; together they align keys, decide which
+                  groups are large enough, and send masked, encrypted sums            executors/roles/, protocol/
+finalize          open, check, compute the aggregates                                 executors/finalize.py
+_finish           the block above the cut, in the analyst's own locked DuckDB         here
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from fedsql.config.models import FederationConfig
+from fedsql.errors import InterfaceError, NotSupportedError, OperationalError
+from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.executors.engines.typer import as_sql_error
+from fedsql.executors.finalize import column_sql
+from fedsql.executors.protocol.wire import Message
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.planner.explain import explain, margins, notices
+from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
+from fedsql.planner.planning import Plan
+from fedsql.planner.question import Question, Settings
+from fedsql.planner.statements import Describe, Explain, Query, Set, Show, changed, read_statement
+
+_LOCK = (
+    "SET TimeZone = 'UTC'",
+    "SET python_enable_replacements = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message of a query: its kind, who sent it to whom, its size in bytes, and whether it was sealed."""
+
+    kind: str
+    sender: str
+    recipient: str
+    size: int
+    sealed: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a statement yields.
+
+    ``table`` is the result (None: there is none); ``columns`` its (name, DuckDB type) pairs; ``notices`` what must be
+    said with it; ``seconds`` wall time by stage; ``sent`` every message; ``epsilon`` what was charged at each party
+    (None: one exact query); ``margins`` the half-width of the 95 % interval of each noisy aggregate.
+    """
+
+    table: pa.Table | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    sent: tuple[Sent, ...] = ()
+    query_id: str | None = None
+    epsilon: float | None = None
+    delta: float | None = None
+    margins: Mapping[str, float | None] = field(default_factory=dict)
+    parties: tuple[str, ...] = ()
+
+
+class Session:
+    """An analyst's session with a federation: settings, keys, and a local DuckDB for what is above the cut."""
+
+    def __init__(self, federation: EmbeddedFederation, analyst: str = "analyst", *, owns: bool = False) -> None:
+        self.federation = federation
+        self.settings = Settings()
+        self._analyst = federation.admit(analyst)
+        self._owns = owns
+        self._local = duckdb.connect(":memory:")
+        for statement in _LOCK:
+            self._local.execute(statement)
+
+    @classmethod
+    def open(cls, source: str | Path | Mapping[str, Any] | FederationConfig, analyst: str = "analyst") -> Session:
+        """Open a federation for this session alone."""
+        return cls(EmbeddedFederation.open(source), analyst, owns=True)
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Answer:
+        """Run one statement. Raises the errors of fedsql.errors; nothing is spent unless a question was sent."""
+        if self._analyst is None:
+            raise InterfaceError("the session is closed")
+        statement = read_statement(sql)
+        if isinstance(statement, Query):
+            return self._query(statement.sql, parameters)
+        if isinstance(statement, Explain):
+            return self._explain(statement, parameters)
+        if isinstance(statement, Set):
+            self.settings = changed(self.settings, statement.name, statement.value)
+            return Answer()
+        return self._show(statement) if isinstance(statement, Show) else self._describe(statement)
+
+    def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
+        """Return what EXPLAIN prints. Costs nothing and asks nobody."""
+        plan, _, _ = self._plan(sql, parameters)
+        return explain(plan, stage)
+
+    def interrupt(self) -> None:
+        """Stop what runs now, from another thread."""
+        self.federation.interrupt()
+        self._local.interrupt()
+
+    def close(self) -> None:
+        """End the session; its local tables and keys are gone."""
+        self._local.close()
+        if self._owns:
+            self.federation.close()
+
+    def _plan(self, sql: str, parameters: Sequence[object]) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
+        """Plan a query; return the plan, the unsigned question, and the names and types of its answer."""
+        directory = self.federation.directory
+        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(sep=" ")
+        given = tuple(parameter(value) for value in parameters)
+        question = Question(directory.catalog.federation, self._analyst.name, sql, now, given, self.settings)
+        tree = parse(sql)
+        before = tree.sql("duckdb")
+        bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
+        described = directory.typer(()).describe(sql.strip() if bound == before else bound)
+        return directory.plan(question), question, tuple(described)
+
+    def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
+        watch, sent = Stopwatch(), list[Sent]()
+
+        def record(message: Message) -> None:
+            sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
+
+        with watch("plan"):
+            plan, question, columns = self._plan(sql, parameters)
+        tables: list[pa.Table] = []
+        query_id = None
+        if plan.releases:
+            with watch("key"):
+                question = self._analyst.sign(question, plan, self.federation.directory)
+            query_id = question.query_id.hex()
+            start = dict(watch.seconds)
+            with watch("protocol"):
+                tables = self.federation.ask(self._analyst, question, plan, watch, record)
+            inner = sum(s - start.get(name, 0.0) for name, s in watch.seconds.items() if name != "protocol")
+            watch.seconds["protocol"] -= inner
+        with watch("finalize"):
+            table = self._finish(plan, tables, columns)
+        return Answer(
+            table=table,
+            columns=columns,
+            notices=notices(plan),
+            seconds=watch.seconds,
+            sent=tuple(sent),
+            query_id=query_id,
+            epsilon=plan.epsilon,
+            delta=plan.delta,
+            margins={k: v for release in plan.releases for k, v in margins(release).items()},
+            parties=plan.parties,
+        )
+
+    def _finish(self, plan: Plan, tables: Sequence[pa.Table], columns: Sequence[tuple[str, str]]) -> pa.Table:
+        """Run the block above the cut over the released relations, in DuckDB's own names and types."""
+        cursor = self._local.cursor()
+        try:
+            for release, table in zip(plan.releases, tables, strict=True):
+                cursor.register(f"_opened_{release.number}", table)
+                cursor.execute(
+                    f"CREATE OR REPLACE TEMP TABLE {release.release.relation} AS"
+                    f" SELECT {column_sql(release)} FROM _opened_{release.number}"
+                )
+            names = [f"c{i}" for i in range(len(columns))]
+            casts = ", ".join(
+                f"CAST({name} AS {type_}) AS {name}" for name, (_, type_) in zip(names, columns, strict=True)
+            )
+            relation = cursor.sql(plan.final)
+            if [str(t) for t in relation.types] != [type_ for _, type_ in columns]:
+                relation = cursor.sql(f"SELECT {casts} FROM ({plan.final}) AS _answer ({', '.join(names)})")
+            result: pa.Table = relation.to_arrow_table()
+        except duckdb.InterruptException:
+            raise OperationalError("the query was cancelled") from None
+        except duckdb.Error as error:
+            raise as_sql_error(error) from None
+        finally:
+            cursor.close()
+        return result.rename_columns([name for name, _ in columns])
+
+    def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
+        inner = read_statement(statement.sql)
+        if not isinstance(inner, Query):
+            raise NotSupportedError("EXPLAIN explains queries", hint="EXPLAIN SELECT ...")
+        return _listing(
+            ("explain",), [(line,) for line in self.explain(inner.sql, parameters, statement.stage).splitlines()]
+        )
+
+    def _show(self, statement: Show) -> Answer:
+        catalog = self.federation.directory.catalog
+        if statement.what == "settings":
+            pairs = [
+                ("epsilon", f"{self.settings.epsilon:g}"),
+                ("allow_missing", str(self.settings.allow_missing).lower()),
+            ]
+            return _listing(("setting", "value"), pairs)
+        if statement.what == "budget":
+            return self._budget()
+        if statement.what == "parties":
+            rows = [
+                (o.party, len(o.tables), o.release.min_group_size, o.release.min_parties, o.release.noise)
+                for o in catalog.offers
+            ]
+            return _listing(("party", "tables", "min_group_size", "min_parties", "noise"), rows)
+        listed = [(t.name, t.party, len(t.columns), t.rows, t.privacy_unit) for o in catalog.offers for t in o.tables]
+        return _listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), sorted(listed))
+
+    def _budget(self) -> Answer:
+        rows = []
+        for name, party in self.federation.parties.items():
+            spent = party.ledger.spent(self._analyst.name, party.limits, party.clock())
+            rows.append(
+                (
+                    name,
+                    spent.queries_used,
+                    spent.queries_left,
+                    spent.epsilon_spent,
+                    min(spent.epsilon_left, spent.total_left),
+                )
+            )
+        return _listing(("party", "queries_used", "queries_left", "epsilon_spent", "epsilon_left"), rows)
+
+    def _describe(self, statement: Describe) -> Answer:
+        party, _, name = statement.table.rpartition(".")
+        schema = party or "main"
+        directory = self.federation.directory
+        self_tables = directory.typer(()).tables
+        if name not in self_tables.get(schema, {}):
+            parse(f"SELECT 1 FROM {statement.table}")
+            directory.typer(()).describe(f"SELECT * FROM {statement.table}")
+        rows = []
+        for column, type_ in self_tables[schema][name].items():
+            offers = [o for o in directory.catalog.tables(name) if not party or o.party.lower() == party]
+            held = {o.party: c for o in offers if (c := o.column(column)) is not None}
+            uses = sorted(frozenset.intersection(*(c.use for c in held.values())))
+            bounds = {c.bounds for c in held.values()}
+            (bound,) = bounds if len(bounds) == 1 else (None,)
+            shown = f"[{bound[0]}, {bound[1]}]" if bound else None
+            rows.append((column, type_, ", ".join(uses), shown, ", ".join(sorted(held))))
+        return _listing(("column", "type", "use", "bounds", "parties"), rows)
+
+
+def _listing(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
+    """Return an answer made here, not by DuckDB: text, whole and decimal numbers."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    types = [
+        "BIGINT"
+        if c and all(type(v) is int for v in c)
+        else "DOUBLE"
+        if c and all(isinstance(v, float) for v in c)
+        else "VARCHAR"
+        for c in columns
+    ]
+    arrow = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
+    arrays = [
+        pa.array([v if v is None or t != "VARCHAR" else str(v) for v in c], arrow[t])
+        for c, t in zip(columns, types, strict=True)
+    ]
+    return Answer(pa.Table.from_arrays(arrays, names=list(names)), tuple(zip(names, types, strict=True)))
