@@ -73,12 +73,12 @@ def release_policy(release: ReleaseConfig) -> ReleasePolicy:
 def verify(
     database: duckdb.DuckDBPyConnection, party: str, name: str, table: TableConfig, data_version: str
 ) -> Verified:
-    """Check the loaded table ``main.<name>`` against ``table`` in one scan and describe it.
+    """Check the loaded table ``memory.main.<name>`` against ``table`` in one scan and describe it.
 
     ``rows`` of the offer is rounded up to a power of two. Without a privacy unit of its own columns, a table's rows are
     its units (unique); with one that is reached along references, uniqueness is not known (false).
     """
-    described = database.execute(f"DESCRIBE main.{quoted(name)}").fetchall()
+    described = database.execute(f"DESCRIBE memory.main.{quoted(name)}").fetchall()
     listed = {column.lower(): config for column, config in table.columns.items()}
     columns: list[ColumnOffer] = []
     checks: list[_Check] = []
@@ -107,7 +107,7 @@ def verify(
     problems += ((check.where, _rows(n) + check.message) for check, n in zip(checks, counts, strict=True) if n)
     if unit and known < rows:
         advice = f'filter them: sql = "SELECT ... FROM source WHERE {unit} IS NOT NULL"'
-        problems.append(("privacy_unit", f"{_rows(rows - known)} without one ({unit} is NULL); {advice}"))
+        problems.append(("privacy_unit", f"{_rows(rows - known)}without one ({unit} is NULL); {advice}"))
     if problems:
         return Verified(None, tuple(problems))
     offer = TableOffer(
@@ -150,7 +150,7 @@ def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[
         typed = [f"CAST({literal(v)} AS {type_.text})" for v in values]
         inline = len(typed) <= _INLINE
         among = ", ".join(typed) if inline else f"SELECT unnest([{', '.join(typed)}])"
-        message = "with a value that is not listed; list it, or filter the rows in sql"
+        message = "outside the listed values; list theirs, or filter the rows in sql"
         yield _Check(key("columns", column, "values"), f"{finite}{name} NOT IN ({among})", message)
 
 
@@ -202,12 +202,12 @@ def _scan(database: duckdb.DuckDBPyConnection, name: str, unit: str | None, chec
     counts = ["count(*)"]
     counts += [f"count({quoted(unit)})", f"count(DISTINCT {quoted(unit)})"] if unit else ["0", "0"]
     counts += [
-        f"(SELECT count(*) FROM main.{quoted(name)} WHERE {check.condition})"
+        f"(SELECT count(*) FROM memory.main.{quoted(name)} WHERE {check.condition})"
         if "(SELECT unnest" in check.condition
         else f"count(*) FILTER (WHERE {check.condition})"
         for check in checks
     ]
-    row: tuple[int, ...] = database.execute(f"SELECT {', '.join(counts)} FROM main.{quoted(name)}").fetchall()[0]
+    row: tuple[int, ...] = database.execute(f"SELECT {', '.join(counts)} FROM memory.main.{quoted(name)}").fetchall()[0]
     return row
 
 

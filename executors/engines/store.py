@@ -12,7 +12,6 @@ import hmac
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -29,12 +28,11 @@ from fedsql.planner.catalog import Offer, TableOffer
 
 RAW = "source"  # what the owner's sql calls the rows of the source
 _LOCK = (
-    "SET schema = 'main'",
-    "DROP SCHEMA loading CASCADE",
+    "USE memory",
+    "DETACH loading",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
-    "SET python_enable_replacements = false",  # else a table name can be a Python variable of this process
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
@@ -45,8 +43,8 @@ class PartyStore:
     """The loaded, verified and locked tables of one party. Safe to use from several threads.
 
     ``secret`` keys the data versions, so that they tell outsiders nothing. ``threads`` and ``memory`` (such as "4GB")
-    limit DuckDB; ``spill`` is a folder for what does not fit (unset: nothing goes to disk). Raises ConfigError with a line for
-    each mistake in all tables; with ``partial`` it keeps the tables that are right and lists the lines in ``problems``.
+    limit DuckDB, which never spills to disk. Raises ConfigError with a line for each mistake in all tables; with
+    ``partial`` it keeps the tables that are right and lists the lines in ``problems``.
     """
 
     def __init__(
@@ -56,18 +54,24 @@ class PartyStore:
         *,
         threads: int | None = None,
         memory: str | None = None,
-        spill: Path | None = None,
         partial: bool = False,
     ) -> None:
         self.config = config
         self._guard = threading.Lock()
         self._running: set[duckdb.DuckDBPyConnection] = set()
-        settings = {"temp_directory": str(spill or ""), "threads": threads, "memory_limit": memory}
-        self._database = duckdb.connect(":memory:", config={n: v for n, v in settings.items() if v is not None})
+        limits = {"threads": threads, "memory_limit": memory}
+        self._database = duckdb.connect(
+            ":memory:",
+            config={
+                "python_enable_replacements": False,  # else a table's name can be a Python variable of this process
+                "temp_directory": "",  # a folder to spill to would stay readable after the lock
+                **{name: value for name, value in limits.items() if value is not None},
+            },
+        )
         try:
             self._database.execute("SET GLOBAL TimeZone = 'UTC'")
-            self._database.execute("CREATE SCHEMA loading")
-            self._database.execute("SET schema = 'loading'")  # so that one table's sql does not see another's rows
+            self._database.execute("ATTACH ':memory:' AS loading")
+            self._database.execute("USE loading")  # so that one table's sql does not see another's rows
             loaded = [self._load(name, table, secret) for name, table in config.tables.items()]
             self._offers = tuple(offer for offer, _ in loaded if offer is not None)
             self.problems = tuple(line for _, lines in loaded for line in lines)
@@ -119,7 +123,7 @@ class PartyStore:
     def _drop_unoffered(self) -> None:
         offered = {table.name for table in self._offers}
         for name in self.config.tables.keys() - offered:
-            self._database.execute(f"DROP TABLE IF EXISTS main.{quoted(name)}")
+            self._database.execute(f"DROP TABLE IF EXISTS memory.main.{quoted(name)}")
 
     def _load(self, name: str, table: TableConfig, secret: bytes) -> tuple[TableOffer | None, list[str]]:
         """Load one table; return its offer, or the lines that say what is wrong with it."""
@@ -140,7 +144,7 @@ class PartyStore:
                 step, rows = "sql", "prepared"
                 if [s.type for s in self._database.extract_statements(table.sql)] != [duckdb.StatementType.SELECT]:
                     return None, [line("sql", "write exactly one SELECT ... FROM source")]
-                self._database.execute(f"CREATE VIEW loading.prepared AS {table.sql}")
+                self._database.execute(f"CREATE VIEW prepared AS {table.sql}")
             types = {column: type_ for column, type_, *_ in self._database.execute(f"DESCRIBE {rows}").fetchall()}
             if missing := list(_missing(table, list(types))):
                 return None, [line(where, message) for where, message in missing]
@@ -148,14 +152,16 @@ class PartyStore:
                 return None, []
             if nested := [n for n in _kept(table, types) if "ENUM(" in types[n] and not _is_enum(types[n])]:
                 return None, [line(key("columns", n), "its type holds an ENUM; cast it in sql") for n in nested]
-            self._database.execute(f"CREATE TABLE main.{quoted(name)} AS SELECT {_wanted(table, types)} FROM {rows}")
+            self._database.execute(
+                f"CREATE TABLE memory.main.{quoted(name)} AS SELECT {_wanted(table, types)} FROM {rows}"
+            )
             step = "columns"
             version = _data_version(secret, self.config, name, source)
             found = verify(self._database, self.config.name, name, table, version)
         except duckdb.Error as error:
-            return None, [line(step, _reason(error))]
+            return None, [line(step, reason(error))]
         finally:
-            self._database.execute("DROP VIEW IF EXISTS loading.prepared")
+            self._database.execute("DROP VIEW IF EXISTS prepared")
             detach(self._database, RAW)
         return found.offer, [line(where, message) for where, message in found.problems]
 
@@ -204,7 +210,7 @@ def _data_version(secret: bytes, config: PartyConfig, name: str, source: Source)
     return hmac.new(secret, encode([config.name, name, source.version, described]), hashlib.sha256).hexdigest()
 
 
-def _reason(error: duckdb.Error) -> str:
+def reason(error: duckdb.Error) -> str:
     """Return why DuckDB cannot load a table, leaving out messages that quote rows."""
     text = str(error)
     if isinstance(

@@ -7,7 +7,6 @@ the same shape from Python, where a party may be a mapping and a source a table 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -39,6 +38,12 @@ def load_party(path: str | os.PathLike[str]) -> PartyConfig:
     return party
 
 
+def is_party_file(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is one party's rather than a federation's. Raises ConfigError when it cannot be read."""
+    record = _read(Path(path), str(path))
+    return "parties" not in record and ("tables" in record or "release" in record)
+
+
 def federation_from(mapping: Mapping[str, Any], base: str | os.PathLike[str] = ".") -> FederationConfig:
     """Build a federation from the shape of `federation.toml`. Raises ConfigError with one line for each mistake.
 
@@ -66,7 +71,7 @@ def _federation(record: Mapping[str, Any], base: Path, where: str, *, durable: b
         else:
             file = base / Path(config).expanduser()
             try:
-                content = _read(file, f"{where}{key('parties', name, 'config')}: {file}")
+                content = _read(file, f"{where}{key('parties', name, 'config')}: {file}", _label(file, base))
             except ConfigError as error:
                 problems += error.problems
                 continue
@@ -136,7 +141,7 @@ def _table(party: PartyConfig, table: TableConfig) -> Iterator[tuple[tuple[str, 
         elif other_column.lower() not in (known := kept_columns(other)):
             yield (
                 ("references", column_name),
-                f"tables.{other_name} lists no column {other_column}{near(other_column, known)}; list it, or name its privacy_unit",
+                f"tables.{other_name} lists no column {other_column} (list it, or name its privacy_unit){near(other_column, known)}",
             )
     unit = table.privacy_unit or ""
     if "." in unit and unit.lower() not in (reached := _reached(tables, table)):
@@ -177,14 +182,14 @@ def _validate(model: type[M], record: Mapping[str, Any], where: str, problems: l
         return None
 
 
-def _read(file: Path, shown: str) -> dict[str, Any]:
-    """Read a TOML file. Raises ConfigError whose line begins with ``shown``."""
+def _read(file: Path, shown: str, label: str | None = None) -> dict[str, Any]:
+    """Read a TOML file. Raises ConfigError; ``shown`` names a file that is not there, ``label`` one with mistakes."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{shown}: there is no such file{_neighbour(file)}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{shown}: is a folder; name the file in it, such as {file / 'federation.toml'}") from None
+        raise ConfigError(f"{shown}: is a folder; name a file in it") from None
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -192,10 +197,8 @@ def _read(file: Path, shown: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        message = re.sub(r" \(at (line \d+, column \d+|end of document)\)$", "", str(error))
-        found = re.search(r"\(at (line \d+, column \d+|end of document)\)$", str(error))
-        place = found[1] if found else "somewhere"
-        raise ConfigError(f"{shown}: {place}: not TOML: {message[:1].lower()}{message[1:]}") from None
+        message, _, place = str(error).removesuffix(")").rpartition(" (at ")
+        raise ConfigError(f"{label or file.name}: {place}: not TOML: {message[:1].lower()}{message[1:]}") from None
 
 
 def _neighbour(file: Path) -> str:

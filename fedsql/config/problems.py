@@ -20,6 +20,7 @@ _PLAIN = {
     "dict_type": "expected a table of keys",
     "string_type": "expected text in quotes",
     "bool_type": "expected true or false",
+    "string_too_short": "must not be empty",
     "int_type": "expected a whole number",
     "finite_number": "expected a finite number",
 }

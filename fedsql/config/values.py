@@ -79,7 +79,7 @@ def some_of(*valid: str) -> Callable[[Any], tuple[str, ...]]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(v, str) and v for v in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(v, str) and v for v in value):
         raise ValueError('expected a list of texts, such as ["a", "b"]')
     return _once(tuple(value))
 
