@@ -435,3 +435,9 @@ def test_what_a_variable_holds_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("FEDSQL_PASSWORD", "hunter2")
     party = {"tables": {"t": {"source": "postgresql://me:${FEDSQL_PASSWORD}@host/db"}}}
     assert "hunter2" not in repr(federation_from({"parties": {"north": party}}).embedded["north"].model_dump())
+
+
+def test_a_config_shows_no_rows():
+    party = {"tables": {"t": {"source": pa.table({"x": ["zebra"]})}}}
+    federation = federation_from({"parties": {"north": party}})
+    assert "zebra" not in repr(federation) + repr(federation.embedded["north"])

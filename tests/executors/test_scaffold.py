@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, source):
     (tmp_path / "place").write_text("a file")
     with pytest.raises(ConfigError, match="cannot be written"):
         scaffold([source], tmp_path / "place", "north")
-    (tmp_path / "federation.toml").symlink_to(tmp_path / "nowhere" / "x")
+    (tmp_path / "federation.toml").symlink_to(tmp_path / "elsewhere.toml")
     with pytest.raises(ConfigError, match=r"federation.toml: cannot be written"):
         scaffold([source], tmp_path, "north")
     assert not (tmp_path / "north.toml").exists()

@@ -323,6 +323,11 @@ def test_timestamps_are_in_utc():
     ]
 
 
+def test_a_table_s_name_is_never_a_python_variable():
+    held = store(patients=patients())
+    assert held.run("SELECT current_setting('python_enable_replacements') AS x").to_pylist() == [{"x": False}]
+
+
 def test_errors_of_a_query_are_duckdb_s():
     with pytest.raises(duckdb.Error):
         store(patients=patients()).run("SELECT nothing FROM patients")
