@@ -95,14 +95,18 @@ def _value(output: Output, parts: Sequence[int]) -> Value:
     if function in ("count", "regr_count"):
         return parts[0]
     if function == "sum":
-        return parts[0] * units[0]
+        return _total(parts, units)
     if parts[0] <= 0:
         return None
     if function == "avg":
-        return parts[1] * units[0] / parts[0] + output.offset
+        return _total(parts[1:], units) / parts[0] + sum(output.offsets)
     if len(units) == 1:
         return _spread(function, parts[0], parts[1], parts[2], units[0])
-    return _pair(function, parts, units)
+    return _pair(function, parts, units, output.offsets)
+
+
+def _total(parts: Sequence[int], units: Sequence[Fraction]) -> Fraction:
+    return sum((part * unit for part, unit in zip(parts, units, strict=True)), Fraction(0))
 
 
 def _spread(function: str, n: int, total: int, squares: int, unit: Fraction) -> Value:
@@ -114,10 +118,10 @@ def _spread(function: str, n: int, total: int, squares: int, unit: Fraction) -> 
     return variance if function.startswith("var") else math.sqrt(variance)
 
 
-def _pair(function: str, parts: Sequence[int], units: Sequence[Fraction]) -> Value:
+def _pair(function: str, parts: Sequence[int], units: Sequence[Fraction], offsets: Sequence[Fraction]) -> Value:
     """Compute functions of pairs f(y, x) from n, sums and, where needed, sums of products."""
     n, (unit_y, unit_x) = parts[0], units
-    mean_x, mean_y = Fraction(parts[1], n) * unit_x, Fraction(parts[2], n) * unit_y
+    mean_x, mean_y = Fraction(parts[1], n) * unit_x + offsets[1], Fraction(parts[2], n) * unit_y + offsets[0]
     if function == "regr_avgx":
         return mean_x
     if function == "regr_avgy":

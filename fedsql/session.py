@@ -124,7 +124,7 @@ class Session:
     def _plan(self, sql: str, parameters: Sequence[object]) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
         """Plan a query; return the plan, the unsigned question, and the names and types of its answer."""
         directory = self.federation.directory
-        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(sep=" ")
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
         given = tuple(parameter(value) for value in parameters)
         question = Question(directory.catalog.federation, self._analyst.name, sql, now, given, self.settings)
         tree = parse(sql)

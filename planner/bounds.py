@@ -39,6 +39,15 @@ def type_interval(type_: SqlType) -> Interval | None:
     return Interval(type_.low * unit, type_.high * unit)
 
 
+_SPELLED = {"INT": "INTEGER", "INT128": "HUGEINT", "TEXT": "VARCHAR", "REAL": "FLOAT", "DECIMAL": "DECIMAL(18,3)"}
+
+
+def sql_type(node: exp.Expr) -> SqlType:
+    """Return the type that a CAST names, in DuckDB's own spelling."""
+    text = node.sql("duckdb")
+    return SqlType.parse(_SPELLED.get(text, text))
+
+
 def interval(node: exp.Expr, known: Known) -> Interval | None:
     """Return the interval of a row-wise expression, or None when it cannot be told."""
     if isinstance(node, exp.Paren):
@@ -108,7 +117,7 @@ def _hull(intervals: list[Interval | None]) -> Interval | None:
 
 def _cast(node: exp.Cast | exp.TryCast, known: Known) -> Interval | None:
     """A cast rounds by at most one; it fails (NULL) outside of the target's range."""
-    target = type_interval(SqlType.parse(node.to.sql("duckdb")))
+    target = type_interval(sql_type(node.to))
     inner = interval(node.this, known)
     if inner is None:
         return target

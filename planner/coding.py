@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import Interval, Known, interval, type_interval
-from fedsql.planner.positions import position
+from fedsql.planner.positions import position, shown
 from fedsql.types import SqlType
 
 ROW_CAP = 1 << 40  # rows of one party in one group, at most
@@ -22,7 +22,7 @@ _HUGE = 1 << 126  # sums stay below HUGEINT's and DECIMAL(38)'s limits when thei
 
 @dataclass(frozen=True)
 class Coded:
-    """An integer-valued SQL expression standing for ``unit`` times its value; |integer| <= ``limit``; NULL is left out.
+    """An integer-valued SQL expression: a value is ``unit`` * integer + ``offset``; |integer| <= ``limit``; NULL is left out.
 
     ``present`` is SQL that says whether the row's value takes part. ``sum_as_is`` is set when SUM over the plain
     argument already yields the unscaled integer (DECIMAL). ``low`` and ``high`` bound the integer from both sides.
@@ -34,6 +34,7 @@ class Coded:
     low: int
     high: int
     sum_as_is: str | None = None
+    offset: Fraction = Fraction(0)
 
     @property
     def limit(self) -> int:
@@ -43,8 +44,17 @@ class Coded:
     def around(self, middle: int) -> Coded:
         """Return the code of the value less ``middle`` (an integer in the same unit)."""
         return replace(
-            self, sql=f"({self.sql} - {middle})", low=self.low - middle, high=self.high - middle, sum_as_is=None
+            self,
+            sql=f"({self.sql} - {middle})",
+            low=self.low - middle,
+            high=self.high - middle,
+            sum_as_is=None,
+            offset=self.offset + middle * self.unit,
         )
+
+    def scaled(self, slope: Fraction, offset: Fraction) -> Coded:
+        """Return the code of slope * value + offset: the same integers in another unit."""
+        return replace(self, unit=self.unit * slope, offset=self.offset * slope + offset)
 
 
 def code(
@@ -60,9 +70,7 @@ def code(
     if not isinstance(rewritten, exp.Column):
         sql = f"({sql})"
     if not type_.countable:
-        raise PolicyDenied(
-            f"{argument.sql('duckdb')} is {type_text}: only numbers can be summed", position=position(argument)
-        )
+        raise PolicyDenied(f"{shown(argument)} is {type_text}: only numbers can be summed", position=position(argument))
     known_range = interval(argument, known)
     if type_.family == "float":
         return _fixed_point(argument, sql, known_range, owner_key, squares)
@@ -74,7 +82,7 @@ def code(
     limit = max(abs(low), abs(high), 1)
     if squares and limit * limit >= 1 << 127:
         raise PolicyDenied(
-            f"{argument.sql('duckdb')} is {type_text}: its squares can be too large for 128 bits",
+            f"{shown(argument)} is {type_text}: its squares can be too large for 128 bits",
             hint=f"the owner would set {owner_key}.bounds",
             position=position(argument),
         )
@@ -107,7 +115,7 @@ def _fixed_point(argument: exp.Expr, sql: str, range_: Interval | None, owner_ke
     exponent = 0 if range_ is None else max(0, (range_.magnitude.__ceil__()).bit_length())
     if range_ is None or (squares and exponent > 32):
         raise PolicyDenied(
-            f"{argument.sql('duckdb')} is a floating-point number without bounds: it cannot be summed exactly",
+            f"{shown(argument)} is a floating-point number without bounds: it cannot be summed exactly",
             hint=f"the owner would set {owner_key}.bounds = [low, high]" + ("" if squares else " (or .scale = digits)"),
             position=position(argument),
         )
@@ -115,7 +123,7 @@ def _fixed_point(argument: exp.Expr, sql: str, range_: Interval | None, owner_ke
     bits = (62 if small else 86) - exponent
     if bits < -512:
         raise PolicyDenied(
-            f"{argument.sql('duckdb')}: its bounds are too wide to sum",
+            f"{shown(argument)}: its bounds are too wide to sum",
             hint=f"the owner would narrow {owner_key}.bounds",
         )
     unit = Fraction(1, 2**bits) if bits >= 0 else Fraction(2**-bits)

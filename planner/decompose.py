@@ -11,13 +11,11 @@ from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, unit_counter
 from fedsql.planner.logical import Aggregate, Release
-from fedsql.planner.partials import SQUARES, Builder
+from fedsql.planner.partials import COUNTS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.safe import safe
-from fedsql.planner.summable import Argument, check_summable, split
+from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
-
-_COUNTS = ("count", "regr_count")
 
 
 def decompose(release: Release, terms: Terms, typing: Typing, known: Known, unique: bool) -> Builder:
@@ -40,32 +38,78 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         condition = render(aggregate.condition) if aggregate.condition is not None else None
         pairs = [] if aggregate.distinct else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
         splits = tuple(_split(aggregate, argument, type_) for argument, type_ in pairs)
-        coded = tuple(_coded(aggregate, argument, type_, typing, known) for argument, type_ in pairs)
-        if terms.min_group_size > 1 and not terms.noisy and aggregate.function not in _COUNTS:
-            for part, (argument, _) in zip(splits, pairs, strict=True):
-                check_summable(part, argument, f"tables.{typing.scan.name}")
+        coded: tuple[Coded, ...]
+        if aggregate.function in COUNTS:
+            coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
+        elif terms.noisy or terms.min_group_size == 1:
+            squares = aggregate.function in SQUARES
+            coded = tuple(_coded(argument, type_, typing, known, squares=squares) for argument, type_ in pairs)
+        elif aggregate.function in ("sum", "avg"):
+            _add_polynomial(builder, aggregate, splits[0], condition, typing, known, render)
+            continue
+        else:
+            coded = tuple(
+                _line(part, argument, typing, known) for part, (argument, _) in zip(splits, pairs, strict=True)
+            )
         builder.add(aggregate, coded, splits, condition, render)
     return builder
 
 
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str) -> Argument:
-    """Split an argument's condition off; COUNT(x) of a plain boolean counts it whatever its value."""
-    is_boolean = type_ == "BOOLEAN" and aggregate.function not in _COUNTS
-    conditional = any(argument.find_all(exp.Case, exp.If, exp.Nullif, exp.Coalesce))
-    if aggregate.function in _COUNTS and not isinstance(argument, exp.Column) and conditional:
-        return Argument(argument, exp.Not(this=exp.Is(this=exp.paren(argument.copy()), expression=exp.null())))
-    return split(argument, is_boolean) if aggregate.function not in _COUNTS else Argument(argument, None)
+    """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
+    if aggregate.function not in COUNTS:
+        return split(argument, type_ == "BOOLEAN")
+    if isinstance(argument, exp.Column):
+        return Argument(argument)
+    return Argument(argument, exp.Not(this=exp.Is(this=exp.paren(argument.copy()), expression=exp.null())))
 
 
-def _coded(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing, known: Known) -> Coded:
+def _add_polynomial(
+    builder: Builder,
+    aggregate: Aggregate,
+    part: Argument,
+    condition: str | None,
+    typing: Typing,
+    known: Known,
+    render: Render,
+) -> None:
+    """Add a SUM or AVG that must be summed column by column."""
+    (whole,) = aggregate.arguments
+    types = _types(part.value, typing)
+    found = polynomial(part, whole, types, known, typing.scan.name)
+
+    def code_column(name: str, squares: bool) -> Coded:
+        return _coded_column(name, typing, known, squares=squares)
+
+    builder.add_polynomial(aggregate, found, code_column, part, condition, render)
+
+
+def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:
+    """Code an argument that will be squared: a column, scaled and shifted."""
+    name, slope, offset = line(part, whole, _types(part.value, typing), known, typing.scan.name)
+    return _coded_column(name, typing, known, squares=True).scaled(slope, offset)
+
+
+def _types(value: exp.Expr, typing: Typing) -> dict[str, SqlType]:
+    columns = {column.name.lower(): column for column in value.find_all(exp.Column)}
+    types = typing.types_of(list(columns.values()))
+    return {name: SqlType.parse(type_) for name, type_ in zip(columns, types, strict=True)}
+
+
+def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
+    column = exp.column(name, table=typing.scan.alias, quoted=True)
+    return _coded(column, typing.type_of(column), typing, known, squares=squares)
+
+
+def _coded(argument: exp.Expr, type_: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
     rewritten = safe(argument, known, typing.type_of)
-    if aggregate.function not in _COUNTS:
-        return code(
-            argument, rewritten, type_, known, _owner_key(argument, typing), squares=aggregate.function in SQUARES
-        )
-    sql = f"({rewritten.sql('duckdb')})"  # counted, never summed: any type will do
+    return code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
+
+
+def _counted(sql: str, type_: str) -> Coded:
+    """Code what is counted, never summed: any type will do; NaN and infinities count as NULL."""
     is_float = SqlType.parse(type_).family == "float"
-    present = f"coalesce(isfinite(CAST({sql} AS DOUBLE)), false)" if is_float else f"{sql} IS NOT NULL"
+    present = f"coalesce(isfinite(CAST(({sql}) AS DOUBLE)), false)" if is_float else f"({sql}) IS NOT NULL"
     return Coded(sql, present, Fraction(1), 0, 1)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import describe, scan_of
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.sensitivity import Noise
 from fedsql.privacy.accounting import error95
 
 _WIDTH = 80
@@ -57,7 +58,7 @@ def margins(release: ReleasePlan) -> dict[str, float | None]:
     return {output.name: _margin(release, output, by_name, count) for output in release.outputs}
 
 
-def _margin(release: ReleasePlan, output: Output, by_name: dict, count: int) -> float | None:  # type: ignore[type-arg]
+def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], count: int) -> float | None:
     noise = by_name[output.partials[-1]]
     half = error95(noise.share * count) * noise.grid
     if output.function == "count":

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 
 from sqlglot import exp
 
 from fedsql.crypto.circuit import Cell, Circuit
 from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
-from fedsql.planner.summable import Argument
+from fedsql.planner.summable import Argument, Polynomial
 
 PAIRS = frozenset(
     [
@@ -35,6 +36,8 @@ PAIRS = frozenset(
         "regr_syy",
     ]
 )
+COUNTS = ("count", "regr_count")
+Render = Callable[[exp.Expr], str]  # SQL of a row-wise expression that cannot raise
 SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
     "regr_avgx",
     "regr_avgy",
@@ -67,9 +70,11 @@ class Test:
 
 @dataclass(frozen=True)
 class Output:
-    """How the analyst makes one released column: ``function`` over opened ``partials``, times ``units``.
+    """How the analyst makes one released column: ``function`` over opened ``partials``.
 
-    ``cell`` is the index of its cell; a column without one is shown whenever its group is.
+    ``units`` and ``offsets`` turn integers into values. SUM and AVG add up their partials (AVG's after the count), each
+    times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
+    column without one is shown whenever its group is.
     """
 
     name: str
@@ -77,8 +82,8 @@ class Output:
     function: str
     partials: tuple[str, ...]
     units: tuple[Fraction, ...] = ()
+    offsets: tuple[Fraction, ...] = ()
     cell: int | None = None
-    offset: Fraction = Fraction(0)
 
 
 @dataclass
@@ -151,26 +156,23 @@ class Builder:
         self,
         aggregate: Aggregate,
         coded: tuple[Coded, ...],
-        split: tuple[Argument, ...],
+        splits: tuple[Argument, ...],
         condition: str | None,
-        render: Callable[[exp.Expr], str],
+        render: Render,
     ) -> None:
         """Decompose ``aggregate`` over coded arguments (none: COUNT(*)); ``condition`` is SQL of its FILTER."""
-        present = " AND ".join(dict.fromkeys(c.present for c in coded)) or None
-        rows = _and(condition, present)
-        function, units = aggregate.function, tuple(c.unit for c in coded)
-        offset = Fraction(0)
+        present = [c.present for c in coded]
+        rows = _and(condition, *present)
+        function = aggregate.function
         if aggregate.distinct:  # only the privacy unit gets here
             names: tuple[str, ...] = (self.partial((self.count_units(condition),), ROW_CAP),)
-        elif function in ("count", "regr_count"):
+        elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":
             names = (self.sum(coded[0], condition),)
-        elif function == "avg" and self.noisy:  # around the middle of its bounds a value weighs half as much
-            middle = (coded[0].low + coded[0].high) // 2
-            offset = middle * units[0]
-            names = (self.count(rows), self.sum(coded[0].around(middle), condition))
         elif function == "avg":
+            if self.noisy:  # around the middle of its bounds a value weighs half as much
+                coded = (coded[0].around((coded[0].low + coded[0].high) // 2),)
             names = (self.count(rows), self.sum(coded[0], condition))
         elif function in PAIRS:
             y, x = coded  # DuckDB's order: f(y, x), over rows where both are present
@@ -179,37 +181,80 @@ class Builder:
                 names += (self.product(x, x, rows), self.product(y, y, rows), self.product(x, y, rows))
         else:
             names = (self.count(rows), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
-        cell = self._cell(aggregate, coded, split, condition, render)
-        self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, cell, offset))
+        nonzero = [f"{c.sql} <> 0" for c in coded] if function not in COUNTS else []
+        cell = self._cell(aggregate, splits, condition, render, present, nonzero, [])
+        units, offsets = tuple(c.unit for c in coded), tuple(c.offset for c in coded)
+        self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, offsets, cell))
+
+    def add_polynomial(
+        self,
+        aggregate: Aggregate,
+        polynomial: Polynomial,
+        code: Callable[[str, bool], Coded],
+        split: Argument,
+        condition: str | None,
+        render: Render,
+    ) -> None:
+        """Decompose SUM or AVG of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
+        inside = render(split.condition) if split.condition is not None else None
+        present = [code(name, False).present for name in sorted(polynomial.required)]
+        rows = _and(condition, inside, *present)
+        names, units, nonzero = [], [], []
+        for monomial, coefficient in sorted(polynomial.terms.items()):
+            factors = [code(name, len(monomial) > 1) for name in monomial]
+            if not factors:
+                names.append(self.count(rows))
+            elif len(factors) == 1:
+                names.append(self.sum(factors[0], rows))
+            else:
+                names.append(self.product(factors[0], factors[1], rows))
+            units.append(coefficient * prod((f.unit for f in factors), start=Fraction(1)))
+            nonzero.append([f"{f.sql} <> 0" for f in factors])
+        if aggregate.function == "avg":
+            here = _and(*present)
+            if split.otherwise and inside and here:
+                here = f"(NOT coalesce({inside}, false)) OR ({here})"
+            taking_part = _and(condition, here) if split.otherwise else rows
+            names.insert(0, self.count(taking_part))
+        value = [f"{render(split.value)} <> 0"]
+        parts = [n for n in nonzero if n] if len(nonzero) > 1 else []
+        cell = self._cell(aggregate, (split,), condition, render, present, value, parts)
+        self.outputs.append(
+            Output(aggregate.name, aggregate.type, aggregate.function, tuple(names), tuple(units), (), cell)
+        )
 
     def _cell(
         self,
         aggregate: Aggregate,
-        coded: tuple[Coded, ...],
-        split: tuple[Argument, ...],
+        splits: tuple[Argument, ...],
         condition: str | None,
-        render: Callable[[exp.Expr], str],
+        render: Render,
+        present: list[str],
+        nonzero: list[str],
+        parts: list[list[str]],
     ) -> int | None:
-        """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest."""
+        """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest.
+
+        ``parts``: the same must hold for each monomial of a sum, or SUM(a + b) less SUM(b) would open a rare a.
+        """
         k = self.min_group_size
         if self.noisy:
             return None
-        present = [c.present for c in coded]
         if k == 1:  # only whether a SUM is NULL must be known; other functions count their rows
             if aggregate.function != "sum":
                 return None
             return self.cell(Cell(self.test(self.count_units(_and(condition, *present)), 1)))
         conditions = ([condition] if condition else []) + [
-            render(s.condition) for s in split if s.condition is not None
+            render(s.condition) for s in splits if s.condition is not None
         ]
-        if not coded and not conditions:
+        if not present and not nonzero and not conditions:
             return None
-        nonzero = [f"{c.sql} <> 0" for c in coded] if aggregate.function not in ("count", "regr_count") else []
         enough = self.test(self.count_units(_and(*conditions, *present, *nonzero)), k)
+        also = tuple(self.test(self.count_units(_and(*conditions, *present, *part)), k) for part in parts)
         if not conditions:
-            return self.cell(Cell(enough))
+            return self.cell(Cell(enough, also=also))
         rest = self.count_units(f"NOT coalesce({_and(*conditions)}, false)")
-        return self.cell(Cell(enough, self.test(rest, 1), self.test(rest, k)))
+        return self.cell(Cell(enough, self.test(rest, 1), self.test(rest, k), also))
 
 
 def _and(*parts: str | None) -> str | None:

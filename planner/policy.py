@@ -15,7 +15,7 @@ from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF
 from fedsql.planner.logical import Aggregate, Filter, Release, Scan, scan_of
-from fedsql.planner.positions import position
+from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
 
 _PLACE = {
@@ -145,7 +145,7 @@ def _check_aggregate(aggregate: Aggregate, scan: Scan, catalog: Catalog) -> None
             )
     if distinct:
         raise NotSupportedError(
-            f"COUNT(DISTINCT {aggregate.arguments[0].sql('duckdb')}) is not answered yet",
+            f"COUNT(DISTINCT {shown(aggregate.arguments[0])}) is not answered yet",
             hint="COUNT(DISTINCT the privacy unit) is; or count the rows of SELECT DISTINCT in an outer query",
             position=position(aggregate.arguments[0]),
         )

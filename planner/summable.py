@@ -1,28 +1,73 @@
 """What may be summed when groups have a least size and there is no noise (DESIGN, section 3).
 
 A sum of an arbitrary expression can open one person: ``SUM(charges * (1 + 1e12 * greatest(age - 96, 0)))`` carries a
-single row in its high digits. So without noise, above min_group_size 1, an argument is a column, an affine form of
-columns, or a product of two such, possibly under one condition (CASE, FILTER, a boolean); the cell rule counts on both
-sides of the condition. Everything else is refused, with the advice to have the owner declare it as a column.
+single row in its high digits, and ``(age + 1e18) - 1e18`` is a step function by rounding alone. So without noise, above
+min_group_size 1, an argument is a column, an affine form of columns, or a product of two such, possibly under one
+condition (CASE, FILTER, a boolean). And it is never computed row by row: it is read here as a polynomial, the parties sum
+its monomials exactly, and the analyst puts these together. Everything else is refused, with the advice to have the owner
+declare it as a column.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
-from fedsql.planner.positions import position
+from fedsql.planner.bounds import Known, sql_type, type_interval
+from fedsql.planner.positions import position, shown
 from fedsql.types import SqlType
+
+Monomial = tuple[str, ...]  # the columns that are multiplied, sorted; () is the constant
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An aggregate's argument, split: ``value`` where ``condition`` holds (None: everywhere), else 0 or NULL."""
+    """An aggregate's argument, split: ``value`` where ``condition`` holds (None: everywhere), else 0 or NULL.
+
+    ``otherwise``: rows outside of the condition count as 0 (they take part in an average).
+    """
 
     value: exp.Expr
-    condition: exp.Expr | None
+    condition: exp.Expr | None = None
+    otherwise: bool = False
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Coefficients by monomial. A row takes part when none of the ``required`` columns is NULL."""
+
+    terms: Mapping[Monomial, Fraction]
+    required: frozenset[str]
+
+    @property
+    def degree(self) -> int:
+        """The number of columns in the largest monomial."""
+        return max((len(m) for m, c in self.terms.items() if c), default=0)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """All columns in it."""
+        return frozenset(name for monomial in self.terms for name in monomial) | self.required
+
+    def plus(self, other: Polynomial, sign: int = 1) -> Polynomial:
+        """Return this polynomial plus ``sign`` times ``other``."""
+        terms = dict(self.terms)
+        for monomial, coefficient in other.terms.items():
+            terms[monomial] = terms.get(monomial, Fraction(0)) + sign * coefficient
+        return Polynomial(terms, self.required | other.required)
+
+    def times(self, other: Polynomial) -> Polynomial:
+        """Return the product."""
+        terms: dict[Monomial, Fraction] = {}
+        for a, x in self.terms.items():
+            for b, y in other.terms.items():
+                monomial = tuple(sorted((*a, *b)))
+                terms[monomial] = terms.get(monomial, Fraction(0)) + x * y
+        return Polynomial(terms, self.required | other.required)
 
 
 def split(argument: exp.Expr, is_boolean: bool) -> Argument:
@@ -33,63 +78,100 @@ def split(argument: exp.Expr, is_boolean: bool) -> Argument:
     ):
         node = _bare(node.this)
     if isinstance(node, exp.Predicate | exp.Connector | exp.Not) or (is_boolean and not isinstance(node, exp.Column)):
-        return Argument(exp.Literal.number(1), node)
+        return Argument(exp.Literal.number(1), node, otherwise=True)
     if isinstance(node, exp.If) and _nothing(node.args.get("false")):
-        return Argument(node.args["true"], node.this)
+        return Argument(node.args["true"], node.this, _zero(node.args.get("false")))
     if isinstance(node, exp.Case) and len(node.args["ifs"]) == 1 and _nothing(node.args.get("default")):
         branch = node.args["ifs"][0]
-        test = (
-            branch.this
-            if node.this is None
-            else exp.EQ(this=exp.paren(node.this.copy()), expression=branch.this.copy())
-        )
-        return Argument(branch.args["true"], test)
-    return Argument(argument, None)
+        test = branch.this
+        if node.this is not None:
+            test = exp.EQ(this=exp.paren(node.this.copy()), expression=branch.this.copy())
+        return Argument(branch.args["true"], test, _zero(node.args.get("default")))
+    return Argument(argument)
 
 
-def check_summable(argument: Argument, whole: exp.Expr, owner_key: str) -> None:
-    """Raise PolicyDenied unless the value is a product of at most two affine forms of columns."""
-    if _degree(argument.value) is None:
+def polynomial(
+    argument: Argument, whole: exp.Expr, types: Mapping[str, SqlType], known: Known, table: str
+) -> Polynomial:
+    """Read an argument's value as a polynomial of degree two at most. Raises PolicyDenied when it is none."""
+    found = _read(argument.value, types, known)
+    if found is None or found.degree > 2:
         raise PolicyDenied(
-            f"without noise, {whole.sql('duckdb')} may not be summed: only columns, affine forms of columns (2 * a - b)"
-            " and a product of two, under at most one condition",
-            hint=f'ask the owner to declare it as a column: {owner_key} (sql = "SELECT ..., expression AS name FROM source")',
+            f"without noise, {shown(whole)} may not be summed: only columns, affine forms of columns (2 * a - b) and"
+            " a product of two, under at most one condition",
+            hint=f'ask the owner to declare it as a column: tables.{table}.sql = "SELECT ..., expression AS name FROM source"',
             position=position(whole),
         )
+    return found
 
 
-def _degree(node: exp.Expr) -> int | None:
-    """Return 0 for constants, 1 for affine forms, 2 for products of two affine forms, None for anything else."""
+def line(
+    argument: Argument, whole: exp.Expr, types: Mapping[str, SqlType], known: Known, table: str
+) -> tuple[str, Fraction, Fraction]:
+    """Read an argument as slope * column + offset; return (column, slope, offset). Raises PolicyDenied otherwise."""
+    found = polynomial(argument, whole, types, known, table)
+    slopes = {m: c for m, c in found.terms.items() if m and c}
+    if argument.condition is not None or found.degree != 1 or len(slopes) != 1 or len(found.columns) != 1:
+        raise PolicyDenied(
+            f"without noise, {shown(whole)} may not be squared: only a column, scaled or shifted",
+            hint=f"put a condition into FILTER; ask the owner to declare the expression as a column: tables.{table}.sql",
+            position=position(whole),
+        )
+    ((name,), slope), *_ = slopes.items()
+    return name, slope, found.terms.get((), Fraction(0))
+
+
+def _read(node: exp.Expr, types: Mapping[str, SqlType], known: Known) -> Polynomial | None:
     node = _bare(node)
     if isinstance(node, exp.Literal) and not node.is_string:
-        return 0
+        return Polynomial({(): Fraction(node.this)}, frozenset())
     if isinstance(node, exp.Column):
-        return 1
+        name = node.name.lower()
+        return Polynomial({(name,): Fraction(1)}, frozenset({name})) if types[name].countable else None
     if isinstance(node, exp.Neg):
-        return _degree(node.this)
+        inner = _read(node.this, types, known)
+        return inner and Polynomial({}, frozenset()).plus(inner, -1)
     if isinstance(node, exp.Cast | exp.TryCast):
-        return _degree(node.this) if _keeps_values(node) else None
-    if isinstance(node, exp.Coalesce) and len(node.expressions) == 1 and _nothing(node.expressions[0]):
-        return _degree(node.this)
+        inner = _read(node.this, types, known)
+        return inner if inner is not None and _keeps_values(node, inner, types, known) else None
+    if isinstance(node, exp.Coalesce) and len(node.expressions) == 1 and _zero(node.expressions[0]):
+        inner = _read(node.this, types, known)
+        return inner if inner is None else Polynomial(inner.terms, frozenset()) if () not in inner.terms else None
     if not isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div):
         return None
-    left, right = _degree(node.left), _degree(node.right)
+    left, right = _read(node.left, types, known), _read(node.right, types, known)
     if left is None or right is None:
         return None
     if isinstance(node, exp.Mul):
-        return left + right if left + right <= 2 else None
+        return left.times(right) if left.degree + right.degree <= 2 else None
     if isinstance(node, exp.Div):
-        return left if right == 0 else None
-    degree = max(left, right)
-    return degree if degree < 2 else None
+        divisor = right.terms.get((), Fraction(0))
+        return left.times(Polynomial({(): 1 / divisor}, right.required)) if right.degree == 0 and divisor else None
+    return left.plus(right, 1 if isinstance(node, exp.Add) else -1)
 
 
-def _keeps_values(cast: exp.Expr) -> bool:
-    """Casts to wide numbers keep a value; narrowing ones could drop some rows and keep others."""
-    target = SqlType.parse(cast.args["to"].sql("duckdb"))
-    if target.family == "decimal":
-        return len(str(target.high)) >= 30
-    return target.text.upper() in ("DOUBLE", "HUGEINT", "BIGINT")
+def _keeps_values(cast: exp.Expr, inner: Polynomial, types: Mapping[str, SqlType], known: Known) -> bool:
+    """Say whether a cast changes no value: one that drops or rounds values in some rows would be a condition."""
+    target = sql_type(cast.args["to"])
+    if target.text.upper() == "DOUBLE":
+        return True
+    limits = type_interval(target)
+    sources = [types[name] for name in inner.columns]
+    if limits is None or any(s.family not in ("integer", "decimal", "boolean") for s in sources):
+        return False
+    if inner.degree > 1 or any((c * 10**target.scale).denominator != 1 for c in inner.terms.values()):
+        return False
+    if any(s.scale > target.scale for s in sources):
+        return False
+    low = high = inner.terms.get((), Fraction(0))
+    for monomial, slope in inner.terms.items():
+        if monomial:
+            range_ = known.get(monomial[0])
+            if range_ is None:
+                return False
+            ends = (slope * range_.low, slope * range_.high)
+            low, high = low + min(ends), high + max(ends)
+    return limits.low <= low and high <= limits.high
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
@@ -98,9 +180,11 @@ def _bare(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _zero(node: exp.Expr | None) -> bool:
+    node = _bare(node) if node is not None else None
+    return isinstance(node, exp.Literal) and not node.is_string and float(node.this) == 0
+
+
 def _nothing(node: exp.Expr | None) -> bool:
     """Say whether an ELSE adds nothing: absent, NULL or 0."""
-    if node is None or isinstance(node, exp.Null):
-        return True
-    node = _bare(node)
-    return isinstance(node, exp.Literal) and not node.is_string and float(node.this) == 0
+    return node is None or isinstance(node, exp.Null) or _zero(node)

@@ -166,7 +166,7 @@ def _admitted(
     placed = positions[bits.survive]
     if len(set(placed.tolist())) != len(placed) or (len(placed) and int(placed.max()) >= rows):
         raise ProtocolError("the positions of a release are malformed")
-    return bits, [int(p) if s else 0 for p, s in zip(positions, bits.survive, strict=True)], rows
+    return bits, [int(p) if s else HIDDEN for p, s in zip(positions, bits.survive, strict=True)], rows
 
 
 def _label_boxes(
@@ -179,7 +179,7 @@ def _label_boxes(
 ) -> list[list[object]]:
     """Seal the labels of the positions that this party was drawn for, all boxes of one length."""
     assert slots.label_key is not None
-    group_at = {position: i for i, position in enumerate(positions)}
+    group_at = {position: i for i, position in enumerate(positions) if position != HIDDEN}
     boxes: list[list[object]] = []
     for position in wanted:
         channel, bound = label_channel(slots.label_key, context, release, position)

@@ -48,7 +48,7 @@ class Outline:
         circuit = self.circuit and {
             "tests": list(self.circuit.tests),
             "survive": list(self.circuit.survive),
-            "cells": [[c.enough, c.rest_some, c.rest_enough] for c in self.circuit.cells],
+            "cells": [[c.enough, c.rest_some, c.rest_enough, list(c.also)] for c in self.circuit.cells],
         }
         return {
             "number": self.number,
@@ -64,7 +64,7 @@ class Outline:
         try:
             circuit = record["circuit"]
             if circuit is not None:
-                cells = tuple(Cell(*cell) for cell in circuit["cells"])
+                cells = tuple(Cell(e, some, rest, tuple(also)) for e, some, rest, also in circuit["cells"])
                 circuit = Circuit(tuple(circuit["tests"]), tuple(circuit["survive"]), cells)
             slots = record["slots"]
             return cls(

@@ -21,13 +21,14 @@ Counts = NDArray[np.integer[Any]]
 class Cell:
     """A suppressible value, by indexes of tests.
 
-    Shown iff the slot survives, and ``enough`` holds, and not (``rest_some`` holds but ``rest_enough`` does not).
-    None: that part is absent (the rest: both or neither).
+    Shown iff the slot survives, and ``enough`` and all of ``also`` hold, and not (``rest_some`` holds but
+    ``rest_enough`` does not). None: that part is absent (the rest: both or neither).
     """
 
     enough: int | None = None
     rest_some: int | None = None
     rest_enough: int | None = None
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Circuit:
     def __post_init__(self) -> None:
         used = [
             *self.survive,
-            *(i for c in self.cells for i in (c.enough, c.rest_some, c.rest_enough) if i is not None),
+            *(i for c in self.cells for i in (c.enough, c.rest_some, c.rest_enough, *c.also) if i is not None),
         ]
         if not self.survive or min(self.tests) < 1 or not all(0 <= i < len(self.tests) for i in used):
             raise ValueError("a circuit needs thresholds of at least 1, a survive test, and tests that exist")
@@ -94,7 +95,7 @@ def gates(circuit: Circuit) -> Gates:
     survive = all_of(2 * i for i in circuit.survive)
     outputs = [survive]
     for cell in circuit.cells:
-        factors = [survive]
+        factors = [survive, *(2 * i for i in cell.also)]
         if cell.enough is not None:
             factors.append(2 * cell.enough)
         if cell.rest_some is not None and cell.rest_enough is not None:
@@ -114,6 +115,7 @@ def evaluate_clear(circuit: Circuit, sums: Counts) -> Bits:
     for number, cell in enumerate(circuit.cells):
         if cell.enough is not None:
             cells[:, number] &= holds[:, cell.enough]
+        cells[:, number] &= holds[:, list(cell.also)].all(axis=1)
         if cell.rest_some is not None and cell.rest_enough is not None:
             cells[:, number] &= ~(holds[:, cell.rest_some] & ~holds[:, cell.rest_enough])
     return Bits(survive, cells)
