@@ -75,7 +75,7 @@ class EmbeddedFederation:
         participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in plan.parties}
         participants[COORDINATOR] = self.coordinator.serve(self.directory)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
-        tables: list[pa.Table] = run(participants, record)[ANALYST]
+        tables: list[pa.Table] = run(participants, record, watch)[ANALYST]
         return tables
 
     def interrupt(self) -> None:

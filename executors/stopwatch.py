@@ -5,6 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class Rest:
+    """What a step turns out to have been about."""
+
+    name: str = "handshake"
 
 
 class Stopwatch:
@@ -21,3 +29,14 @@ class Stopwatch:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    @contextmanager
+    def rest(self) -> Iterator[Rest]:
+        """Time the body, less the stages timed within it; the body says afterwards what it was about."""
+        rest, before, start = Rest(), sum(self.seconds.values()), time.perf_counter()
+        try:
+            yield rest
+        finally:
+            within = sum(self.seconds.values()) - before
+            spent = time.perf_counter() - start - within
+            self.seconds[rest.name] = self.seconds.get(rest.name, 0.0) + spent

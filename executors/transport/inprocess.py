@@ -8,16 +8,19 @@ from typing import Any
 
 from fedsql.errors import InternalError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Inbox, Message, Steps, Wanted
+from fedsql.executors.stopwatch import Stopwatch
 
 Recorder = Callable[[Message], None]
+_STAGES = {"align": "align", "threshold": "threshold", "ready": "threshold", "go": "threshold", "vector": "encrypt"}
 
 
 class _Participant:
     """A protocol with its inbox. It rests where none of the groups that it waits for is complete."""
 
-    def __init__(self, steps: Steps[Any], post: deque[Message]) -> None:
+    def __init__(self, steps: Steps[Any], post: deque[Message], watch: Stopwatch) -> None:
         self.steps = steps
         self.post = post
+        self.watch = watch
         self.arrived: dict[Wanted, Message] = {}
         self.groups: tuple[tuple[Wanted, ...], ...] | None = None
         self.result: Any = None
@@ -49,23 +52,38 @@ class _Participant:
 
     def _step(self, step: Callable[[], Exchange]) -> None:
         self.groups = None
-        try:
-            exchange = step()
-        except StopIteration as stop:
-            self.result = stop.value
-            return
+        with self.watch.rest() as stage:
+            try:
+                exchange = step()
+            except StopIteration as stop:
+                self.result = stop.value
+                return
+            stage.name = _stage(exchange)
         self.groups = exchange.groups
         self.post.extend(exchange.send)
 
 
-def run(participants: Mapping[str, Steps[Any]], record: Recorder | None = None) -> dict[str, Any]:
+def _stage(exchange: Exchange) -> str:
+    """Return the stage of a step: what the messages are about that it sends."""
+    for message in exchange.send:
+        release, _, rest = message.kind.partition("/")
+        if rest:
+            return _STAGES.get(rest.split("/")[0], rest)
+        return "add" if release == "answer" else "handshake"
+    return "handshake"
+
+
+def run(
+    participants: Mapping[str, Steps[Any]], record: Recorder | None = None, watch: Stopwatch | None = None
+) -> dict[str, Any]:
     """Run every participant's protocol to its end; return their results by name.
 
-    ``record`` sees every message, in order. An error of a participant propagates at once. Raises InternalError when
+    ``record`` sees every message, in order; ``watch`` adds up each step's time by stage. An error of a participant propagates at once. Raises InternalError when
     everybody waits for messages that nobody will send.
     """
     post: deque[Message] = deque()
-    running = {name: _Participant(steps, post) for name, steps in participants.items()}
+    shared = watch or Stopwatch()
+    running = {name: _Participant(steps, post, shared) for name, steps in participants.items()}
     for participant in running.values():
         participant.start()
     while post:
