@@ -32,12 +32,12 @@ def notices(plan: Plan) -> tuple[str, ...]:
     """Return what an answer says about itself. It follows from the query alone, never from the data."""
     found = []
     for release in plan.releases:
-        terms, unit = release.terms, _unit(release)
+        terms = release.terms
         if terms.noisy:
             found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
         elif terms.min_group_size > 1 or terms.min_parties > 1:
             what = "groups" if release.release.keys else "results"
-            few = f"fewer than {terms.min_group_size} {unit}" if terms.min_group_size > 1 else ""
+            few = f"fewer than {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
             lone = f"from fewer than {terms.min_parties} parties" if terms.min_parties > 1 else ""
             text = f"{what.capitalize()} of {' or '.join(t for t in (few, lone) if t)}, if any, are not shown"
             if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
@@ -72,32 +72,32 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
 
 def _release(release: ReleasePlan) -> Iterator[str]:
     terms, scan = release.terms, scan_of(release.release.input)
-    yield f"Release {release.number}"
-    yield from _indented(describe(release.release), wrap=False)
-    yield "  Each party runs in its own DuckDB (SQL: EXPLAIN (STAGE fragments) ...)"
-    yield "  and sends, sealed or encrypted:"
+    yield from _indented(describe(release.release), indent=0)
+    yield "  Each party runs this in its own DuckDB, and sends, sealed or encrypted:"
     yield from _sent(release)
     yield "  Who learns what:"
     yield from _learns(release)
-    yield "  Shown when:"
+    yield "  What is shown:"
     if terms.noisy:
-        yield "    always; every value carries noise"
+        yield "    - every group and value, each with noise"
     else:
-        rule = f"at least {terms.min_group_size} {_unit(release)}"
-        yield f"    {rule}" + (f" of at least {terms.min_parties} parties" if terms.min_parties > 1 else "")
+        few = f" with at least {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
+        lone = f" at {terms.min_parties} parties or more" if terms.min_parties > 1 else ""
+        what = "groups" if release.release.keys else "the result if it rests on rows"
+        yield from _item(f"{what}{few}{lone}" if few or lone else f"every {what.rstrip('s')}", 4)
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
-            yield from _item(f"a value only when {terms.min_group_size} {_unit(release)} take part in it", 4)
+            yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
     if release.noise is not None:
-        yield f"  Expected error, 95 % (tables of about {sum(o.rows for o in scan.offers):,} rows at most):"
+        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in scan.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
             even = " in groups of even size" if output.function == "avg" and margin is not None else ""
-            yield f"    {name} = {output.function}: {shown}{even}"
+            yield f"    - {name} = {output.function}: {shown}{even}"
         if release.unit.parties > 1:
             yield from _item(
-                f"a person may be at {release.unit.parties} parties: the noise covers all of them"
-                ' (unit_scope = "global" would say that nobody is)',
+                f"a unit may be at {release.unit.parties} parties, and the noise covers that"
+                ' (unit_scope = "global" would declare that none is)',
                 4,
             )
 
@@ -130,25 +130,25 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
 
 def _end(plan: Plan) -> Iterator[str]:
     yield "Then, in your own DuckDB:"
-    yield from _indented(plan.final, wrap=True)
-    yield "Privacy cost"
+    yield from _indented(dict(plan.stages)["final"], indent=2)
+    yield "Privacy cost:"
     if plan.epsilon is None:
-        yield "  one query of the quota at each party (none when asked before on the same data)"
+        yield "  one query of the quota at each party (none if asked before on the same data)"
     else:
         yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
 
 
-def _unit(release: ReleasePlan) -> str:
-    units = {offer.privacy_unit for offer in scan_of(release.release.input).offers}
-    (unit,) = units if len(units) == 1 else ("units",)
-    return "rows" if unit is None else "units" if unit == "units" else f"distinct {unit}"
+def units(release: ReleasePlan, count: int) -> str:
+    """Say ``count`` of what a release protects: rows, or units by the name of their column."""
+    names = {offer.privacy_unit for offer in scan_of(release.release.input).offers}
+    (name,) = names if len(names) == 1 else ("units",)
+    return f"{count} rows" if name is None else f"{count} units" if name == "units" else f"{count} units ({name})"
 
 
-def _indented(text: str, *, wrap: bool) -> Iterator[str]:
+def _indented(text: str, *, indent: int) -> Iterator[str]:
     for line in text.splitlines():
-        yield from (
-            textwrap.wrap(line, _WIDTH - 2, initial_indent="  ", subsequent_indent="    ") if wrap else [f"  {line}"]
-        )
+        pad = " " * (indent + len(line) - len(line.lstrip()))
+        yield from textwrap.wrap(line.strip(), _WIDTH, initial_indent=pad, subsequent_indent=f"{pad}    ")
 
 
 def _item(text: str, indent: int) -> list[str]:

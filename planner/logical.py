@@ -7,11 +7,13 @@ and check themselves when built, so an ill-formed tree cannot exist.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from fedsql.planner.catalog import TableOffer
+from fedsql.planner.positions import shown
 
 
 @dataclass(frozen=True)
@@ -132,20 +134,26 @@ def describe(node: Release | Relation, depth: int = 0) -> str:
         where = f"{node.party}.{node.name}" if node.party else node.name
         return f"{pad}Scan {where} AS {node.alias} at {', '.join(node.parties)}"
     if isinstance(node, Filter):
-        return f"{pad}Filter {node.condition.sql('duckdb')}\n{describe(node.input, depth + 1)}"
+        return f"{pad}Filter {shown(node.condition)}\n{describe(node.input, depth + 1)}"
     if isinstance(node, Project):
-        columns = ", ".join(f"{expression.sql('duckdb')} AS {name}" for name, expression in node.columns)
+        columns = ", ".join(f"{shown(expression)} AS {name}" for name, expression in node.columns)
         return f"{pad}Project {columns} AS {node.alias}\n{describe(node.input, depth + 1)}"
-    keys = ", ".join(
-        f"{k.name} = {k.expression.sql('duckdb')}" + (f" :: {k.type}" if k.type else "") for k in node.keys
-    )
+    keys = ", ".join(f"{k.name} = {shown(k.expression)}" + (f" ({k.type})" if k.type else "") for k in node.keys)
     lines = [f"{pad}Release {node.relation}" + (f" BY {keys}" if keys else "")]
-    lines += [f"{pad}  {a.name} = {render_aggregate(a)}" + (f" :: {a.type}" if a.type else "") for a in node.aggregates]
+    lines += [f"{pad}  {a.name} = {_shown_aggregate(a)}" + (f" ({a.type})" if a.type else "") for a in node.aggregates]
     return "\n".join(lines) + "\n" + describe(node.input, depth + 1)
 
 
 def render_aggregate(aggregate: Aggregate) -> str:
     """Return the SQL of an aggregate as DuckDB reads it."""
-    arguments = ", ".join(a.sql("duckdb") for a in aggregate.arguments) or "*"
+    return _rendered(aggregate, lambda node: node.sql("duckdb"))
+
+
+def _shown_aggregate(aggregate: Aggregate) -> str:
+    return _rendered(aggregate, shown)
+
+
+def _rendered(aggregate: Aggregate, render: Callable[[exp.Expr], str]) -> str:
+    arguments = ", ".join(render(a) for a in aggregate.arguments) or "*"
     call = f"{aggregate.function}({'DISTINCT ' if aggregate.distinct else ''}{arguments})"
-    return f"{call} FILTER (WHERE {aggregate.condition.sql('duckdb')})" if aggregate.condition is not None else call
+    return f"{call} FILTER (WHERE {render(aggregate.condition)})" if aggregate.condition is not None else call

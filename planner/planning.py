@@ -28,6 +28,7 @@ from fedsql.planner.logical import Release, Scan, describe, render_aggregate, sc
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms, check_policy, uses
+from fedsql.planner.positions import shown
 from fedsql.planner.question import Question
 from fedsql.planner.rules import rewrite
 from fedsql.planner.schema import Schema, resolve_tables
@@ -136,9 +137,9 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     except OptimizeError as error:
         raise ProgrammingError(str(error).split(" Line:")[0].rstrip(".")) from None
     assert isinstance(qualified, exp.Query)
-    stages.append(("qualify", qualified.sql("duckdb", pretty=True)))
+    stages.append(("qualify", shown(qualified, tables=True, pretty=True)))
     final, releases = cut(qualified, catalog)
-    stages.append(("cut", "\n".join([final.sql("duckdb", pretty=True), *(describe(r) for r in releases)])))
+    stages.append(("cut", "\n".join([shown(final, tables=True, pretty=True), *(describe(r) for r in releases)])))
     planned = []
     for release in releases:
         release, trace = rewrite(release)
@@ -150,7 +151,7 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     stages += [
         ("fragments", "\n".join(f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()))
     ]
-    stages.append(("final", final.sql("duckdb", pretty=True)))
+    stages.append(("final", shown(final, tables=True, pretty=True)))
     return replace(made, digest=_digest(made), stages=tuple(stages))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
 
@@ -15,10 +17,17 @@ def position(node: exp.Expr) -> tuple[int, int] | None:
     return min(found) if found else None
 
 
-def shown(node: exp.Expr) -> str:
-    """Return the SQL of an expression for a message: plain column names, no quotes that fedsql added."""
+def shown(node: exp.Expr, *, tables: bool = False, pretty: bool = False) -> str:
+    """Return the SQL of a node for people: without the quotes that fedsql added, and without table names by default."""
 
     def plain(part: exp.Expr) -> exp.Expr:
-        return exp.column(exp.to_identifier(part.name, quoted=False)) if isinstance(part, exp.Column) else part
+        if isinstance(part, exp.Column) and not tables and not isinstance(part.this, exp.Star):
+            return exp.column(_unquoted(part.this))
+        return _unquoted(part) if isinstance(part, exp.Identifier) else part
 
-    return node.copy().transform(plain).sql("duckdb")
+    return node.copy().transform(plain).sql("duckdb", pretty=pretty)
+
+
+def _unquoted(part: exp.Expr) -> exp.Identifier:
+    name = part.name
+    return exp.to_identifier(name, quoted=not re.fullmatch(r"[a-z_][a-z0-9_]*", name))
