@@ -60,7 +60,10 @@ def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
     policies = [offer.release for offer in catalog.offers if offer.party in scan.parties]
     for aggregate in release.aggregates:
         _check_aggregate(aggregate, scan, catalog)
-    return _terms(scan, catalog, policies)
+    terms = _terms(scan, catalog, policies)
+    if terms.noisy:
+        _check_bounded(release, scan)
+    return terms
 
 
 def uses(release: Release, scan: Scan) -> Iterator[tuple[str, exp.Column]]:
@@ -122,6 +125,23 @@ def _check_use(offer: TableOffer, use: str, column: exp.Column) -> None:
             hint=f'the owner would add "{use}" to tables.{offer.name}.columns.{found.name}.use',
             position=position(column),
         )
+
+
+def _check_bounded(release: Release, scan: Scan) -> None:
+    """Under noise every summed column needs declared bounds: a type's own range would drown the answer."""
+    for aggregate in release.aggregates:
+        if aggregate.function in ("count", "regr_count"):
+            continue
+        columns = [c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)]
+        for column in columns:
+            for offer in scan.offers:
+                found = offer.column(column.name)
+                if found is not None and found.bounds is None and found.type != "BOOLEAN":
+                    raise PolicyDenied(
+                        f"under noise {offer.party}'s {offer.name}.{found.name} cannot be summed: it has no bounds",
+                        hint=f"the owner would set tables.{offer.name}.columns.{found.name}.bounds = [low, high]",
+                        position=position(column),
+                    )
 
 
 def _check_types(scan: Scan, name: str) -> None:
