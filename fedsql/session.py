@@ -13,6 +13,8 @@ _finish           the block above the cut, in the analyst's own locked DuckDB   
 from __future__ import annotations
 
 import datetime
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,17 +24,22 @@ import duckdb
 import pyarrow as pa
 
 from fedsql.config.models import FederationConfig
-from fedsql.errors import InterfaceError, NotSupportedError, OperationalError
+from fedsql.errors import Error, InterfaceError, NotSupportedError, OperationalError, ProgrammingError
 from fedsql.executors.embedded import EmbeddedFederation
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.explain import explain, margins, notices
+from fedsql.executors.transport.inprocess import Recorder
+from fedsql.planner.explain import explain, notices
+from fedsql.planner.margins import answer_margins, margin_notices
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.statements import Describe, Explain, Query, Set, Show, changed, read_statement
+
+# What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
+logging.getLogger("fedsql").addHandler(logging.NullHandler())
 
 _LOCK = (
     "SET TimeZone = 'UTC'",
@@ -59,7 +66,7 @@ class Answer:
 
     ``table`` is the result (None: there is none); ``columns`` its (name, DuckDB type) pairs; ``notices`` what must be
     said with it; ``seconds`` wall time by stage; ``sent`` every message; ``epsilon`` what was charged at each party
-    (None: one exact query); ``margins`` the half-width of the 95 % interval of each noisy aggregate.
+    (None: one exact query); ``margins`` the half-width of the 95 % interval of each column that is a noisy aggregate.
     """
 
     table: pa.Table | None = None
@@ -82,6 +89,9 @@ class Session:
         self.settings = Settings()
         self._analyst = federation.admit(analyst)
         self._owns = owns
+        self._closed = False
+        self._cancelled = threading.Event()
+        self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
             self._local.execute(statement)
@@ -93,13 +103,15 @@ class Session:
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Answer:
         """Run one statement. Raises the errors of fedsql.errors; nothing is spent unless a question was sent."""
-        if self._analyst is None:
+        if self._closed:
             raise InterfaceError("the session is closed")
         statement = read_statement(sql)
         if isinstance(statement, Query):
             return self._query(statement.sql, parameters)
         if isinstance(statement, Explain):
             return self._explain(statement, parameters)
+        if parameters:
+            raise ProgrammingError(f"the statement has 0 parameters, {len(parameters)} were given")
         if isinstance(statement, Set):
             self.settings = changed(self.settings, statement.name, statement.value)
             return Answer()
@@ -111,15 +123,24 @@ class Session:
         return explain(plan, stage)
 
     def interrupt(self) -> None:
-        """Stop what runs now, from another thread."""
+        """Stop the query that runs now, from another thread: its `execute` raises OperationalError."""
+        self._cancelled.set()
         self.federation.interrupt()
-        self._local.interrupt()
+        if (cursor := self._finishing) is not None:
+            cursor.interrupt()
 
     def close(self) -> None:
         """End the session; its local tables and keys are gone."""
+        if self._closed:
+            return
+        self._closed = True
         self._local.close()
         if self._owns:
             self.federation.close()
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise OperationalError("the query was cancelled")
 
     def _plan(self, sql: str, parameters: Sequence[object]) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
         """Plan a query; return the plan, the unsigned question, and the names and types of its answer."""
@@ -135,8 +156,10 @@ class Session:
 
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
         watch, sent = Stopwatch(), list[Sent]()
+        self._cancelled.clear()
 
         def record(message: Message) -> None:
+            self._check_cancelled()
             sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
 
         with watch("plan"):
@@ -149,7 +172,7 @@ class Session:
             query_id = question.query_id.hex()
             start = dict(watch.seconds)
             with watch("protocol"):
-                tables = self.federation.ask(self._analyst, question, plan, watch, record)
+                tables = self._ask(question, plan, watch, record)
             inner = sum(s - start.get(name, 0.0) for name, s in watch.seconds.items() if name != "protocol")
             watch.seconds["protocol"] -= inner
         with watch("finalize"):
@@ -157,20 +180,28 @@ class Session:
         return Answer(
             table=table,
             columns=columns,
-            notices=notices(plan),
+            notices=(*notices(plan), *margin_notices(plan)),
             seconds=watch.seconds,
             sent=tuple(sent),
             query_id=query_id,
             epsilon=plan.epsilon,
             delta=plan.delta,
-            margins={k: v for release in plan.releases for k, v in margins(release).items()},
+            margins=answer_margins(plan, [name for name, _ in columns]),
             parties=plan.parties,
         )
 
+    def _ask(self, question: Question, plan: Plan, watch: Stopwatch, record: Recorder) -> list[pa.Table]:
+        try:
+            return self.federation.ask(self._analyst, question, plan, watch, record)
+        except Error:
+            self._check_cancelled()  # a fragment that was interrupted fails with the constant error
+            raise
+
     def _finish(self, plan: Plan, tables: Sequence[pa.Table], columns: Sequence[tuple[str, str]]) -> pa.Table:
         """Run the block above the cut over the released relations, in DuckDB's own names and types."""
-        cursor = self._local.cursor()
+        cursor = self._finishing = self._local.cursor()
         try:
+            self._check_cancelled()
             for release, table in zip(plan.releases, tables, strict=True):
                 cursor.register(f"_opened_{release.number}", table)
                 cursor.execute(
@@ -190,6 +221,7 @@ class Session:
         except duckdb.Error as error:
             raise as_sql_error(error) from None
         finally:
+            self._finishing = None
             cursor.close()
         return result.rename_columns([name for name, _ in columns])
 
