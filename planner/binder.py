@@ -6,14 +6,14 @@ of several relations together is refused here, by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import aggregate_of, check_scalar, is_aggregate, refuse_aggregate
-from fedsql.planner.logical import Aggregate, Filter, Key, Project, Relation, Release, Scan
+from fedsql.planner.functions import aggregate_of, check_scalar, refuse_aggregate
+from fedsql.planner.logical import Aggregate, Filter, Key, Project, Relation, Release, Scan, scan_of
 from fedsql.planner.positions import position
 from fedsql.planner.schema import UNION
 
@@ -30,13 +30,15 @@ def bind_release(
 ) -> Release:
     """Bind a cut block: ``keys`` and ``aggregates`` are its grouping expressions and aggregate calls."""
     relation = _bind_rows(select, catalog, blocks)
+    parties = scan_of(relation).parties
+    policies = {o.party: o.release.aggregates for o in catalog.offers if o.party in parties}
     for key in keys:
         check_scalar(key)
     return Release(
         number,
         relation,
         tuple(Key(f"k{i}", key.copy()) for i, key in enumerate(keys)),
-        tuple(_bind_aggregate(f"a{i}", call) for i, call in enumerate(aggregates)),
+        tuple(_bind_aggregate(f"a{i}", call, policies) for i, call in enumerate(aggregates)),
     )
 
 
@@ -114,14 +116,16 @@ def _bind_block(query: exp.Query, alias: str, catalog: Catalog, blocks: RowBlock
     return Project(relation, tuple(columns), alias)
 
 
-def _bind_aggregate(name: str, call: exp.Expr) -> Aggregate:
+def _bind_aggregate(name: str, call: exp.Expr, policies: Mapping[str, Sequence[str]]) -> Aggregate:
     """Bind one aggregate call with its FILTER."""
     condition = None
     if isinstance(call, exp.Filter):
         condition, call = call.expression.this, call.this
     known = aggregate_of(call)
-    if known is None or not is_aggregate(call):
-        raise refuse_aggregate(call)
+    if known is None:
+        while isinstance(call, exp.Filter | exp.IgnoreNulls | exp.WithinGroup):
+            call = call.this
+        raise refuse_aggregate(call, policies)
     function, _ = known
     first = call.expressions[0] if isinstance(call, exp.Anonymous) else call.this
     distinct = isinstance(first, exp.Distinct)

@@ -20,7 +20,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.binder import bind_release
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import is_aggregate, refuse_aggregate
+from fedsql.planner.functions import is_aggregate
 from fedsql.planner.logical import Release
 from fedsql.planner.positions import position
 from fedsql.planner.schema import UNION
@@ -157,10 +157,6 @@ def _aggregate_calls(select: exp.Select) -> Iterator[exp.Expr]:
                 and wrapper.parent.this is wrapper
             ):
                 wrapper = wrapper.parent
-            if isinstance(wrapper, exp.IgnoreNulls | exp.WithinGroup) or (
-                isinstance(wrapper, exp.Filter) and wrapper.this is not node
-            ):
-                raise refuse_aggregate(node)
             yield wrapper
 
 
@@ -179,12 +175,12 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     group = select.args.get("group")
     found: list[exp.Expr] = []
     if group is not None:
-        for part, name in (("rollup", "ROLLUP"), ("cube", "CUBE"), ("grouping_sets", "GROUPING SETS")):
-            if group.args.get(part):
+        for kind, name in ((exp.Rollup, "ROLLUP"), (exp.Cube, "CUBE"), (exp.GroupingSets, "GROUPING SETS")):
+            if any(group.find_all(kind)):
                 raise NotSupportedError(
                     f"{name} is not answered yet",
                     hint="write one GROUP BY query for each level",
-                    position=position(select),
+                    position=position(group),
                 )
         found = list(group.expressions)
         if group.args.get("all"):

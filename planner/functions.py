@@ -7,6 +7,8 @@ DuckDB runs what it likes, on released values.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
@@ -108,6 +110,11 @@ REFUSED_AGGREGATES = frozenset(
     ]
 )
 
+# Aggregates that show single values; a policy may list them by these names.
+_UNLISTED = {"min": "min", "max": "max", "median": "quantile", "mode": "mode"} | dict.fromkeys(
+    ("quantile", "quantile_cont", "quantile_disc", "percentile_cont", "percentile_disc"), "quantile"
+)
+
 # Scalar nodes of sqlglot that may run at a party. Each is deterministic and reads nothing but its arguments.
 SCALARS: tuple[type[exp.Expr], ...] = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Cast, exp.TryCast, exp.DataType,
@@ -148,10 +155,19 @@ def function_name(node: exp.Expr) -> str:
     return node.sql("duckdb").split("(", 1)[0].lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
 
 
-def refuse_aggregate(node: exp.Expr) -> PolicyDenied | NotSupportedError:
-    """Build the refusal of an aggregate that fedsql does not answer."""
+def refuse_aggregate(node: exp.Expr, policies: Mapping[str, Sequence[str]]) -> PolicyDenied | NotSupportedError:
+    """Build the refusal of an aggregate that fedsql does not answer. ``policies``: what each party releases."""
     name = function_name(node)
-    if name in ("min", "max", "median", "mode", "quantile_cont", "quantile_disc", "quantile"):
+    listed = _UNLISTED.get(name)
+    for party, aggregates in policies.items() if listed else ():
+        if listed not in aggregates:
+            return PolicyDenied(
+                f"{party} does not release {name} (allowed: {', '.join(aggregates)})",
+                hint=f'only where an owner adds "{listed}" to [release] aggregates; a count per range works now:'
+                " GROUP BY an expression of the column",
+                position=position(node),
+            )
+    if listed:
         return NotSupportedError(
             f"{name} over federated rows is not answered yet",
             hint="use count, sum, avg, stddev, var, or a count per range: GROUP BY an expression of the column",
