@@ -29,7 +29,6 @@ class Alignment:
     slots: tuple[int, ...]
     count: int
     label_key: bytes  # what labels are sealed under; the analyst gets it from the leader
-    label_size: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class Matching:
 
     count: int
     holders: Mapping[int, tuple[str, ...]]
-    label_size: int
 
 
 def padded(count: int) -> int:
@@ -63,8 +61,7 @@ def align(talk: Conversation, release: int, contributors: Sequence[str], labels:
             raise ProtocolError("a tag key is malformed")
     order = shuffled(len(labels))
     tagged = tags(key[:32], labels)
-    size = padded(max((len(label) for label in labels), default=0) + 4)
-    record = {"tags": b"".join(tagged[i] for i in order), "size": size}
+    record = {"tags": b"".join(tagged[i] for i in order)}
     slots_kind = f"{release}/align/slots"
     inbox = yield Exchange.of(
         [Message.of(f"{release}/align/tags", talk.me, COORDINATOR, record)], [(slots_kind, COORDINATOR)]
@@ -81,7 +78,7 @@ def align(talk: Conversation, release: int, contributors: Sequence[str], labels:
     placed = [0] * len(labels)
     for position, index in enumerate(order):
         placed[index] = int(slots[position])
-    return Alignment(tuple(placed), count, key[32:], int(found["size"]))
+    return Alignment(tuple(placed), count, key[32:])
 
 
 def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Steps[Matching]:
@@ -89,7 +86,6 @@ def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Step
     kind = f"{release}/align/tags"
     inbox = yield Exchange.of((), [(kind, name) for name in contributors])
     given: dict[str, list[bytes]] = {}
-    size = 0
     for name in contributors:
         record = inbox[kind, name].record()
         if not isinstance(record, dict) or len(record["tags"]) % TAG_BYTES:
@@ -98,7 +94,6 @@ def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Step
         given[name] = [data[i : i + TAG_BYTES] for i in range(0, len(data), TAG_BYTES)]
         if len(set(given[name])) != len(given[name]):
             raise ProtocolError("tags are malformed")
-        size = max(size, int(record["size"]))
     distinct = list(dict.fromkeys(tag for listed in given.values() for tag in listed))
     count = padded(len(distinct))
     places = shuffled(count)[: len(distinct)].tolist()
@@ -109,7 +104,7 @@ def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Step
         slots = [slot_of[tag] for tag in listed]
         for slot in slots:
             holders[slot] = (*holders.get(slot, ()), name)
-        record = {"slots": np.array(slots, "<u4").tobytes(), "count": count, "size": size}
+        record = {"slots": np.array(slots, "<u4").tobytes(), "count": count}
         messages.append(talk.seal(f"{release}/align/slots", name, encode(record)))
     yield Exchange.of(messages)
-    return Matching(count, holders, size)
+    return Matching(count, holders)

@@ -16,11 +16,10 @@ from fedsql.codec import decode, encode
 from fedsql.crypto.paillier import PublicKey, add
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Matching, match, padded
-from fedsql.executors.protocol.contribute import HIDDEN
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
-from fedsql.executors.protocol.verdict import SALT_BYTES
+from fedsql.executors.protocol.verdict import Verdict
 from fedsql.executors.protocol.wire import Exchange, Steps
 
 _BITS = ("rows", "salts", "commitments")
@@ -31,7 +30,7 @@ def arrange(
 ) -> Steps[Released]:
     """Run the coordinator's side of one release and return what goes to the analyst."""
     n, names = outline.number, outline.contributors
-    matching = Matching(outline.slots or 0, {}, 0)
+    matching = Matching(outline.slots or 0, {})
     if outline.slots is None:
         matching = yield from match(talk, n, names)
     computing = outline.computing(talk.context.query_id) if outline.circuit is not None else ()
@@ -40,11 +39,8 @@ def arrange(
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
     ready = {name: decode(talk.open(inbox[f"{n}/ready", name])) for name in names}
     judged = _judged(ready, computing, outline, matching.count)
-    survivors = (
-        np.flatnonzero(unpacked_rows(judged["rows"], outline).survive).tolist()
-        if judged
-        else list(range(matching.count))
-    )
+    made = Verdict(unpacked_rows(judged["rows"], outline), judged["salts"], judged["commitments"]) if judged else None
+    survivors = np.flatnonzero(made.bits.survive).tolist() if made else list(range(matching.count))
     aligned = outline.slots is None
     position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
     rows = padded(len(survivors)) if aligned else matching.count
@@ -52,11 +48,10 @@ def arrange(
     messages = []
     for name in names:
         go: dict[str, Any] = {"rows": rows, "labels": [position[s] for s in survivors if holder.get(s) == name]}
-        if judged:
-            every = (
-                sorted(s for s, who in matching.holders.items() if name in who) if aligned else range(matching.count)
-            )
-            go |= _revealed(every, judged, position, outline)
+        if made:  # a party gets what verifies the bits of its own slots; where groups are public, of all
+            held = sorted(s for s, who in matching.holders.items() if name in who)
+            salts, bits = made.reveal(held if aligned else range(matching.count))
+            go |= {"bits": bits, "salts": salts, "commitments": made.commitments}
             go["signatures"] = {c: ready[c]["signature"] for c in computing}
         messages.append(talk.seal(f"{n}/go", name, encode(go)))
     kind = f"{n}/vector"
@@ -92,16 +87,3 @@ def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline
     if len(first["rows"]) != slots * row_bytes(outline):
         raise ProtocolError("a verdict has the wrong length")
     return first
-
-
-def _revealed(
-    slots: Sequence[int], judged: Mapping[str, Any], position: Mapping[int, int], outline: Outline
-) -> dict[str, Any]:
-    """Return what lets a party verify the bits of ``slots`` and learn where its groups go; nothing of other slots."""
-    width = row_bytes(outline)
-    return {
-        "bits": b"".join(judged["rows"][s * width : (s + 1) * width] for s in slots),
-        "salts": b"".join(judged["salts"][s * SALT_BYTES : (s + 1) * SALT_BYTES] for s in slots),
-        "commitments": judged["commitments"],
-        "positions": np.array([position.get(s, HIDDEN) for s in slots], "<u4").tobytes(),
-    }

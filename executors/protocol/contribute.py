@@ -35,17 +35,17 @@ from fedsql.executors.protocol.threshold import decide, decide_alone, share_coun
 from fedsql.executors.protocol.vector import add_noise, encrypt, place
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
 
-HIDDEN = 0xFFFFFFFF  # the position of a group that is not released
+HIDDEN = verdict.NO_RANK  # the position of a group that is not released
+_LABEL_BYTES = 128  # what a label box holds at least
 
 
 @dataclass(frozen=True)
 class Slots:
-    """Where a party's groups are: the slot of each label, the number of slots, and how labels are sealed."""
+    """Where a party's groups are: the slot of each label, the number of slots, and what labels are sealed under."""
 
     of: Sequence[int]
     count: int
     label_key: bytes | None = None
-    label_size: int = 0
 
 
 def contribute(
@@ -93,7 +93,7 @@ def _locate(
     """Find the slot of each group: in the public domain, or by aligning keyed tags."""
     if domain is None:
         found = yield from align(talk, outline.number, outline.contributors, [encode(list(label)) for label in labels])
-        return Slots(found.slots, found.count, found.label_key, found.label_size)
+        return Slots(found.slots, found.count, found.label_key)
     index = {label: i for i, label in enumerate(domain)}
     if any(label not in index for label in labels):
         raise InternalError("a group key is not in the public list of values")
@@ -145,9 +145,9 @@ def _admitted(
 ) -> tuple[Bits, list[int], int]:
     """Return, for each own group, its bits and its position, and the number of rows. Verifies the signed verdict."""
     rows = int(go["rows"])
+    if rows > slots.count or (outline.slots is not None and rows != slots.count):
+        raise ProtocolError("the rows of a release are malformed")
     if outline.circuit is None:
-        if rows != slots.count:
-            raise ProtocolError("the rows of a release are malformed")
         return Bits(np.ones(len(slots.of), bool), np.ones((len(slots.of), 0), bool)), list(slots.of), rows
     computing = outline.computing(talk.context.query_id)
     signed = _verdict_record(talk.context, outline, go["commitments"])
@@ -157,16 +157,14 @@ def _admitted(
     asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
     cells = len(outline.circuit.cells)
     found = verdict.check(asked, go["bits"], go["salts"], go["commitments"], cells)
-    given = np.frombuffer(go["positions"], "<u4")
     where = {slot: i for i, slot in enumerate(asked)}
     order = np.asarray([where[slot] for slot in slots.of], np.intp)
-    if len(given) != len(asked):
-        raise ProtocolError("the positions of a release are malformed")
-    bits, positions = Bits(found.survive[order], found.cells[order]), given[order]
-    placed = positions[bits.survive]
-    if len(set(placed.tolist())) != len(placed) or (len(placed) and int(placed.max()) >= rows):
-        raise ProtocolError("the positions of a release are malformed")
-    return bits, [int(p) if s else HIDDEN for p, s in zip(positions, bits.survive, strict=True)], rows
+    bits = Bits(found.survive[order], found.cells[order])
+    places = found.ranks[order].tolist() if outline.slots is None else list(slots.of)
+    positions = [int(p) if s else HIDDEN for p, s in zip(places, bits.survive, strict=True)]
+    if any(rows <= p != HIDDEN for p in positions):
+        raise ProtocolError("the rows of a release are malformed")
+    return bits, positions, rows
 
 
 def _label_boxes(
@@ -177,12 +175,17 @@ def _label_boxes(
     positions: Sequence[int],
     wanted: Sequence[int],
 ) -> list[list[object]]:
-    """Seal the labels of the positions that this party was drawn for, all boxes of one length."""
+    """Seal the labels of the positions that this party was drawn for.
+
+    Boxes are equally long up to 124 bytes of label, and the next power of two beyond. A length that served all groups of
+    a release would depend on the longest label, so it would tell of groups that are not shown.
+    """
     assert slots.label_key is not None
     group_at = {position: i for i, position in enumerate(positions) if position != HIDDEN}
     boxes: list[list[object]] = []
     for position in wanted:
         channel, bound = label_channel(slots.label_key, context, release, position)
         text = encode(list(labels[group_at[position]]))
-        boxes.append([position, channel.seal(bound, pad(text, slots.label_size))])
+        size = max(_LABEL_BYTES, 1 << (len(text) + 3).bit_length())
+        boxes.append([position, channel.seal(bound, pad(text, size))])
     return boxes

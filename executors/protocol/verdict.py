@@ -3,6 +3,9 @@
 Each slot's bits are committed to under a salt of its own (BLAKE2b, RFC 7693, keyed by the salt); both computing parties
 derive the salts from the seed they share, and sign a record that holds the digest of all commitments. Everybody may see
 the commitments: without a slot's salt they tell nothing. Whoever knows which slots are a party's passes it those salts and bits.
+
+A slot's row holds its bits and its *rank* among the survivors: the place of its group in the answer. So every holder of a
+group puts it in one and the same place, whatever it is told: told apart, two parties would open their partials apart.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedsql.crypto.circuit import Bits
 from fedsql.crypto.shares import keystream
@@ -19,7 +23,16 @@ from fedsql.errors import ProtocolError
 
 SALT_BYTES = 16
 COMMITMENT_BYTES = 16
+NO_RANK = 0xFFFFFFFF  # the rank of a slot that does not survive
+_RANK_BYTES = 4
 _PERSON = b"fedsql verdict"
+
+
+@dataclass(frozen=True)
+class Revealed(Bits):
+    """Verified bits of some slots, with each one's ``ranks`` among all survivors (`NO_RANK`: it is none), uint32 [slots]."""
+
+    ranks: NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Verdict:
     commitments: bytes
 
     def reveal(self, slots: Sequence[int]) -> tuple[bytes, bytes]:
-        """Return the salts and the packed bits of ``slots``, in their order: what `check` takes."""
+        """Return the salts and the rows of ``slots``, in their order: what `check` takes."""
         rows = _rows(self.bits)
         salts = b"".join(_part(self.salts, SALT_BYTES, slot) for slot in slots)
         return salts, b"".join(rows[slot] for slot in slots)
@@ -44,13 +57,14 @@ def commit(bits: Bits, seed: bytes) -> Verdict:
     return Verdict(bits, salts, _commitments(range(len(rows)), salts, rows))
 
 
-def check(slots: Sequence[int], bits: bytes, salts: bytes, commitments: bytes, cells: int) -> Bits:
-    """Return the bits of ``slots`` if the revealed ``bits`` and ``salts`` fit the ``commitments`` of all slots.
+def check(slots: Sequence[int], bits: bytes, salts: bytes, commitments: bytes, cells: int) -> Revealed:
+    """Return what ``bits`` (rows) says of ``slots`` if it and ``salts`` fit the ``commitments`` of all slots.
 
     The caller has verified both signatures over a `record` made from these commitments. ``cells`` is the circuit's
     number of cells. Raises ProtocolError otherwise.
     """
-    width = -(-(1 + cells) // 8)
+    packed = -(-(1 + cells) // 8)
+    width = packed + _RANK_BYTES
     if (
         len(bits) == width * len(slots)
         and len(salts) == SALT_BYTES * len(slots)
@@ -60,8 +74,9 @@ def check(slots: Sequence[int], bits: bytes, salts: bytes, commitments: bytes, c
         wanted = b"".join(_part(commitments, COMMITMENT_BYTES, slot) for slot in slots)
         if _commitments(slots, salts, rows) == wanted:
             flat = np.frombuffer(bits, np.uint8).reshape(len(slots), width)
-            table = np.unpackbits(flat, axis=1, count=1 + cells).astype(bool)
-            return Bits(table[:, 0], table[:, 1:])
+            table = np.unpackbits(flat[:, :packed], axis=1, count=1 + cells).astype(bool)
+            ranks = np.ascontiguousarray(flat[:, packed:]).view("<u4").reshape(len(slots))
+            return Revealed(table[:, 0], table[:, 1:], ranks)
     raise ProtocolError("the threshold's result does not fit its commitments")
 
 
@@ -85,7 +100,8 @@ def _part(data: bytes, size: int, number: int) -> bytes:
 
 def _rows(bits: Bits) -> list[bytes]:
     packed = np.packbits(np.column_stack([bits.survive, bits.cells]), axis=1)
-    return [row.tobytes() for row in packed]
+    ranks = np.where(bits.survive, np.cumsum(bits.survive) - 1, NO_RANK).astype("<u4").view(np.uint8).reshape(-1, 4)
+    return [row.tobytes() for row in np.hstack([packed, ranks])]
 
 
 def _commitments(slots: Iterable[int], salts: bytes, rows: Sequence[bytes]) -> bytes:
