@@ -17,15 +17,16 @@ import pyarrow as pa
 from fedsql.codec import decode, encode
 from fedsql.crypto.keys import IdentityKey, verify
 from fedsql.crypto.paillier import SecretKey, generate
-from fedsql.crypto.sealing import SealKey, seal, unpad
+from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.errors import ProtocolError
 from fedsql.executors.finalize import finalize
+from fedsql.executors.protocol.align import padded
 from fedsql.executors.protocol.contribute import label_channel
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
-from fedsql.executors.roles.common import context_of, error_of, outline_of
+from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
@@ -72,9 +73,11 @@ class Analyst:
         context = context_of(question, plan)
         outlines = [outline_of(release) for release in plan.releases]
         try:
-            inbox = yield Exchange.of([self._request(question, plan, outlines, directory)], [("answer", COORDINATOR)])
+            inbox = yield Exchange.of(
+                [self._request(question, context, outlines, directory)], [("answer", COORDINATOR)]
+            )
         except Aborted as aborted:
-            raise error_of(aborted.record, question.query_id) from None
+            raise error_of(aborted.record, question.query_id, self.box) from None
         answer: Any = inbox["answer", COORDINATOR].record()
         if not isinstance(answer, list) or len(answer) != len(plan.releases):
             raise ProtocolError("the answer is malformed")
@@ -83,15 +86,17 @@ class Analyst:
             for release, outline, record in zip(plan.releases, outlines, answer, strict=True)
         ]
 
-    def _request(self, question: Question, plan: Plan, outlines: list[Outline], directory: Directory) -> Message:
+    def _request(self, question: Question, context: Context, outlines: list[Outline], directory: Directory) -> Message:
         text = question.encode()
         signed = encode({"question": text, "signature": self.identity.sign(b"fedsql question" + text)})
         offers = {offer.party: offer for offer in directory.catalog.offers}
-        boxes = {name: seal(offers[name].seal_key, signed, b"question", question.query_id) for name in plan.parties}
+        padded_text = pad(signed, sealed_size(len(signed)))
+        parties = sorted({name for names in context.contributors for name in names})
+        boxes = {name: seal(offers[name].seal_key, padded_text, b"question", question.query_id) for name in parties}
         request = {
             "query_id": question.query_id,
             "attempt": question.attempt,
-            "plan_digest": plan.digest,
+            "plan_digest": context.plan_digest,
             "question_digest": question.digest,
             "paillier_n": question.paillier_n,
             "outlines": [outline.record() for outline in outlines],
@@ -117,8 +122,14 @@ class Analyst:
             return finalize(release, labels, released.positions, columns, bits)
 
     def _verify(self, outline: Outline, released: Released, context: Context, identities: Mapping[str, bytes]) -> None:
-        """Verify that the computing parties signed which rows and cells are shown."""
-        if any(not 0 <= p < released.rows for p in released.positions):
+        """Verify that no row is missing or shown twice, and that the computing parties signed which are shown."""
+        shown = list(released.positions)
+        if outline.slots is None:
+            whole = released.rows == padded(len(shown)) and shown == list(range(len(shown)))
+        else:
+            whole = released.rows == outline.slots and shown == sorted(set(shown) & set(range(outline.slots)))
+            whole &= outline.circuit is not None or len(shown) == outline.slots
+        if not whole:
             raise ProtocolError("the answer is malformed")
         if outline.circuit is None:
             return
@@ -135,8 +146,12 @@ class Analyst:
         key = self.box.open(released.label_key, context.bind("labels", outline.number))
         if len(released.labels) != len(released.positions):
             raise ProtocolError("the answer is malformed")
-        labels = []
+        labels: list[Label] = []
+        keys = len(release.release.keys)
         for position, sealed in zip(released.positions, released.labels, strict=True):
             channel, bound = label_channel(key, context, outline.number, position)
-            labels.append(tuple(decode(unpad(channel.open(bound, sealed)))))
+            label = decode(unpad(channel.open(bound, sealed)))
+            if not isinstance(label, list) or [type(v) in (str, type(None)) for v in label] != [True] * keys:
+                raise ProtocolError("a label is malformed")
+            labels.append(tuple(label))
         return labels

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from fedsql import errors
+from fedsql.codec import decode, encode
+from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ABORT, Message
@@ -24,24 +27,48 @@ def outline_of(plan: ReleasePlan) -> Outline:
 
 
 def context_of(question: Question, plan: Plan) -> Context:
-    """Return what all keys and signatures of this attempt are bound to."""
-    return Context(question.query_id, question.attempt, plan.digest, question.digest, plan.contributors)
+    """Return what all keys and signatures of this attempt are bound to.
+
+    The coordinator knows it all. So the plan's digest is salted with the nonce, which is sealed to the parties: a bare
+    one would let it test guesses of the SQL, and see which questions are the same.
+    """
+    salted = hashlib.sha256(question.nonce + plan.digest).digest()
+    return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors)
 
 
-def abort(error: Exception, sender: str, recipient: str) -> Message:
-    """Return the message that tells ``recipient`` that ``sender`` gave up, in words that hold no data."""
+def sealed_size(size: int) -> int:
+    """Return the length to which texts that quote SQL are padded before they are sealed: whole kilobytes."""
+    return -(-(size + 4) // 1024) * 1024
+
+
+def abort(error: Exception, sender: str, recipient: str, question: Question | None = None) -> Message:
+    """Return the message that tells ``recipient`` that ``sender`` gave up, in words that hold no data.
+
+    They may name columns of the question or what its analyst has spent, so a party that knows the ``question`` seals
+    them for its analyst.
+    """
     name = type(error).__name__
     record: dict[str, Any] = {"error": "OperationalError", "message": FAILED, "party": sender}
     if name in _TOLD and isinstance(error, errors.Error):
         record |= {"error": name, "message": error.message, "hint": error.hint}
+    if question is not None:
+        text = encode(record)
+        box = seal(question.analyst_box, pad(text, sealed_size(len(text))), b"abort", question.query_id)
+        record = {"party": sender, "box": box}
     return Message.of(ABORT, sender, recipient, record)
 
 
-def error_of(record: Mapping[str, Any], query_id: bytes) -> errors.Error:
-    """Return the error that an abort message tells, for the analyst."""
+def error_of(record: Mapping[str, Any], query_id: bytes, key: SealKey) -> errors.Error:
+    """Return the error that an abort message tells, for the analyst, whose boxes ``key`` opens."""
+    if isinstance(record.get("box"), bytes):
+        try:
+            record = decode(unpad(key.open(record["box"], b"abort", query_id)))
+        except (errors.ProtocolError, ValueError):
+            record = {"party": record.get("party"), "message": FAILED}
     name, party = str(record.get("error")), str(record.get("party"))
     kind = getattr(errors, name) if name in _TOLD else errors.OperationalError
     message = str(record.get("message"))
     shown = message if party.startswith("@") or party in message else f"{party}: {message}"
-    found: errors.Error = kind(shown, hint=record.get("hint"), query_id=query_id.hex())
+    hint = record.get("hint")
+    found: errors.Error = kind(shown, hint=hint if isinstance(hint, str) else None, query_id=query_id.hex())
     return found

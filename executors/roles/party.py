@@ -7,6 +7,7 @@ anything that depends on data is sent, and runs only the fragment that it derive
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from fedsql.codec import decode
+from fedsql.codec import decode, digest
 from fedsql.crypto.keys import IdentityKey, verify
 from fedsql.crypto.paillier import PublicKey
-from fedsql.crypto.sealing import SealKey
+from fedsql.crypto.sealing import SealKey, seal, unpad
 from fedsql.errors import DatabaseError, InternalError, OperationalError, ProtocolError
 from fedsql.executors.engines.fragments import read_fragment
 from fedsql.executors.protocol.contribute import contribute
@@ -36,7 +37,10 @@ from fedsql.planner.question import PLANNER_VERSION, Question
 from fedsql.privacy.ledger import Charge, Ledger, Limits
 from fedsql.privacy.noise import skellam
 
+# For the operator of a party, and it may quote rows. Without this handler, Python would print it where no logging is set
+# up: in an embedded federation, to the analyst.
 _log = logging.getLogger("fedsql.party")
+_log.addHandler(logging.NullHandler())
 
 
 class Engine(Protocol):
@@ -79,19 +83,21 @@ class Party:
 
     def serve(self, directory: Directory, watch: Stopwatch) -> Steps[None]:
         """Answer one question. Whatever goes wrong here is told in words that hold no data."""
+        asked: list[Question] = []
         try:
-            yield from self._serve(directory, watch)
+            yield from self._serve(directory, watch, asked)
         except Aborted:
             return
         except Exception as error:
             if not isinstance(error, DatabaseError) or isinstance(error, InternalError):
                 _log.exception("%s: a fragment failed", self.name)
-            yield Exchange.of([abort(error, self.name, COORDINATOR)])
+            yield Exchange.of([abort(error, self.name, COORDINATOR, asked[0] if asked else None)])
 
-    def _serve(self, directory: Directory, watch: Stopwatch) -> Steps[None]:
+    def _serve(self, directory: Directory, watch: Stopwatch, asked: list[Question]) -> Steps[None]:
         inbox = yield Exchange.of((), [("question", COORDINATOR)])
         with watch("plan"):
             question = self._verified(inbox["question", COORDINATOR], directory)
+            asked.append(question)
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
                 raise ProtocolError("the question's plan is not the one that this party derives from its text")
@@ -120,7 +126,7 @@ class Party:
         body = message.record()
         if not isinstance(body, dict):
             raise ProtocolError("a question is malformed")
-        opened = decode(self.seal_key.open(body["box"], b"question", body["query_id"]))
+        opened = decode(unpad(self.seal_key.open(body["box"], b"question", body["query_id"])))
         try:
             question = Question.decode(opened["question"])
         except ValueError:
@@ -138,8 +144,14 @@ class Party:
             )
         if question.catalog_digest != directory.catalog.digest:
             raise ProtocolError("the offers have changed since the question was planned", hint="ask again")
-        if not self.ledger.remember_nonce(question.nonce, question.expiry, self.clock()):
+        seal(question.analyst_box, b"")  # refused here, where errors can still be told in the open
+        now = self.clock()
+        if not self.ledger.remember_nonce(question.nonce, question.expiry, now):
             raise ProtocolError("the question has expired or was asked before (its nonce is known)")
+        # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
+        attempt = digest(["attempt", question.query_id, question.attempt])
+        if not self.ledger.remember_nonce(attempt, math.inf, now):
+            raise ProtocolError("this attempt of the query was asked before")
         return question
 
     def _charge(self, question: Question, plan: Plan) -> None:
