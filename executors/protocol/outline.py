@@ -132,17 +132,21 @@ class Released:
     def of(cls, record: Any) -> Released:
         """Read `record`. Raises ProtocolError when it is malformed."""
         try:
-            return cls(
-                int(record["rows"]),
-                tuple(int(p) for p in record["positions"]),
-                bytes(record["bits"]),
-                {str(name): bytes(signature) for name, signature in record["signatures"].items()},
-                bytes(record["vector"]),
-                bytes(record["label_key"]),
-                tuple(bytes(label) for label in record["labels"]),
+            found = cls(
+                record["rows"],
+                tuple(record["positions"]),
+                record["bits"],
+                dict(record["signatures"]),
+                record["vector"],
+                record["label_key"],
+                tuple(record["labels"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError):
             raise ProtocolError("a released vector is malformed") from None
+        texts = (found.bits, found.vector, found.label_key, *found.labels, *found.signatures.values())
+        if {type(n) for n in (found.rows, *found.positions)} != {int} or {type(t) for t in texts} != {bytes}:
+            raise ProtocolError("a released vector is malformed")
+        return found
 
 
 def released_record(outline: Outline, positions: Sequence[int], bits: bytes) -> bytes:

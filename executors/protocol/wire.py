@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fedsql.codec import decode, encode
+from fedsql.errors import ProtocolError
 
 COORDINATOR = "@coordinator"  # "@" cannot start a party's name
 ANALYST = "@analyst"
@@ -33,8 +34,11 @@ class Message:
         return cls(kind, sender, recipient, encode(record))
 
     def record(self) -> object:
-        """Decode the body of an unsealed message."""
-        return decode(self.body)
+        """Decode the body of an unsealed message. Raises ProtocolError when it is malformed."""
+        try:
+            return decode(self.body)
+        except ValueError:
+            raise ProtocolError("a message is malformed") from None
 
 
 Wanted = tuple[str, str]  # (kind, sender)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedsql.errors import InternalError
+from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Inbox, Message, Steps, Wanted
 from fedsql.executors.stopwatch import Stopwatch
 
@@ -33,7 +33,10 @@ class _Participant:
         if self.groups is None:
             return
         if message.kind == ABORT:
-            record = message.record()
+            try:
+                record = message.record()
+            except ProtocolError:  # whatever it says, its sender gave up
+                record = None
             aborted = Aborted(message.sender, record if isinstance(record, dict) else {})
             self._step(lambda: self.steps.throw(aborted))
         else:
