@@ -1,0 +1,287 @@
+"""Rows stay: every message of a run is of a known kind and size, and none holds a value, key, label, partial or the SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from harness import Run, Watched, federation, fresh_id, party
+
+from fedsql.codec import decode, encode
+from fedsql.executors.protocol import contribute
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+
+K = 5003
+GROUPS = {  # units of each group at each party; the last two are hidden: too few units, too few parties
+    "Quillwort-71": (3121, 4409, 2713),
+    "Zebrawood-38": (7919, 6101, 5227),
+    "Xylotomy-94": (1451, 1607, 1811),
+    "Jabberwock-55": (8111, 0, 0),
+}
+HIDDEN = ("Xylotomy-94", "Jabberwock-55")
+NAMES = ("north", "south", "west")
+VALUES = ((43218765, 51907342, 68120953), (71350284, 80461937, 93572816), (24683571, 35794682, 46805719))
+SQL = "SELECT g, count(*) AS zugzwang, sum(v), avg(v) FROM t WHERE v < 98765432 GROUP BY g"
+PARTY, CONTRIBUTORS = "a party", "the contributors"
+# kind -> from, to, how it is protected. "plain": nothing in it is secret from who carries it; "sealed": to its recipient
+KINDS = {
+    "ask": (ANALYST, COORDINATOR, "plain"),  # digests, the Paillier key, outlines, and a sealed box for each party
+    "question": (COORDINATOR, PARTY, "plain"),  # the sealed box
+    "hello": (PARTY, COORDINATOR, "plain"),  # a fresh public key, signed
+    "roster": (COORDINATOR, PARTY, "plain"),  # all hellos
+    "align/key": (PARTY, PARTY, "sealed"),
+    "align/tags": (PARTY, COORDINATOR, "plain"),  # keyed tags, shuffled
+    "align/slots": (COORDINATOR, PARTY, "sealed"),
+    "threshold/dealing": (COORDINATOR, PARTY, "sealed"),
+    "threshold/shares": (PARTY, PARTY, "sealed"),
+    "threshold/open": (PARTY, PARTY, "sealed"),
+    "threshold/prefix": (PARTY, PARTY, "sealed"),
+    "threshold/and": (PARTY, PARTY, "sealed"),
+    "threshold/result": (PARTY, PARTY, "sealed"),
+    "ready": (PARTY, COORDINATOR, "sealed"),
+    "go": (COORDINATOR, PARTY, "sealed"),
+    "vector": (PARTY, COORDINATOR, "plain"),  # ciphertexts, signed; labels sealed for the analyst
+    "answer": (COORDINATOR, ANALYST, "plain"),  # the added ciphertexts, the signed bits, sealed labels
+}
+
+
+def known(kind: str) -> str:
+    return re.sub(r"^\d+/|-\d+$", "", kind)
+
+
+def rows_of(at: int, groups: dict[str, tuple[int, ...]], values: tuple[int, ...]) -> pa.Table:
+    labels = [label for label, counts in groups.items() for _ in range(counts[at])]
+    ids = np.arange(len(labels), dtype=np.int64) * 7 + 10_000_019 * (at + 1)
+    return pa.table({"id": ids, "g": labels, "v": np.resize(np.array(values), len(labels))})
+
+
+def watched(groups: dict[str, tuple[int, ...]] = GROUPS, values: tuple[tuple[int, ...], ...] = VALUES, **options):
+    return Watched(
+        federation(
+            *(
+                party(name, rows_of(at, groups, values[at]), min_group_size=K, **options)
+                for at, name in enumerate(NAMES)
+            )
+        )
+    )
+
+
+PUBLIC = {"columns": {"g": {"values": list(GROUPS)}}}
+NOISY = {"columns": {"g": {"values": list(GROUPS)}, "v": {"bounds": [0, 98765431]}}, "noise": "required"}
+
+
+@pytest.fixture(scope="module")
+def aligned() -> Iterator[Watched]:
+    world = watched()
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module", params=[{}, PUBLIC, NOISY], ids=["aligned", "public", "noisy"])
+def world(request) -> Iterator[Watched]:
+    made = watched(**request.param)
+    yield made
+    made.close()
+
+
+class Needles:
+    """What no message may hold, and the search for it."""
+
+    def __init__(self) -> None:
+        tables = [rows_of(at, GROUPS, VALUES[at]) for at in range(3)]
+        self.ids = np.concatenate([table["id"].to_numpy() for table in tables]).astype("<u8")
+        self.known_ids = set(self.ids.tolist())
+        self.words = {*GROUPS, SQL, "zugzwang", "98765432"}
+        self.numbers = {value for values in VALUES for value in values}
+        sums: dict[str, list[int]] = {label: [0, 0] for label in GROUPS}
+        for table in tables:
+            grouped = table.group_by("g").aggregate([("v", "sum"), ("id", "count")]).to_pylist()
+            for row in grouped:
+                self.numbers |= {row["v_sum"], row["id_count"]}
+                sums[row["g"]][0] += row["v_sum"]
+                sums[row["g"]][1] += row["id_count"]
+        self.numbers |= {number for both in sums.values() for number in both}
+
+    @staticmethod
+    def encodings(number: int) -> Iterator[bytes]:
+        yield str(number).encode()
+        for size in (4, 8, 16):
+            if number < 1 << (8 * size - 1):
+                yield number.to_bytes(size, "little")
+                yield number.to_bytes(size, "big")
+
+    def found(self, body: bytes) -> set[object]:
+        """Return what ``body`` holds of it, as raw bytes or in decoded CBOR."""
+        hits: set[object] = {word for word in self.words if word.encode() in body}
+        hits |= {number for number in self.numbers if any(code in body for code in self.encodings(number))}
+        hits |= {int(text) for text in re.findall(rb"\d{8}", body) if int(text) in self.known_ids}
+        if len(body) >= 8:
+            windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(body, np.uint8), 8).copy()
+            whole = windows.view("<u8").ravel()
+            hits |= set(whole[np.isin(whole, self.ids) | np.isin(whole.byteswap(), self.ids)].tolist())
+        for item in _items(body):
+            if isinstance(item, int) and (item in self.numbers or item in self.known_ids):
+                hits.add(item)
+        return hits
+
+
+def _items(body: bytes) -> Iterator[object]:
+    """Yield all that is inside a body that is CBOR, also in byte strings that are CBOR themselves."""
+    try:
+        stack = [decode(body)]
+    except ValueError:
+        return
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple):
+            stack += item
+        elif isinstance(item, bytes):
+            try:
+                inner = decode(item)
+            except ValueError:
+                continue
+            stack.append(inner if inner != item else None)
+        else:
+            yield item
+
+
+NEEDLES = Needles()
+
+
+def leaks(messages: list[Message]) -> set[tuple[str, object]]:
+    return {(message.kind, hit) for message in messages for hit in NEEDLES.found(message.body)}
+
+
+def leaks_twice(world: Watched) -> set[tuple[str, object]]:
+    """Return what two runs both leak: a four-byte number appears in megabytes of ciphertext by chance, not twice."""
+    first = leaks(world.ask(SQL).messages)
+    return first and first & leaks(world.ask(SQL).messages)
+
+
+def test_the_federation_of_these_tests_answers(aligned):
+    shown = {row["k0"]: (row["a0"], row["a1"]) for row in aligned.ask(SQL).rows}
+    assert set(shown) == set(GROUPS) - set(HIDDEN)
+    assert int(shown["Quillwort-71"][0]) == sum(GROUPS["Quillwort-71"])
+
+
+def test_every_message_is_of_a_known_kind_between_those_it_is_for(world):
+    run = world.ask(SQL)
+    assert run.error is None
+    for message in run.messages:
+        sender, recipient, protection = KINDS[known(message.kind)]
+        assert message.sender in (NAMES if sender == PARTY else [sender])
+        assert message.recipient in (NAMES if recipient == PARTY else [recipient])
+        assert message.sealed is (protection == "sealed")
+
+
+def test_all_kinds_of_the_table_occur(aligned):
+    assert {known(message.kind) for message in aligned.ask(SQL).messages} == set(KINDS)
+
+
+def test_no_message_holds_a_value_key_label_partial_or_the_sql(world):
+    assert leaks_twice(world) == set()
+
+
+@pytest.mark.parametrize("needle", [*GROUPS, SQL, 43218765, 3121, sum(GROUPS["Zebrawood-38"]), 10_000_019])
+def test_the_search_would_find_it(needle):
+    noise = bytes(range(256)) * 4
+    planted = [encode({"a": [1, {"b": needle}]}), encode([encode([needle])])]
+    if isinstance(needle, int):
+        short = needle != 10_000_019  # ids are too many to look for in four bytes
+        planted += [noise + code + noise for code in Needles.encodings(needle) if len(code) != 4 or short]
+    else:
+        planted.append(noise + needle.encode() + noise)
+    for body in planted:
+        assert NEEDLES.found(body), body
+    assert not NEEDLES.found(noise)
+
+
+def test_an_unencrypted_vector_would_be_found(aligned, monkeypatch):
+    def in_the_clear(talk, outline, columns, rows, public):
+        return b"".join(column.tobytes() for column in columns)
+
+    monkeypatch.setattr(contribute, "encrypt", in_the_clear)
+    run = aligned.ask(SQL)
+    found = {hit for kind, hit in leaks(run.messages) if known(kind) == "vector"}
+    assert {*GROUPS["Quillwort-71"], *GROUPS["Zebrawood-38"]} <= found
+    assert not found & set(GROUPS["Xylotomy-94"])  # what is hidden is not even encrypted
+
+
+def coordinators_view(run: Run) -> Iterator[bytes]:
+    yield from (message.body for message in run.messages if COORDINATOR in (message.sender, message.recipient))
+    yield from (plain for by, _, _, plain in run.opened if by == COORDINATOR)
+
+
+def test_the_coordinator_sees_nothing_of_it_in_all_that_it_opens(world):
+    def view() -> set[object]:
+        run = world.ask(SQL)
+        assert {known(kind) for by, kind, _, _ in run.opened if by == COORDINATOR} == {"ready"}
+        return {hit for body in coordinators_view(run) for hit in NEEDLES.found(body)}
+
+    first = view()
+    assert not first or not first & view()
+
+
+def test_the_coordinator_cannot_tell_equal_questions_or_test_a_guess(aligned):
+    """Nothing that it is sent repeats when a question does, nor is the digest of the plan that it could derive itself."""
+
+    def strings(run: Run) -> set[bytes]:
+        asked = decode(run.of("ask")[0].body)
+        return {value for value in asked.values() if isinstance(value, bytes)} - {asked["paillier_n"]}
+
+    one, two = aligned.ask(SQL), aligned.ask(SQL)
+    assert one.plan.digest == two.plan.digest
+    assert not strings(one) & strings(two)
+    assert all(one.plan.digest not in body for body in coordinators_view(one))
+
+
+def sizes(run: Run) -> list[tuple[str, str, str, int]]:
+    """Every message with its size; label boxes taken out of vectors, for the coordinator draws who sends them."""
+    listed = []
+    for message in run.messages:
+        body = message.body
+        if known(message.kind) == "vector":
+            body = encode({**decode(body), "labels": []})
+        if known(message.kind) == "go":
+            body = bytes(len(body) - len(decode(_plain(run, message))["labels"]))
+        listed.append((message.kind, message.sender, message.recipient, len(body)))
+    return sorted(listed)
+
+
+def _plain(run: Run, message: Message) -> bytes:
+    opened = (plain for by, kind, _, plain in run.opened if (by, kind) == (message.recipient, message.kind))
+    return next(opened)
+
+
+@pytest.mark.parametrize("options", [{}, PUBLIC], ids=["aligned", "public"])
+def test_sizes_do_not_depend_on_values(options):
+    """The same shape over other rows: other values, other counts, the same groups at the same parties."""
+    other = {label: tuple(n and n + 13 * at for at, n in enumerate(counts)) for label, counts in GROUPS.items()}
+    one, two = watched(**options), watched(other, VALUES[::-1], **options)
+    runs = [world.ask(SQL, query_id=fresh_id(1)) for world in (one, two)]
+    assert runs[0].rows != runs[1].rows
+    assert sizes(runs[0]) == sizes(runs[1])
+    one.close()
+    two.close()
+
+
+def test_the_length_of_the_sql_shows_in_kilobytes_only(aligned):
+    short, long = (aligned.ask(SQL.replace("zugzwang", name)) for name in ("z", "z" * 60))
+    assert [len(m.body) for m in short.of("question")] == [len(m.body) for m in long.of("question")]
+
+
+def test_what_a_party_refuses_with_is_for_the_analyst_alone(aligned):
+    """A party's words may name columns and budgets: the coordinator passes them on in a box."""
+    run = aligned.ask(SQL, edit=lambda question: replace(question, sql="SELECT sum(g) AS zugzwang FROM t"))
+    assert "watched" not in str(run.error)
+    (told,) = {type(run.error).__name__}
+    assert told in ("PolicyDenied", "ProgrammingError", "NotSupportedError")
+    assert run.of("abort")
+    assert not leaks(run.messages)
+    assert all(b"sum" not in m.body and b"may not" not in m.body for m in run.of("abort"))
