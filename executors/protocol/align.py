@@ -17,7 +17,7 @@ from fedsql.codec import decode, encode
 from fedsql.crypto.tags import TAG_BYTES, shuffled, tags
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Steps
 
 _LEAST = 8
 
@@ -61,11 +61,9 @@ def align(talk: Conversation, release: int, contributors: Sequence[str], labels:
             raise ProtocolError("a tag key is malformed")
     order = shuffled(len(labels))
     tagged = tags(key[:32], labels)
-    record = {"tags": b"".join(tagged[i] for i in order)}
     slots_kind = f"{release}/align/slots"
-    inbox = yield Exchange.of(
-        [Message.of(f"{release}/align/tags", talk.me, COORDINATOR, record)], [(slots_kind, COORDINATOR)]
-    )
+    sent = talk.seal(f"{release}/align/tags", COORDINATOR, b"".join(tagged[i] for i in order))
+    inbox = yield Exchange.of([sent], [(slots_kind, COORDINATOR)])
     found = decode(talk.open(inbox[slots_kind, COORDINATOR]))
     slots = np.frombuffer(found["slots"], "<u4")
     count = int(found["count"])
@@ -87,12 +85,9 @@ def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Step
     inbox = yield Exchange.of((), [(kind, name) for name in contributors])
     given: dict[str, list[bytes]] = {}
     for name in contributors:
-        record = inbox[kind, name].record()
-        if not isinstance(record, dict) or len(record["tags"]) % TAG_BYTES:
-            raise ProtocolError("tags are malformed")
-        data = record["tags"]
+        data = talk.open(inbox[kind, name])
         given[name] = [data[i : i + TAG_BYTES] for i in range(0, len(data), TAG_BYTES)]
-        if len(set(given[name])) != len(given[name]):
+        if len(data) % TAG_BYTES or len(set(given[name])) != len(given[name]):
             raise ProtocolError("tags are malformed")
     distinct = list(dict.fromkeys(tag for listed in given.values() for tag in listed))
     count = padded(len(distinct))

@@ -23,18 +23,23 @@ Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
 
 @dataclass(frozen=True)
 class Context:
-    """What all keys of an attempt are bound to. ``contributors`` lists those of each release, in order."""
+    """What all keys of an attempt are bound to. ``contributors`` lists those of each release, in order.
+
+    ``shape`` is the digest of the releases' outlines: whoever was told others is noticed at the first hello.
+    """
 
     query_id: bytes
     attempt: int
     plan_digest: bytes
     question_digest: bytes
     contributors: tuple[tuple[str, ...], ...]
+    shape: bytes
 
     def bind(self, *purpose: object) -> bytes:
         """Return canonical bytes that name this context and a purpose in it."""
         listed = [list(names) for names in self.contributors]
-        return encode([list(purpose), self.query_id, self.attempt, self.plan_digest, self.question_digest, listed])
+        digests = [self.plan_digest, self.question_digest, self.shape]
+        return encode([list(purpose), self.query_id, self.attempt, digests, listed])
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedsql import errors
-from fedsql.codec import decode, encode
+from fedsql.codec import decode, digest, encode
 from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Outline
@@ -33,7 +33,8 @@ def context_of(question: Question, plan: Plan) -> Context:
     one would let it test guesses of the SQL, and see which questions are the same.
     """
     salted = hashlib.sha256(question.nonce + plan.digest).digest()
-    return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors)
+    shape = digest([outline_of(release).record() for release in plan.releases])
+    return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors, shape)
 
 
 def sealed_size(size: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsql.codec import encode
+from fedsql.codec import digest, encode
 from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.paillier import PublicKey
 from fedsql.errors import ProtocolError
@@ -51,6 +51,7 @@ class Coordinator:
                 asked["plan_digest"],
                 asked["question_digest"],
                 tuple(outline.contributors for outline in outlines),
+                digest([outline.record() for outline in outlines]),
             )
             public = PublicKey.from_n(int.from_bytes(asked["paillier_n"], "big"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

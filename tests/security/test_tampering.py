@@ -1,0 +1,264 @@
+"""Messages altered on their way: a ProtocolError or the right answer, never a wrong one, another exception or a hang."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from harness import Run, Watched, fresh_id, paillier, small
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.keys import IdentityKey, QueryKey
+from fedsql.errors import Error, InternalError, OperationalError, ProtocolError
+from fedsql.executors.protocol import contribute
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+
+GROUPS = {"north": {"aa": 6, "bb": 9, "few": 2}, "south": {"aa": 6, "bb": 8}, "west": {"bb": 7, "few": 1}}
+SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
+KINDS = (
+    *("ask", "question", "hello", "roster", "0/align/key", "0/align/tags", "0/align/slots", "0/threshold/dealing"),
+    *("0/threshold/shares", "0/threshold/open", "0/threshold/prefix-1", "0/threshold/and-0", "0/threshold/result"),
+    *("0/ready", "0/go", "0/vector", "answer"),
+)
+PLAIN = ("ask", "question", "hello", "roster", "0/vector", "answer")
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = Watched(small(GROUPS, value=1234))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def honest(world) -> Run:
+    return world.ask(SQL, query_id=fresh_id(1))
+
+
+def harmless(run: Run, honest: Run, *, stuck: bool = False) -> None:
+    """Assert that a run ended in an error of fedsql (a stuck one only where a message was lost), or in the right answer."""
+    if run.error is None:
+        assert run.rows == honest.rows
+        return
+    assert isinstance(run.error, Error)
+    if isinstance(run.error, InternalError):
+        assert stuck, run.error
+        assert "stuck" in str(run.error)
+    else:
+        assert isinstance(run.error, OperationalError)
+
+
+def alter(kind: str, change: Callable[[Message], list[Message]], nth: int = 0) -> Callable[[Message], list[Message]]:
+    """Return a wire that changes the nth message of a kind and no other."""
+    seen = iter(range(1000))
+
+    def wire(message: Message) -> list[Message]:
+        return change(message) if message.kind == kind and next(seen) == nth else [message]
+
+    return wire
+
+
+def body(change: Callable[[bytes], bytes]) -> Callable[[Message], list[Message]]:
+    return lambda message: [replace(message, body=change(message.body))]
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    at = bit % (8 * len(data))
+    return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+
+
+DAMAGE = {
+    "first bit": body(lambda b: flipped(b, 0)),
+    "last bit": body(lambda b: flipped(b, 8 * len(b) - 1)),
+    "some bit": body(lambda b: flipped(b, random.Random(len(b)).randrange(8 * len(b)))),
+    "middle": body(lambda b: flipped(b, 4 * len(b))),
+    "cut": body(lambda b: b[: len(b) // 2]),
+    "empty": body(lambda b: b""),
+    "longer": body(lambda b: b + b"\0"),
+    "another record": body(lambda b: encode({"a": 1})),
+    "a number": body(lambda b: encode(7)),
+    "twice": lambda message: [message, message],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_message_does_no_harm(world, honest, kind):
+    for change in DAMAGE.values():
+        run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, change))
+        harmless(run, honest)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lost_message_ends_the_query(world, honest, kind):
+    run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, lambda message: []))
+    harmless(run, honest, stuck=True)
+    assert run.error is not None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("ask", "answer")])
+def test_messages_swapped_between_two_do_no_harm(world, honest, kind):
+    """The second message of a kind arrives with the first one's body, and with its sender's name."""
+    held: list[Message] = []
+
+    def wire(message: Message) -> list[Message]:
+        if message.kind != kind or len(held) == 2:
+            return [message]
+        held.append(message)
+        if len(held) == 1 and len(honest.of(kind)) > 1:
+            return []
+        first, second = held[0], held[-1]
+        return [replace(second, body=first.body), replace(first, body=second.body)]
+
+    harmless(world.ask(SQL, query_id=fresh_id(1), wire=wire), honest, stuck=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_of_another_query_does_no_harm(world, honest, kind):
+    """Replayed: the same question, the same parties, asked a moment before."""
+    old = {(m.kind, m.sender, m.recipient): m for m in honest.messages}
+
+    def replay(message: Message) -> list[Message]:
+        return [old.get((message.kind, message.sender, message.recipient), message)]
+
+    run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, replay))
+    harmless(run, honest)
+    assert run.error is not None
+
+
+def test_order_does_not_matter(world, honest):
+    """All that one participant sends at once arrives the other way round, and late."""
+    late: list[Message] = []
+
+    def wire(message: Message) -> list[Message]:
+        late.append(message)
+        return [late.pop()] if len(late) % 2 else [late.pop(), *[late.pop() for _ in late]][::-1]
+
+    assert world.ask(SQL, query_id=fresh_id(1), wire=wire).rows == honest.rows
+
+
+def variations(record: Any) -> Iterator[Any]:
+    """Yield copies of a record, each with one leaf altered, of another type, or missing."""
+    if isinstance(record, dict):
+        for key, value in record.items():
+            yield {k: v for k, v in record.items() if k != key}
+            yield from ({**record, key: other} for other in variations(value))
+    elif isinstance(record, list):
+        yield record[:-1]
+        yield [*record, record[-1] if record else 0]
+        for at in {0, len(record) - 1} if record else ():
+            yield from ([*record[:at], other, *record[at + 1 :]] for other in variations(record[at]))
+    elif isinstance(record, bytes):
+        yield from (flipped(record or b"\0", 4 * len(record) + 3), record[:-1], 5, None)
+    elif isinstance(record, int) and not isinstance(record, bool):
+        yield from (record + 1, -1, 1 << 70, 0.5, b"")
+    else:
+        yield from (7, None if record is not None else "x", str(record) + "x")
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_every_field_of_an_open_message_altered_does_no_harm(world, honest, kind):
+    """The fields of the first such message, one at a time."""
+    record = decode(honest.of(kind)[0].body)
+    record = [record[0]] if kind == "roster" else record
+    for number in range(len(list(variations(record)))):
+
+        def change(message: Message, number: int = number) -> list[Message]:
+            found = decode(message.body)
+            if kind == "roster":
+                altered = list(variations([found[0]]))[number]
+                return [replace(message, body=encode([*altered, *found[1:]] if isinstance(altered, list) else altered))]
+            options = list(variations(found))  # a vector has more or fewer labels each time
+            return [replace(message, body=encode(options[number % len(options)]))]
+
+        harmless(world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, change)), honest)
+
+
+def test_a_refusal_altered_on_its_way_is_still_a_refusal(world):
+    old = world.ask(SQL, query_id=fresh_id(1))
+    for change in DAMAGE.values():
+        run = world.send(old.question, old.plan, wire=alter("abort", change))
+        assert isinstance(run.error, Error)
+        assert not isinstance(run.error, InternalError)
+
+
+def edited(kind: str, edit: Callable[[Any], Any]) -> Callable[[Message], list[Message]]:
+    return alter(kind, body(lambda b: encode(edit(decode(b)))))
+
+
+def hellos(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
+    return lambda roster: [change(hello) if hello["name"] == "south" else hello for hello in roster]
+
+
+STRANGER = IdentityKey.generate()
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (hellos(lambda h: {**h, "key": QueryKey().public}), "hello of south is not signed"),
+        (hellos(lambda h: {**h, "key": QueryKey().public, "signature": STRANGER.sign(b"x")}), "hello of south is not"),
+        (hellos(lambda h: {**h, "key": bytes(32)}), "hello of south is not signed"),
+        (lambda roster: [h for h in roster if h["name"] != "south"], "contributors are not those"),
+        (lambda roster: [h for h in roster if h["name"] != COORDINATOR], "contributors are not those"),
+        (lambda roster: [*roster, roster[0]], "hello of north is not signed"),
+        (lambda roster: [*roster, {**roster[0], "name": "east"}], "hello of east is not signed"),
+        (hellos(lambda h: {**h, "name": "west"}), "hello of west is not signed"),
+        (hellos(lambda h: {**h, "more": 1}), "hello is malformed"),
+    ],
+)
+def test_a_forged_roster_is_refused(world, edit, reason):
+    run = world.ask(SQL, wire=edited("roster", edit))
+    assert isinstance(run.error, ProtocolError)
+    assert reason in str(run.error)
+    assert not run.of("vector")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda ask: {**ask, "boxes": {k: v for k, v in ask["boxes"].items() if k != "west"}},
+        lambda ask: {**ask, "boxes": {**ask["boxes"], "east": b"x"}},
+        lambda ask: {**ask, "boxes": {**ask["boxes"], "west": ask["boxes"]["south"]}},
+        lambda ask: {**ask, "outlines": [{**ask["outlines"][0], "contributors": ["north", "south"]}]},
+        lambda ask: {**ask, "query_id": bytes(16)},
+        lambda ask: {**ask, "attempt": 2},
+        lambda ask: {**ask, "outlines": []},
+        lambda ask: {**ask, "outlines": ask["outlines"] * 2},
+        lambda ask: {**ask, "paillier_n": ask["paillier_n"][:-1] + b"\x04"},
+    ],
+)
+def test_a_forged_request_is_refused(world, edit):
+    run = world.ask(SQL, wire=edited("ask", edit))
+    assert isinstance(run.error, OperationalError)
+    assert not run.of("vector")
+
+
+def square() -> int:
+    return paillier().public.n ** 2
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda c: 0, lambda c: square(), lambda c: paillier().public.n * 5, lambda c: square() + c % 7]
+)
+def test_malformed_ciphertexts_are_refused(world, monkeypatch, bad):
+    """From a party, which signs them, and from the coordinator."""
+
+    def spoil(vector: bytes) -> bytes:
+        first, *rest = paillier().public.from_bytes(vector)
+        return paillier().public.to_bytes([bad(first) % 2**4096, *rest])
+
+    def wire(message: Message) -> list[Message]:
+        if message.recipient != ANALYST or message.kind != "answer":
+            return [message]
+        (released,) = decode(message.body)
+        return [replace(message, body=encode([{**released, "vector": spoil(released["vector"])}]))]
+
+    assert isinstance(world.ask(SQL, wire=wire).error, ProtocolError)
+    original = contribute.encrypt
+    monkeypatch.setattr(contribute, "encrypt", lambda talk, *rest: spoil(original(talk, *rest)))
+    run = world.ask(SQL)
+    assert isinstance(run.error, ProtocolError)
+    assert not run.of("answer")
