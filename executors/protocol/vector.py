@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fedsql.crypto.circuit import Bits
 from fedsql.crypto.masks import keystream, mask_columns
 from fedsql.crypto.packing import MAX_VECTORS, Column, Layout, add_columns, from_int64, from_ints, to_ints
-from fedsql.crypto.paillier import Encryptor, PublicKey, SecretKey
+from fedsql.crypto.paillier import PublicKey, SecretKey
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, Outline
@@ -65,7 +65,7 @@ def encrypt(talk: Conversation, outline: Outline, columns: Sequence[Column], row
     masked = [add_columns(column, mask) for column, mask in zip(columns, masks, strict=True)]
     checks = check_words(talk.context, outline.number, talk.me, layout.plaintexts) + words
     plaintexts = layout.pack(masked, checks)
-    return public.to_bytes(Encryptor(public, expected=len(plaintexts)).encrypt(plaintexts))
+    return public.to_bytes(public.encryptor(len(plaintexts)).encrypt(plaintexts))
 
 
 def open_vector(context: Context, outline: Outline, rows: int, vector: bytes, secret: SecretKey) -> list[Column]:

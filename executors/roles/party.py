@@ -39,6 +39,7 @@ from fedsql.privacy.noise import skellam
 
 # For the operator of a party, and it may quote rows. Without this handler, Python would print it where no logging is set
 # up: in an embedded federation, to the analyst.
+_KEPT_KEYS = 16
 _log = logging.getLogger("fedsql.party")
 _log.addHandler(logging.NullHandler())
 
@@ -70,6 +71,7 @@ class Party:
     identity: IdentityKey
     seal_key: SealKey = field(default_factory=SealKey)
     clock: Callable[[], float] = time.time
+    _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
 
     def offer(self) -> Offer:
         """Return what this party tells the federation."""
@@ -101,7 +103,7 @@ class Party:
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
                 raise ProtocolError("the question's plan is not the one that this party derives from its text")
-            public = _public_key(question.paillier_n)
+            public = self._public_key(question.paillier_n)
         talk = Conversation(self.name, context_of(question, plan), self.identity)
         inbox = yield Exchange.of(
             [Message.of("hello", self.name, COORDINATOR, talk.hello())], [("roster", COORDINATOR)]
@@ -154,6 +156,17 @@ class Party:
             raise ProtocolError("this attempt of the query was asked before")
         return question
 
+    def _public_key(self, n: bytes) -> PublicKey:
+        if n not in self._keys:
+            try:
+                key = PublicKey.from_n(int.from_bytes(n, "big"))
+            except ValueError as error:
+                raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
+            while len(self._keys) >= _KEPT_KEYS:
+                self._keys.pop(next(iter(self._keys)))
+            self._keys[n] = key
+        return self._keys[n]
+
     def _charge(self, question: Question, plan: Plan) -> None:
         scans = sorted({table for release in plan.releases for table in release.tables(self.name)})
         versions = [o.data_version for o in self.engine.offers() if o.name in scans]
@@ -189,10 +202,3 @@ def _draw(release: ReleasePlan) -> NoiseDraws | None:
     rows = len(release.domain)
     draws = [skellam(n.share, rows) if n.share > 0 else np.zeros(rows, np.int64) for n in release.noise]
     return NoiseDraws(draws, [n.grid for n in release.noise])
-
-
-def _public_key(n: bytes) -> PublicKey:
-    try:
-        return PublicKey.from_n(int.from_bytes(n, "big"))
-    except ValueError as error:
-        raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None

@@ -29,6 +29,7 @@ from fedsql.errors import ProtocolError
 
 KEY_BITS = (2048, 3072)
 _FEW = 2  # up to here phe's own encryption costs less than h^n and a table
+_USUAL = 64  # plaintexts that a kept table is made for at least
 _WINDOWS = range(2, 10)  # wider ones save little time and take over 50 MB
 _ENTRY = 1.7  # cost of making a table entry, in multiplications by one (measured)
 _THREADS_FROM = 32  # ciphertexts; below, starting a second thread is not worth it
@@ -54,6 +55,17 @@ class PublicKey:
         self.ciphertext_bytes = self.bits // 4
         self._n = mpz(self.n)
         self._square = self._n * self._n
+        self._encryptor: Encryptor | None = None
+
+    def encryptor(self, expected: int) -> Encryptor:
+        """Return this sender's encryptor for the key, kept for the next vector under it.
+
+        A session's key serves many queries, and the table is most of the cost of a small vector. Each encryption draws
+        a fresh exponent all the same. A table is replaced by a larger one when ``expected`` asks for much more.
+        """
+        if self._encryptor is None or expected > 8 * self._encryptor.expected:
+            self._encryptor = Encryptor(self, expected=max(expected, _USUAL))
+        return self._encryptor
 
     @classmethod
     def from_n(cls, n: int) -> PublicKey:
@@ -136,6 +148,7 @@ class Encryptor:
         if not 224 <= bits <= public.bits:
             raise ValueError(f"exponents have 224 to {public.bits} bits, not {bits}")
         self.public = public
+        self.expected = expected
         self.exponent_bits = bits
         self.window = _window(bits, expected)
         self._table = _table(public, -(-bits // self.window), self.window) if expected > _FEW else []
