@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from decimal import Decimal
 
 import sqlglot
@@ -11,6 +12,9 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
+
+# What sqlglot only knows as a command is refused here, in our words; its own warning would reach the user's screen.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
 
@@ -35,7 +39,14 @@ def parse(sql: str) -> exp.Query:
     tree = statements[0]
     if isinstance(tree, exp.Subquery):
         tree = tree.unnest()
-    if not isinstance(tree, exp.Query):
+    if isinstance(tree, exp.Condition | exp.Alias | exp.Identifier | exp.Tuple):
+        first = tokens[0]
+        raise ProgrammingError(
+            f"syntax error: a statement does not begin with {first.text}",
+            hint="SELECT ... FROM ...; SHOW TABLES tells what there is",
+            position=(first.line, 1),
+        )
+    if not isinstance(tree, exp.Query) or isinstance(tree, exp.Values):
         kind = tree.name.upper() if isinstance(tree, exp.Command) else tree.key.upper()
         raise NotSupportedError(
             f"{kind} is not answered: federated tables are read-only",
