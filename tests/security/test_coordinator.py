@@ -1,0 +1,283 @@
+"""A coordinator that lies: parties and analyst refuse what it may not decide, and what is left to it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import Run, Watched, fresh_id, lies, paillier, small
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.packing import Layout, to_ints
+from fedsql.errors import Error, InternalError, OperationalError, ProtocolError
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Exchange, Message
+from fedsql.executors.roles import coordinator
+
+# Slots that everybody holds, one that is hidden, and (public or aligned) the same questions.
+HELD = {name: {"aa": 20, "bb": 30, "cc": 40, "few": 2} for name in ("north", "south", "west")}
+SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
+VALUE = 1_000_003
+PUBLIC = {"columns": {"g": {"values": ["aa", "bb", "cc", "few"]}}}
+
+
+@pytest.fixture(scope="module", params=[{}, PUBLIC], ids=["aligned", "public"])
+def world(request):
+    made = Watched(small(HELD, value=VALUE, **request.param))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def aligned():
+    made = Watched(small(HELD, value=VALUE))
+    yield made
+    made.close()
+
+
+def swapped(data: bytes, size: int) -> bytes:
+    """Swap the first and the last item of ``size`` bytes."""
+    return data[-size:] + data[size:-size] + data[:size]
+
+
+def flipped(data: bytes, at: int, mask: int = 0x80) -> bytes:
+    return data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :]
+
+
+WIDTH = 5  # of a row: a byte of bits, four of the rank
+LIES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "a survive bit": lambda go: {**go, "bits": flipped(go["bits"], 0)},
+    "every survive bit": lambda go: {**go, "bits": bytes(b | 0x80 for b in go["bits"])},
+    "a cell bit": lambda go: {**go, "bits": flipped(go["bits"], 0, 0x40)},
+    "a rank": lambda go: {**go, "bits": flipped(go["bits"], 1, 1)},
+    "the bits of another slot": lambda go: {**go, "bits": swapped(go["bits"], WIDTH)},
+    "bits and salts of another slot": lambda go: {
+        **go,
+        "bits": swapped(go["bits"], WIDTH),
+        "salts": swapped(go["salts"], 16),
+    },
+    "all of another slot": lambda go: {
+        **go,
+        "bits": swapped(go["bits"], WIDTH),
+        "salts": swapped(go["salts"], 16),
+        "commitments": swapped(go["commitments"], 16),
+    },
+    "a commitment": lambda go: {**go, "commitments": flipped(go["commitments"], 0)},
+    "no bits": lambda go: {**go, "bits": b"", "salts": b""},
+    "one signature": lambda go: {**go, "signatures": dict(list(go["signatures"].items())[:1])},
+    "one signature twice": lambda go: {
+        **go,
+        "signatures": dict.fromkeys(go["signatures"], next(iter(go["signatures"].values()))),
+    },
+    "no signatures": lambda go: {**go, "signatures": {}},
+    "too many rows": lambda go: {**go, "rows": 1 << 40},
+    "too few rows": lambda go: {**go, "rows": 1},
+    "rows below zero": lambda go: {**go, "rows": -8},
+    "no verdict": lambda go: {"rows": go["rows"], "labels": go["labels"]},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("to", ["everybody", "south"])
+def test_a_lie_about_who_survives_is_refused_before_anything_is_encrypted(world, lie, to):
+    def edit(go: dict[str, Any], recipient: str) -> dict[str, Any]:
+        return LIES[lie](go) if to in ("everybody", recipient) else go
+
+    with lies(COORDINATOR, "/go", edit):
+        run = world.ask(SQL)
+    assert isinstance(run.error, OperationalError)
+    assert {m.sender for m in run.of("vector")} <= ({"north", "west"} if to == "south" else set())
+    assert not run.of("answer")
+
+
+def test_an_old_verdict_does_not_pass(world):
+    old = world.ask(SQL, query_id=fresh_id(1))
+    kept = {by: decode(plain) for by, kind, _, plain in old.opened if kind == "0/go"}
+    with lies(COORDINATOR, "/go", lambda go, recipient: kept[recipient]):
+        run = world.ask(SQL, query_id=fresh_id(1))
+    assert "not signed by the identity known for it" in str(run.error)
+    assert not run.of("vector")
+
+
+def hurried(forge: Callable[[Any], dict[str, Any]]):
+    """Return an `arrange` that says GO at once, to everybody, without waiting for READY."""
+
+    def arrange(talk, outline, public, identities):
+        names = outline.contributors
+        yield Exchange.of(
+            [talk.seal("0/go", name, encode(forge(outline))) for name in names], [("0/vector", n) for n in names]
+        )
+
+    return arrange
+
+
+def test_a_go_before_ready_is_refused(monkeypatch):
+    public = Watched(small(HELD, value=VALUE, **PUBLIC))
+    old = next(go for go in public.ask(SQL, query_id=fresh_id(1)).said("/go"))
+    for forge in (lambda outline: {"rows": outline.slots, "labels": []}, lambda outline: old):
+        monkeypatch.setattr(coordinator, "arrange", hurried(forge))
+        run = public.ask(SQL, query_id=fresh_id(1))
+        assert isinstance(run.error, OperationalError | InternalError)
+        assert not run.of("vector")
+    public.close()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda found: {**found, "slots": found["slots"][4:] + found["slots"][-4:]},  # two groups in one slot
+        lambda found: {**found, "slots": found["slots"][4:]},
+        lambda found: {**found, "slots": b"\xff" * len(found["slots"])},
+        lambda found: {**found, "count": 1},
+        lambda found: {**found, "slots": found["slots"] + b"\0"},
+    ],
+)
+def test_malformed_slots_are_refused(aligned, edit):
+    with lies(COORDINATOR, "/align/slots", lambda found, recipient: edit(found)):
+        run = aligned.ask(SQL)
+    assert isinstance(run.error, OperationalError)
+    assert not run.of("ready")
+
+
+@pytest.mark.parametrize("edit", [lambda d: d[:-1], lambda d: d + b"\0", lambda d: b"", lambda d: 5, lambda d: [d]])
+def test_malformed_dealings_are_refused(aligned, edit):
+    with lies(COORDINATOR, "/threshold/dealing", lambda dealt, recipient: edit(dealt)):
+        run = aligned.ask(SQL)
+    assert isinstance(run.error, ProtocolError)
+    assert not run.of("vector")
+
+
+def answered(world: Watched, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Run:
+    def wire(message: Message) -> list[Message]:
+        if message.recipient != ANALYST:
+            return [message]
+        (released,) = decode(message.body)
+        return [replace(message, body=encode([edit(released)]))]
+
+    return world.ask(SQL, wire=wire)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda r: {**r, "bits": flipped(r["bits"], 0, 0x40)},
+        lambda r: {**r, "bits": r["bits"] + b"\x80"},
+        lambda r: {**r, "positions": r["positions"][:-1], "bits": r["bits"][:-1], "labels": r["labels"][:-1]},
+        lambda r: {**r, "positions": [*r["positions"], 3], "bits": r["bits"] + b"\xc0", "labels": r["labels"]},
+        lambda r: {**r, "positions": [r["positions"][0]] * len(r["positions"])},
+        lambda r: {**r, "positions": r["positions"][::-1]},
+        lambda r: {**r, "positions": [-1, *r["positions"][1:]]},
+        lambda r: {**r, "rows": r["rows"] + 8},
+        lambda r: {**r, "rows": 1 << 40},
+        lambda r: {**r, "signatures": {}},
+        lambda r: {**r, "signatures": dict(zip(r["signatures"], list(r["signatures"].values())[::-1], strict=True))},
+        lambda r: {**r, "vector": r["vector"][:512]},
+        lambda r: {**r, "vector": b""},
+        lambda r: {**r, "vector": r["vector"] + r["vector"][:512]},
+    ],
+)
+def test_forged_bits_and_rows_are_refused_by_the_analyst(world, edit):
+    run = answered(world, edit)
+    if run.error is None:  # a vector of one ciphertext, cut to one
+        assert len(run.rows) == 3
+    else:
+        assert isinstance(run.error, ProtocolError)
+
+
+def test_labels_cannot_change_places(aligned):
+    def edit(released: dict[str, Any]) -> dict[str, Any]:
+        return {**released, "labels": released["labels"][::-1]}
+
+    assert isinstance(answered(aligned, edit).error, ProtocolError)
+    other = aligned.ask(SQL)
+    old = decode(other.of("answer")[0].body)[0]
+    for part in ("labels", "label_key"):
+        assert isinstance(answered(aligned, lambda r, part=part: {**r, part: old[part]}).error, ProtocolError)
+
+
+def test_no_row_is_missing_under_noise():
+    made = Watched(
+        small(HELD, noise="required", columns={"g": {"values": ["aa", "bb", "cc", "few"]}, "v": {"bounds": [0, 9]}})
+    )
+    assert len(answered(made, lambda r: r).rows) == 5
+    run = answered(made, lambda r: {**r, "positions": r["positions"][1:]})
+    assert isinstance(run.error, ProtocolError)
+    made.close()
+
+
+# What the check words catch, and what they do not: they show that the vector is a sum of all contributors' vectors for
+# this very question, not that the coordinator added nothing to it. That it adds up honestly is assumed.
+
+
+def shifted(world: Watched, amount: int) -> Run:
+    """Let the coordinator add ``amount`` to the first plaintext."""
+    public = paillier().public
+
+    def edit(released: dict[str, Any]) -> dict[str, Any]:
+        first, *rest = public.from_bytes(released["vector"])
+        first = first * public.phe.raw_encrypt(amount) % public.n**2
+        return {**released, "vector": public.to_bytes([first, *rest])}
+
+    return answered(world, edit)
+
+
+@pytest.mark.parametrize("amount", [1, 2, 256, 1 << 63, paillier().public.n - 1, 1 << (8 * 254)])
+def test_what_is_added_to_a_check_word_or_behind_the_slots_is_noticed(world, amount):
+    assert isinstance(shifted(world, amount).error, ProtocolError)
+
+
+def test_assumed_an_active_coordinator_could_add_to_a_value(aligned):
+    honest = {row["k0"]: int(row["a0"]) for row in aligned.ask(SQL).rows}
+    found = {row["k0"]: int(row["a0"]) for row in shifted(aligned, 5 << 72).rows}
+    assert sum(found.values()) == sum(honest.values()) + 5
+
+
+def test_assumed_an_active_coordinator_could_merge_groups_but_never_below_the_threshold(aligned):
+    """It names the slots. So it can put two parties' different groups together: each sum is still over k units of two parties."""
+
+    def edit(found: dict[str, Any], recipient: str) -> dict[str, Any]:
+        slots = np.frombuffer(found["slots"], "<u4")
+        return {**found, "slots": np.roll(slots, 1).tobytes()} if recipient == "south" else found
+
+    with lies(COORDINATOR, "/align/slots", edit):
+        run = aligned.ask(SQL)
+    if run.error is None:
+        for row in run.rows:
+            assert int(row["a0"]) >= 10
+
+
+def test_two_holders_of_a_group_cannot_be_sent_to_two_places(aligned):
+    """Else the analyst would open one party's partial: the places are in what both computing parties signed."""
+
+    def edit(go: dict[str, Any], recipient: str) -> dict[str, Any]:
+        if recipient != "south":
+            return go
+        rows = [bytearray(go["bits"][i : i + WIDTH]) for i in range(0, len(go["bits"]), WIDTH)]
+        for row in rows:
+            if row[1] != 0xFF:
+                row[1] += 4  # four places further
+        return {**go, "bits": b"".join(rows)}
+
+    with lies(COORDINATOR, "/go", edit):
+        run = aligned.ask(SQL)
+    assert isinstance(run.error, Error)
+    assert "south" not in {m.sender for m in run.of("vector")}
+
+
+def test_the_masks_hold_when_parties_are_told_different_numbers_of_rows():
+    """More rows than needed, to one party only: what arrives does not pass, and opens to noise."""
+    held = {name: {f"g{i}": 12 for i in range(9)} for name in ("north", "south", "west")}
+    made = Watched(small(held, value=VALUE))
+    with lies(COORDINATOR, "/go", lambda go, to: {**go, "rows": go["rows"] - 1} if to == "south" else go):
+        run = made.ask(SQL)
+    assert isinstance(run.error, ProtocolError)
+    if run.of("answer"):
+        (released,) = decode(run.of("answer")[0].body)
+        layout = Layout(run.outline.widths, released["rows"], paillier().public.plaintext_bytes)
+        columns, _ = layout.unpack(paillier().decrypt(paillier().public.from_bytes(released["vector"])))
+        partials = {12, 24, 36, 12 * VALUE, 24 * VALUE}
+        assert set(to_ints(columns[0])) & partials <= {36}  # rows that all three laid alike are whole sums
+        assert not set(to_ints(columns[1])) & partials
+    made.close()
