@@ -1,0 +1,202 @@
+"""Noise is in before encryption, in shares of the stated size, and values and rows are held to their bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from harness import Watched, federation, party
+from scipy import stats
+
+from fedsql.executors.protocol import contribute
+from fedsql.executors.protocol.outline import NoiseDraws
+from fedsql.executors.protocol.vector import add_noise
+from fedsql.executors.roles import party as role
+from fedsql.planner import fragments
+from fedsql.planner.planning import ReleasePlan
+from fedsql.privacy.noise import skellam
+
+NAMES = ("north", "south", "west")
+DOMAIN = [f"g{i:03}" for i in range(100)]
+COLUMNS = {"g": {"values": DOMAIN}, "v": {"bounds": [0, 10]}}
+SQL = "SELECT g, count(*) AS n, sum(v) AS s FROM t GROUP BY g"
+ALPHA = 1e-6  # of one statistical test; fewer than 20 of them are made here
+
+
+def federated(rows: dict[str, object], noisy: tuple[str, ...] = NAMES, **options) -> Watched:
+    return Watched(
+        federation(
+            *(
+                party(
+                    name,
+                    rows,
+                    columns=COLUMNS,
+                    noise="required" if name in noisy else "none",
+                    budget={"epsilon": 1e6},
+                    **options,
+                )
+                for name in NAMES
+            )
+        )
+    )
+
+
+ROWS = {"id": pa.array(range(100), pa.int64()), "g": DOMAIN, "v": pa.array([3] * 100, pa.int64())}
+
+
+@pytest.fixture(scope="module", params=[NAMES, ("west",)], ids=["all require noise", "one requires noise"])
+def world(request):
+    made = federated(ROWS, request.param)
+    yield made
+    made.close()
+
+
+def errors(world: Watched, runs: int, epsilon: float = 1.0) -> tuple[np.ndarray, ReleasePlan]:
+    """Return the noise of ``runs`` whole queries: int [runs * slots], of COUNT(*), and the plan."""
+    found = []
+    for _ in range(runs):
+        run = world.ask(SQL, epsilon=epsilon)
+        shown = {row["k0"]: int(row["a0"]) for row in run.rows}
+        assert set(shown) == {*DOMAIN, None}  # every slot is sent, whoever has it
+        found += [shown[label] - (3 if label else 0) for label in shown]
+    return np.array(found), run.plan.releases[0]
+
+
+def follows(noise: np.ndarray, variance: float) -> None:
+    """Assert that ``noise`` looks like Skellam noise of this variance: chi-square over its quantiles, and its variance."""
+    law = stats.skellam(variance / 2, variance / 2)
+    edges = np.unique([law.ppf(q) for q in np.linspace(0.05, 0.95, 19)])
+    counts = np.histogram(noise, np.r_[-np.inf, edges + 0.5, np.inf])[0]
+    expected = np.diff(np.r_[0, law.cdf(edges), 1]) * len(noise)
+    assert stats.chisquare(counts, expected).pvalue > ALPHA
+    spread = noise.var() * len(noise) / variance
+    assert ALPHA / 2 < stats.chi2(len(noise) - 1).cdf(spread) < 1 - ALPHA / 2
+
+
+def test_the_answers_noise_is_the_sum_of_all_parties_shares(world):
+    noise, plan = errors(world, 30)
+    assert plan.noise is not None
+    count = plan.noise[0]
+    assert count.share * (len(NAMES) - 1) == pytest.approx(count.variance)  # t = 1 may take its own away
+    follows(noise, count.share * len(NAMES))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda share, size: skellam(
+            share * 2 / 3, size
+        ),  # shares of the whole over N: too small without the colluder's
+        lambda share, size: skellam(share / 3, size),
+        lambda share, size: np.round(np.random.default_rng().normal(0, np.sqrt(share), size)).astype(np.int64) * 2,
+        lambda share, size: np.resize(skellam(share, 1), size),  # one draw for all groups
+    ],
+)
+def test_the_test_sees_noise_of_another_size_or_law(world, monkeypatch, broken):
+    monkeypatch.setattr(role, "skellam", broken)
+    noise, plan = errors(world, 30)
+    with pytest.raises(AssertionError):
+        follows(noise, plan.noise[0].share * len(NAMES))
+
+
+def test_the_test_sees_a_party_without_noise(world, monkeypatch):
+    original = contribute.add_noise
+    parties = iter(range(10**6))
+
+    def two_of_three(columns, noise):
+        return columns if next(parties) % 3 == 0 else original(columns, noise)
+
+    monkeypatch.setattr(contribute, "add_noise", two_of_three)
+    noise, plan = errors(world, 30)
+    with pytest.raises(AssertionError):
+        follows(noise, plan.noise[0].share * len(NAMES))
+
+
+def test_every_party_draws_for_every_slot_and_partial_before_its_data_is_touched(world, monkeypatch):
+    drawn: list[tuple[float, int]] = []
+    ran: list[int] = []
+    monkeypatch.setattr(role, "skellam", lambda v, n: drawn.append((v, n)) or skellam(v, n))
+    original = role.Party._run
+    monkeypatch.setattr(role.Party, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
+    run = world.ask(SQL)
+    plan = run.plan.releases[0]
+    assert plan.noise is not None
+    wanted = [(noise.share, len(DOMAIN) + 1) for noise in plan.noise]
+    assert sorted(drawn) == sorted(wanted * len(NAMES))
+    assert sorted(ran) == [len(wanted) * (i + 1) for i in range(len(NAMES))]
+
+
+def test_noise_shares_are_fresh(world):
+    one, two = (errors(world, 1)[0] for _ in range(2))
+    assert (one != two).any()
+
+
+def test_sums_are_rounded_to_the_grid_before_noise_is_added():
+    columns = [np.frombuffer(v.to_bytes(6, "little", signed=True), np.uint8).reshape(1, 6) for v in (1234, -1234, 7)]
+    zero = NoiseDraws([np.zeros(1, np.int64)] * 3, [100, 100, 1])
+    values = [int.from_bytes(c.tobytes(), "little", signed=True) for c in add_noise(columns, zero)]
+    assert values == [12, -12, 7]
+
+
+# --- bounds ------------------------------------------------------------------------------------------------------
+
+
+def unit(rows: int, value: int, groups: int = 1) -> dict[str, object]:
+    """Return 20 ordinary units with one row each, and one with ``rows`` rows of ``value`` spread over ``groups``."""
+    ids = [*range(20), *([99] * rows)]
+    labels = [DOMAIN[0]] * 20 + [DOMAIN[i % groups] for i in range(rows)]
+    values = [5] * 20 + [value] * rows
+    return {"id": pa.array(ids, pa.int64()), "g": labels, "v": pa.array(values, pa.int64())}
+
+
+def moved(monkeypatch, rows: dict[str, object], most: int, spoil: str | None = None) -> tuple[int, int]:
+    """Return how far the last unit moves COUNT(*) and SUM(v) in all, its noise taken out for the test alone."""
+    monkeypatch.setattr(role, "skellam", lambda share, size: np.zeros(size, np.int64))
+    totals = []
+    for given in (rows, {k: v[:20] for k, v in rows.items()}):
+        table = {"max_rows_per_unit": most}
+        made = federated(given, table=table)
+        if spoil is not None and given is rows:  # the rows change after the bounds were verified
+            made.federation.parties["south"].engine._database.execute(spoil)
+        run = made.ask(SQL)
+        grid = run.plan.releases[0].noise[1].grid
+        totals.append([sum(int(row[name]) for row in run.rows) for name in ("a0", "a1")])
+        assert grid == 1
+        made.close()
+    return totals[0][0] - totals[1][0], totals[0][1] - totals[1][1]
+
+
+@pytest.mark.parametrize("groups", [1, 50])
+def test_a_unit_with_many_rows_moves_sums_by_its_bound_at_most(monkeypatch, groups):
+    """It is at three parties, with 1000 rows at each; four of them count, in all groups together."""
+    count, total = moved(monkeypatch, unit(1000, 10, groups), 4)
+    assert (count, total) == (3 * 4, 3 * 4 * 10)
+
+
+def test_the_test_sees_rows_without_a_bound(monkeypatch):
+    monkeypatch.setattr(fragments, "_bounded", lambda source, *rest: source)
+    assert moved(monkeypatch, unit(1000, 10), 4)[0] == 3000
+
+
+SPOIL = "UPDATE main.t SET v = 1000000000 WHERE id = 99"
+
+
+def test_values_are_clamped_even_if_they_escaped_the_check(monkeypatch):
+    count, total = moved(monkeypatch, unit(1, 10), 1, SPOIL)
+    assert (count, total) == (3, 30)
+
+
+def test_the_test_sees_values_without_a_clamp(monkeypatch):
+    original = fragments._source
+    monkeypatch.setattr(fragments, "_source", lambda offer, scan, columns, clamp: original(offer, scan, columns, {}))
+    assert moved(monkeypatch, unit(1, 10), 1, SPOIL)[1] > 1_000_000
+
+
+def test_the_rows_that_count_are_drawn_anew_each_time(monkeypatch):
+    """Else whoever knows which of its rows count could choose what an answer rests on."""
+    monkeypatch.setattr(role, "skellam", lambda share, size: np.zeros(size, np.int64))
+    rows = unit(1000, 0)
+    rows["v"] = pa.array([5] * 20 + [i % 11 for i in range(1000)], pa.int64())
+    made = federated(rows, table={"max_rows_per_unit": 4})
+    assert len({sum(int(row["a1"]) for row in made.ask(SQL).rows) for _ in range(8)}) > 1
+    made.close()
