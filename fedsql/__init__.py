@@ -1,0 +1,106 @@
+"""fedsql: ask one SQL question of many organisations' data; no readable row leaves home.
+
+This is the PEP 249 module: ``fedsql.connect("federation.toml")`` gives a connection. Names are resolved when they are
+first used (PEP 562), so that ``import fedsql``, which every module of the package implies, costs nothing; what a name
+is, is said in `fedsql.dbapi` and `fedsql.errors` alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fedsql.errors import (
+    BudgetExhausted,
+    ConfigError,
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    PolicyDenied,
+    PrivacyError,
+    ProgrammingError,
+    ProtocolError,
+    Warning,
+)
+
+if TYPE_CHECKING:
+    from fedsql.dbapi import (
+        BINARY,
+        DATETIME,
+        NUMBER,
+        ROWID,
+        STRING,
+        Binary,
+        Connection,
+        Cursor,
+        Date,
+        DateFromTicks,
+        Time,
+        TimeFromTicks,
+        Timestamp,
+        TimestampFromTicks,
+        connect,
+    )
+
+    __version__: str
+
+apilevel = "2.0"
+paramstyle = "qmark"
+threadsafety = 1  # threads may share the module, not a connection; Cursor.cancel alone may come from another thread
+
+__all__ = [
+    "BINARY",
+    "Binary",
+    "BudgetExhausted",
+    "ConfigError",
+    "Connection",
+    "Cursor",
+    "DATETIME",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NUMBER",
+    "NotSupportedError",
+    "OperationalError",
+    "PolicyDenied",
+    "PrivacyError",
+    "ProgrammingError",
+    "ProtocolError",
+    "ROWID",
+    "STRING",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "__version__",
+    "apilevel",
+    "connect",
+    "paramstyle",
+    "threadsafety",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        found: Any = import_module("importlib.metadata").version("fedsql")
+    elif name in __all__:
+        found = getattr(import_module("fedsql.dbapi"), name)
+    else:
+        raise AttributeError(f"module 'fedsql' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""Ctrl-C while a query runs. DuckDB does not see signals, and Python cannot act on one while DuckDB's code runs.
+
+So a query of the main thread, the only one that gets signals, runs in a thread of its own, and the main one waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from fedsql.session import Answer, Session
+
+
+def execute(session: Session, sql: str, parameters: Sequence[object] = ()) -> Answer:
+    """Run one statement as `Session.execute` does; on Ctrl-C it is stopped, and KeyboardInterrupt raised once it has."""
+    if threading.current_thread() is not threading.main_thread():
+        return session.execute(sql, parameters)
+    answers: list[Answer] = []
+    failures: list[BaseException] = []
+    done = threading.Event()  # not Thread.join: a KeyboardInterrupt in it makes a running thread look finished
+
+    def work() -> None:
+        try:
+            answers.append(session.execute(sql, parameters))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name="fedsql-query", daemon=True).start()
+    if _interrupted(done):
+        session.interrupt()
+        while _interrupted(done):
+            pass  # it is stopping: a session must not be closed or asked again before it has
+        raise KeyboardInterrupt
+    if failures:
+        raise failures[0]
+    return answers[0]
+
+
+def _interrupted(done: threading.Event) -> bool:
+    """Wait until the query is done; return early, with True, on Ctrl-C."""
+    try:
+        while not done.wait(0.1):  # Windows sees Ctrl-C only between waits
+            pass
+    except KeyboardInterrupt:
+        return True
+    return False
