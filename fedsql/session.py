@@ -36,6 +36,7 @@ from fedsql.planner.margins import answer_margins, margin_notices
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
+from fedsql.planner.schema import resolve_tables
 from fedsql.planner.statements import Describe, Explain, Query, Set, Show, changed, read_statement
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
@@ -151,7 +152,9 @@ class Session:
         tree = parse(sql)
         before = tree.sql("duckdb")
         bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
-        described = directory.typer(()).describe(sql.strip() if bound == before else bound)
+        typer = directory.typer(())
+        resolve_tables(tree, typer.tables)  # complains about unknown tables in our words: it knows the parties
+        described = typer.describe(sql.strip() if bound == before else bound)
         return directory.plan(question), question, tuple(described)
 
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
@@ -170,11 +173,7 @@ class Session:
             with watch("key"):
                 question = self._analyst.sign(question, plan, self.federation.directory)
             query_id = question.query_id.hex()
-            start = dict(watch.seconds)
-            with watch("protocol"):
-                tables = self._ask(question, plan, watch, record)
-            inner = sum(s - start.get(name, 0.0) for name, s in watch.seconds.items() if name != "protocol")
-            watch.seconds["protocol"] -= inner
+            tables = self._ask(question, plan, watch, record)
         with watch("finalize"):
             table = self._finish(plan, tables, columns)
         return Answer(
