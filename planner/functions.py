@@ -133,6 +133,13 @@ SCALAR_NAMES = frozenset(
 )
 
 
+# What a date is cut into. DuckDB finds a unit unknown, or unknown for a type, only when it meets a row.
+UNITS = (
+    "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "DECADE", "CENTURY",
+    "MILLENNIUM", "EPOCH", "DOW", "DAYOFWEEK", "ISODOW", "DOY", "DAYOFYEAR", "ISOYEAR", "YEARWEEK", "ERA",
+)  # fmt: skip
+
+
 def aggregate_of(node: exp.Expr) -> tuple[str, str] | None:
     """Return (canonical name, policy name) of an aggregate call that fedsql answers, else None."""
     if isinstance(node, exp.Anonymous):
@@ -205,9 +212,23 @@ def check_scalar(expression: exp.Expr) -> None:
             if node.name.lower() in SCALAR_NAMES:
                 continue
         elif type(node) in SCALARS:
+            _check_unit(node)
             continue
         raise NotSupportedError(
             f"{function_name(node)} cannot run at a party: it is not on the list of deterministic, closed functions",
             hint="apply it to the released values in an outer query, or have the owner declare it in the table's sql =",
             position=position(node),
         )
+
+
+def _check_unit(node: exp.Expr) -> None:
+    """Raise for a part of a date that DuckDB does not know."""
+    if isinstance(node, exp.Extract | exp.DateTrunc | exp.TimestampTrunc | exp.DateDiff):
+        unit = node.this if isinstance(node, exp.Extract) else node.args.get("unit")
+        name = unit.name.upper() if unit is not None else "?"
+        if name not in UNITS:
+            raise NotSupportedError(
+                f"{name.lower()} is not a unit of time that is answered",
+                hint=f"units: {', '.join(UNITS).lower()}",
+                position=position(node),
+            )
