@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from sqlglot import exp
@@ -13,7 +14,7 @@ from fedsql.planner.fragments import Typing, unit_counter
 from fedsql.planner.logical import Aggregate, Release
 from fedsql.planner.partials import COUNTS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
-from fedsql.planner.safe import safe
+from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
 
@@ -35,9 +36,11 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
     for aggregate in release.aggregates:
         if terms.noisy and aggregate.distinct:
             raise NotSupportedError("COUNT(DISTINCT ...) under noise is not answered yet", hint="COUNT(*) is")
-        condition = render(aggregate.condition) if aggregate.condition is not None else None
+        condition = None
+        if aggregate.condition is not None:
+            condition = safe_condition(aggregate.condition, known, typing.type_of).sql("duckdb")
         pairs = [] if aggregate.distinct else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
-        splits = tuple(_split(aggregate, argument, type_) for argument, type_ in pairs)
+        splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
             coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
@@ -55,10 +58,13 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
     return builder
 
 
-def _split(aggregate: Aggregate, argument: exp.Expr, type_: str) -> Argument:
+def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:
     """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
     if aggregate.function not in COUNTS:
-        return split(argument, type_ == "BOOLEAN")
+        part = split(argument, type_ == "BOOLEAN")
+        if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
+            part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
+        return part
     if isinstance(argument, exp.Column):
         return Argument(argument)
     return Argument(argument, exp.Not(this=exp.Is(this=exp.paren(argument.copy()), expression=exp.null())))

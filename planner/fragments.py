@@ -18,7 +18,7 @@ from fedsql.planner.catalog import TableOffer
 from fedsql.planner.logical import Filter, Key, Release, Scan
 from fedsql.planner.partials import Partial, Test
 from fedsql.planner.positions import position
-from fedsql.planner.safe import safe
+from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType
@@ -135,7 +135,7 @@ def _key_sql(key: Key, known: Known, typing: Typing) -> str:
 def _condition(release: Release, known: Known, typing: Typing) -> str | None:
     if not isinstance(release.input, Filter):
         return None
-    return safe(release.input.condition, known, typing.type_of).sql("duckdb")
+    return safe_condition(release.input.condition, known, typing.type_of).sql("duckdb")
 
 
 def _source(offer: TableOffer, scan: Scan, columns: Mapping[str, str], clamp: Known) -> str:
@@ -147,7 +147,7 @@ def _source(offer: TableOffer, scan: Scan, columns: Mapping[str, str], clamp: Kn
     for name, type_ in columns.items():
         column = offer.column(name)
         assert column is not None, name
-        value = f'"{name}"' if column.type == type_ else f'CAST("{name}" AS {type_})'
+        value = f'"{name}"' if column.type == type_ else f'TRY_CAST("{name}" AS {type_})'
         if column.bounds is not None and name in clamp:
             value = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
         listed.append(f'{value} AS "{name}"')

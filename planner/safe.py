@@ -1,66 +1,149 @@
 """Row-wise expressions that cannot raise: an error would tell one bit about a row (DESIGN, promise 8).
 
-CAST becomes TRY_CAST, a divisor of zero becomes NULL, and what may still raise (overflow, dates out of range) is put
-under TRY as a whole: the value is NULL in the rows where DuckDB would have raised.
+CAST becomes TRY_CAST, a division that would fail on zero gets NULL for it, and what may still raise (overflow, dates out
+of range, values that DuckDB must convert before it compares them) is put under TRY as a whole: the value is NULL in the
+rows where DuckDB would have raised. Constants are no exception, for inside of a CASE a row decides whether they fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sqlglot import exp
 
+from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known, interval, type_interval
+from fedsql.planner.positions import position
 from fedsql.types import SqlType
 
 # These neither overflow nor fail on any value of their argument types.
 _CALM = (
-    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam,
-    exp.Interval, exp.IntervalSpan, exp.Var, exp.Not, exp.And, exp.Or, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ,
-    exp.NullSafeNEQ, exp.Is, exp.Between, exp.In, exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.DPipe, exp.Concat,
-    exp.Sign, exp.Greatest, exp.Least, exp.Lower, exp.Upper, exp.Length, exp.Trim, exp.Reverse, exp.StartsWith,
-    exp.EndsWith, exp.Contains, exp.StrPosition, exp.Like, exp.ILike, exp.Year, exp.Month, exp.Day, exp.Quarter,
-    exp.DayOfWeek, exp.DayOfYear, exp.Week, exp.Hour, exp.Minute, exp.Second, exp.IsNan, exp.IsInf, exp.Anonymous,
-    exp.Tuple,
+    exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Cast, exp.TryCast, exp.DataType,
+    exp.DataTypeParam, exp.IntervalSpan, exp.Var, exp.DPipe, exp.Concat, exp.Sign, exp.Lower, exp.Upper, exp.Length,
+    exp.Trim, exp.Reverse, exp.StartsWith, exp.EndsWith, exp.Contains, exp.StrPosition, exp.Like, exp.ILike, exp.Year,
+    exp.Month, exp.Day, exp.Quarter, exp.DayOfWeek, exp.DayOfYear, exp.Week, exp.Hour, exp.Minute, exp.Second,
+    exp.IsNan, exp.IsInf, exp.Tuple,
 )  # fmt: skip
+_CALM_NAMES = frozenset(["isfinite", "isnan", "isinf", "ends_with", "suffix", "prefix", "contains"])
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
+_DECIMAL_DIGITS = 38
+_WITHIN_A_DAY = ("HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
 
 TypeOf = Callable[[exp.Expr], str]
 
 
 def safe(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
     """Return ``expression`` rewritten so that it cannot raise; ``type_of`` asks DuckDB for the type of a node."""
-    risky = any(_risky(node, known, type_of) for node in expression.walk())
+    root = exp.paren(expression)
+    for minus in list(root.find_all(exp.Neg)):
+        if isinstance(minus.this, exp.Binary):  # -mod(a, b), which would be printed as -a % b
+            minus.this.replace(exp.paren(minus.this))
+    nodes = list(root.this.walk())
+    for node in nodes:
+        _refuse_days_of_times(node, type_of)
+    risky = any(_risky(node, known, type_of) for node in nodes)
+    for node in [node for node in nodes if _fails_on_zero(node, type_of)]:
+        node.set("expression", exp.Nullif(this=exp.paren(node.right, copy=False), expression=exp.Literal.number(0)))
+    for node in nodes:
+        if type(node) is exp.Cast:
+            node.replace(exp.TryCast(this=node.this, to=node.to))
+    return exp.func("TRY", root.this, dialect="duckdb") if risky else root.this
 
-    def calm(node: exp.Expr) -> exp.Expr:
-        if type(node) is exp.Cast and not _constant(node.this):
-            return exp.TryCast(this=node.this, to=node.to)
-        if isinstance(node, exp.Div | exp.IntDiv | exp.Mod) and not _nonzero(node.right):
-            node.set("expression", exp.Nullif(this=exp.paren(node.right.copy()), expression=exp.Literal.number(0)))
-        return node
 
-    rewritten = expression.copy().transform(calm)
-    return exp.func("TRY", rewritten, dialect="duckdb") if risky else rewritten
+def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
+    """Return a condition that cannot raise; what is no BOOLEAN becomes one, as DuckDB would make it."""
+    if _type(expression, type_of) != "BOOLEAN":
+        expression = exp.cast(expression, "BOOLEAN", dialect="duckdb")
+    return safe(expression, known, type_of)
+
+
+def _refuse_days_of_times(node: exp.Expr, type_of: TypeOf) -> None:
+    """Raise for differences of times of day in days or more: DuckDB's error would pass TRY."""
+    if isinstance(node, exp.DateDiff) and node.unit.name.upper() not in _WITHIN_A_DAY and type_of(node.this) == "TIME":
+        raise NotSupportedError(
+            "the difference of two TIME values is counted in hours, minutes or seconds", position=position(node)
+        )
+
+
+def _fails_on_zero(node: exp.Expr, type_of: TypeOf) -> bool:
+    """Say whether ``node`` divides in a way that raises on zero: / and % of doubles yield infinity and NaN instead."""
+    if not isinstance(node, exp.Div | exp.IntDiv | exp.Mod):
+        return False
+    if isinstance(node.right.unnest(), exp.Literal):
+        return False  # NULLIF would give the constant another type; TRY catches a zero
+    divisor = interval(node.right, {})
+    if divisor is not None and not divisor.low <= 0 <= divisor.high:
+        return False
+    if isinstance(node, exp.IntDiv):
+        return True
+    results = [node] if isinstance(node, exp.Div) else [node.left, node.right]
+    return all(SqlType.parse(_type(part, type_of)).family != "float" for part in results)
 
 
 def _risky(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
-    if isinstance(node, _CALM):
+    if isinstance(node, _CALM) or (isinstance(node, exp.Anonymous) and node.name.lower() in _CALM_NAMES):
         return False
-    if isinstance(node, exp.Div) and not isinstance(node, exp.IntDiv):
-        return False  # DuckDB's / is over doubles
-    if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Neg | exp.Mod | exp.IntDiv | exp.Abs):
-        if _constant(node):
-            return False
-        result = SqlType.parse(type_of(node))
-        if result.family == "float":
-            return False
-        range_, limit = interval(node, known), type_interval(result)
+    if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Neg | exp.Div | exp.IntDiv | exp.Mod | exp.Abs):
+        result = SqlType.parse(_type(node, type_of))
+        if result.family == "float":  # // by a constant zero fails even for doubles
+            return isinstance(node, exp.IntDiv) and isinstance(node.right.unnest(), exp.Literal)
+        # the remainder of the least integer by -1 overflows, as its quotient does
+        made = exp.IntDiv(this=node.left, expression=node.right, copy=True) if isinstance(node, exp.Mod) else node
+        range_, limit = interval(made, known), type_interval(result)
         return not (range_ and limit and limit.low <= range_.low and range_.high <= limit.high)
+    if isinstance(node, exp.Interval):
+        return not (isinstance(node.this, exp.Literal) and node.this.name.isdecimal() and len(node.this.name) < 6)
+    if (groups := list(_compared(node))) or isinstance(node, exp.If):
+        return any(_must_convert({_type(part, type_of) for part in parts} | extra) for parts, extra in groups)
     return True
 
 
-def _constant(node: exp.Expr) -> bool:
-    return not any(node.find_all(exp.Column))
+def _compared(node: exp.Expr) -> Iterator[tuple[list[exp.Expr], set[str]]]:
+    """Yield the operands of ``node`` that DuckDB brings to one type, with types that must be among them."""
+    if isinstance(node, (*_COMPARISONS, exp.Nullif)):
+        yield [node.this, node.expression], set()
+    elif isinstance(node, exp.Between):
+        yield [node.this, node.args["low"], node.args["high"]], set()
+    elif isinstance(node, exp.In | exp.Coalesce | exp.Greatest | exp.Least):
+        yield [node.this, *node.expressions], set()
+    elif isinstance(node, exp.And | exp.Or):
+        yield [node.left, node.right], {"BOOLEAN"}
+    elif isinstance(node, exp.Not):
+        yield [node.this], {"BOOLEAN"}
+    elif isinstance(node, exp.Is):
+        yield [node.this], {"BOOLEAN"} if isinstance(node.expression, exp.Boolean) else set()
+    elif isinstance(node, exp.Case):
+        tests = [branch.this for branch in node.args["ifs"]]
+        yield (tests, {"BOOLEAN"}) if node.this is None else ([node.this, *tests], set())
+        default = [node.args["default"]] if node.args.get("default") is not None else []
+        yield [*(branch.args["true"] for branch in node.args["ifs"]), *default], set()
+    elif isinstance(node, exp.If) and not isinstance(node.parent, exp.Case):
+        yield [node.this], {"BOOLEAN"}
+        yield [part for part in (node.args["true"], node.args.get("false")) if part is not None], set()
 
 
-def _nonzero(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Literal) and not node.is_string and float(node.this) != 0
+def _must_convert(names: set[str]) -> bool:
+    """Say whether bringing values of these types to a common one may fail."""
+    types = [SqlType.parse(name) for name in names if name != '"NULL"']
+    if len(types) < 2:
+        return False
+    families = {type_.family for type_ in types}
+    if not families <= {"integer", "decimal", "float"}:
+        return True
+    if "float" in families or "decimal" not in families:
+        return False
+    scale = max(type_.scale for type_ in types)
+    return max(len(str(type_.high)) - type_.scale for type_ in types) + scale > _DECIMAL_DIGITS
+
+
+def _type(node: exp.Expr, type_of: TypeOf) -> str:
+    """Return DuckDB's type of ``node``, asking only where it is not plain."""
+    if isinstance(node, exp.Paren):
+        return _type(node.this, type_of)
+    if isinstance(node, exp.Predicate | exp.Connector | exp.Not | exp.Boolean):
+        return "BOOLEAN"
+    if isinstance(node, exp.Null):
+        return '"NULL"'
+    if isinstance(node, exp.Literal) and node.is_string:
+        return "VARCHAR"
+    return type_of(node)
