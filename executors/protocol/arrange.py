@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,33 @@ from fedsql.executors.protocol.wire import Exchange, Steps
 _BITS = ("rows", "salts", "commitments")
 
 
-def arrange(
-    talk: Conversation, outline: Outline, public: PublicKey, identities: Mapping[str, bytes]
-) -> Steps[Released]:
-    """Run the coordinator's side of one release and return what goes to the analyst."""
+@dataclass(frozen=True)
+class Collected:
+    """A release whose contributors are all READY: which of them hold each slot, and what each one said."""
+
+    outline: Outline
+    matching: Matching
+    ready: Mapping[str, Any]
+
+
+def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
+    """Run the coordinator's side of one release until everybody is READY. No ciphertext has left any party then."""
     n, names = outline.number, outline.contributors
     matching = Matching(outline.slots or 0, {})
     if outline.slots is None:
         matching = yield from match(talk, n, names)
-    computing = outline.computing(talk.context.query_id) if outline.circuit is not None else ()
-    if len(computing) == 2:
+    if len(_computing(talk, outline)) == 2:
         yield Exchange.of(deal_messages(outline.setting(matching.count, talk.context.query_id), talk.sealer))
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
-    ready = {name: decode(talk.open(inbox[f"{n}/ready", name])) for name in names}
+    return Collected(outline, matching, {name: decode(talk.open(inbox[f"{n}/ready", name])) for name in names})
+
+
+def conclude(
+    talk: Conversation, collected: Collected, public: PublicKey, identities: Mapping[str, bytes]
+) -> Steps[Released]:
+    """Say GO, add up what comes, and return what goes to the analyst. Every release of the question must be READY."""
+    outline, matching, ready = collected.outline, collected.matching, collected.ready
+    n, names, computing = outline.number, outline.contributors, _computing(talk, outline)
     judged = _judged(ready, computing, outline, matching.count)
     made = Verdict(unpacked_rows(judged["rows"], outline), judged["salts"], judged["commitments"]) if judged else None
     survivors = np.flatnonzero(made.bits.survive).tolist() if made else list(range(matching.count))
@@ -75,6 +90,10 @@ def arrange(
         label_key=records[names[0]].get("label_key", b""),
         labels=tuple(boxes[p] for p in shown) if aligned else (),
     )
+
+
+def _computing(talk: Conversation, outline: Outline) -> tuple[str, ...]:
+    return outline.computing(talk.context.query_id) if outline.circuit is not None else ()
 
 
 def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline, slots: int) -> dict[str, Any] | None:

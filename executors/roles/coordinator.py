@@ -12,7 +12,7 @@ from fedsql.codec import digest, encode
 from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.paillier import PublicKey
 from fedsql.errors import ProtocolError
-from fedsql.executors.protocol.arrange import arrange
+from fedsql.executors.protocol.arrange import collect, conclude
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
@@ -71,5 +71,6 @@ class Coordinator:
         talk.admit(hellos, identities, (*needed, COORDINATOR))
         roster = encode(hellos)
         yield Exchange.of([Message("roster", COORDINATOR, name, roster) for name in needed])
-        released = yield from together(arrange(talk, outline, public, identities) for outline in outlines)
+        collected = yield from together(collect(talk, outline) for outline in outlines)
+        released = yield from together(conclude(talk, each, public, identities) for each in collected)
         yield Exchange.of([Message.of("answer", COORDINATOR, ANALYST, [r.record() for r in released])])

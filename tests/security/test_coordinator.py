@@ -102,22 +102,22 @@ def test_an_old_verdict_does_not_pass(world):
 
 
 def hurried(forge: Callable[[Any], dict[str, Any]]):
-    """Return an `arrange` that says GO at once, to everybody, without waiting for READY."""
+    """Return a `collect` that says GO at once, to everybody, without waiting for READY."""
 
-    def arrange(talk, outline, public, identities):
+    def collect(talk, outline):
         names = outline.contributors
         yield Exchange.of(
             [talk.seal("0/go", name, encode(forge(outline))) for name in names], [("0/vector", n) for n in names]
         )
 
-    return arrange
+    return collect
 
 
 def test_a_go_before_ready_is_refused(monkeypatch):
     public = Watched(small(HELD, value=VALUE, **PUBLIC))
     old = next(go for go in public.ask(SQL, query_id=fresh_id(1)).said("/go"))
     for forge in (lambda outline: {"rows": outline.slots, "labels": []}, lambda outline: old):
-        monkeypatch.setattr(coordinator, "arrange", hurried(forge))
+        monkeypatch.setattr(coordinator, "collect", hurried(forge))
         run = public.ask(SQL, query_id=fresh_id(1))
         assert isinstance(run.error, OperationalError | InternalError)
         assert not run.of("vector")

@@ -163,4 +163,8 @@ def test_no_ciphertext_leaves_before_everybody_said_ready(options):
         assert kinds.count("0/ready") == kinds.count("0/vector") == 3
         assert max(i for i, kind in enumerate(kinds) if kind == "0/ready") < kinds.index("0/vector")
         assert kinds.index("0/go") > max(i for i, kind in enumerate(kinds) if kind == "0/ready")
+    several = "SELECT (SELECT count(*) FROM t), (SELECT sum(v) FROM t WHERE g = 'aa'), (SELECT sum(v) FROM t)"
+    kinds = [m.kind for m in world.ask(several).messages]
+    last = max(i for i, kind in enumerate(kinds) if kind.endswith("/ready"))
+    assert last < min(i for i, kind in enumerate(kinds) if kind.endswith(("/go", "/vector")))
     world.close()
