@@ -217,3 +217,19 @@ def test_a_lone_opened_message_names_its_sender(world):
     run = world.ask(SQL, wire=wire)
     assert run.error is None
     assert all(sender == COORDINATOR for by, kind, sender, _ in run.opened if kind == "0/go")
+
+
+def test_no_text_of_a_question_means_another_thing_at_each_party(world):
+    """The place that a party fills in by itself is not to be had from SQL: it would answer over some parties alone."""
+    everyone = sum(sum(groups.values()) for groups in GROUPS.values())
+    for below in ("0", "8", "g", "~"):
+        rows = world.ask(f"SELECT count(*) FROM t WHERE '{{sampling_key}}' < '{below}'").rows
+        assert rows == [{"a0": str(everyone) if below > "{sampling_key}" else None}]
+    open_world = Watched(small(GROUPS, min_group_size=1, min_parties=1))
+    for text in ("{sampling_key}", "sha256('{sampling_key}' || ", "'{sampling_key}'"):
+        quoted = text.replace("'", "''")
+        assert [r["k0"] for r in open_world.ask(f"SELECT '{quoted}' || g, count(*) FROM t GROUP BY 1").rows] == [
+            f"{text}aa",
+            f"{text}bb",
+        ]
+    open_world.close()
