@@ -91,7 +91,8 @@ class Session:
         self._analyst = federation.admit(analyst)
         self._owns = owns
         self._closed = False
-        self._cancelled = threading.Event()
+        self._cancelled, self._idle = threading.Event(), threading.Event()
+        self._idle.set()
         self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
@@ -108,7 +109,12 @@ class Session:
             raise InterfaceError("the session is closed")
         statement = read_statement(sql)
         if isinstance(statement, Query):
-            return self._query(statement.sql, parameters)
+            self._cancelled.clear()
+            self._idle.clear()
+            try:
+                return self._query(statement.sql, parameters)
+            finally:
+                self._idle.set()
         if isinstance(statement, Explain):
             return self._explain(statement, parameters)
         if parameters:
@@ -124,11 +130,15 @@ class Session:
         return explain(plan, stage)
 
     def interrupt(self) -> None:
-        """Stop the query that runs now, from another thread: its `execute` raises OperationalError."""
+        """Stop the query that runs now, from another thread, and return when it has; do nothing when none runs.
+
+        Its `execute` raises OperationalError.
+        """
         self._cancelled.set()
-        self.federation.interrupt()
-        if (cursor := self._finishing) is not None:
-            cursor.interrupt()
+        while not self._idle.wait(0.02):  # DuckDB forgets an interrupt that comes a moment before it begins
+            self.federation.interrupt()
+            if (cursor := self._finishing) is not None:
+                cursor.interrupt()
 
     def close(self) -> None:
         """End the session; its local tables and keys are gone."""
@@ -159,7 +169,6 @@ class Session:
 
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
         watch, sent = Stopwatch(), list[Sent]()
-        self._cancelled.clear()
 
         def record(message: Message) -> None:
             self._check_cancelled()
