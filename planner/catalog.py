@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from typing import Any
 
-from fedsql.codec import digest
+from fedsql.codec import decode, digest, encode
 
 USES = ("group", "filter", "aggregate", "join")
 AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
@@ -93,6 +94,25 @@ class Offer:
         """Return the table called ``name`` (any case), or None."""
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
 
+    def encode(self) -> bytes:
+        """Return the canonical bytes that the party signs."""
+        return encode(_plain(asdict(self)))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Offer:
+        """Read `encode`'s bytes. Raises ValueError when they are not exactly an offer."""
+        try:
+            record = decode(data)
+            tables = tuple(_table_offer(table) for table in record.pop("tables"))
+            release = record.pop("release")
+            policy = ReleasePolicy(**release | {"aggregates": tuple(release["aggregates"])})
+            offer = cls(tables=tables, release=policy, **record)
+        except (AttributeError, KeyError, TypeError, InvalidOperation) as error:
+            raise ValueError("not the record of an offer") from error
+        if offer.encode() != data:
+            raise ValueError("not the canonical record of an offer")
+        return offer
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -117,6 +137,23 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Return the names of all tables, each once, sorted."""
         return tuple(sorted({t.name.lower() for o in self.offers for t in o.tables}))
+
+
+def _table_offer(record: dict[str, Any]) -> TableOffer:
+    """Read a table of an offer; what JSON-like data flattened becomes tuples, sets and decimals again."""
+    columns = tuple(
+        ColumnOffer(
+            **column
+            | {
+                "use": frozenset(column["use"]),
+                "bounds": column["bounds"] and tuple(Decimal(b) for b in column["bounds"]),
+                "values": column["values"] if column["values"] is None else tuple(column["values"]),
+                "join_with": column["join_with"] if column["join_with"] is None else tuple(column["join_with"]),
+            }
+        )
+        for column in record["columns"]
+    )
+    return TableOffer(**record | {"columns": columns, "analysts": tuple(record["analysts"])})
 
 
 def _plain(value: object) -> object:

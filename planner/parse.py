@@ -40,11 +40,10 @@ def parse(sql: str) -> exp.Query:
     if isinstance(tree, exp.Subquery):
         tree = tree.unnest()
     if isinstance(tree, exp.Condition | exp.Alias | exp.Identifier | exp.Tuple):
-        first = tokens[0]
         raise ProgrammingError(
-            f"syntax error: a statement does not begin with {first.text}",
+            f"syntax error: a statement does not begin with {tokens[0].text}",
             hint="SELECT ... FROM ...; SHOW TABLES tells what there is",
-            position=(first.line, 1),
+            position=(tokens[0].line, 1),
         )
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Values):
         kind = tree.name.upper() if isinstance(tree, exp.Command) else tree.key.upper()
