@@ -25,6 +25,7 @@ from fedsql.planner.logical import Release
 from fedsql.planner.positions import position
 from fedsql.planner.schema import UNION
 
+_CONSTANTS = (exp.Literal, exp.Boolean, exp.Null)
 _UPPER = ("expressions", "having", "qualify", "order", "distinct", "windows", "limit", "offset")
 
 
@@ -84,13 +85,15 @@ class _Cutter:
         release = bind_release(len(self.releases), select, keys, aggregates, self.catalog, blocks)
         self.releases.append(release)
         alias = f"_r{release.number}"
-        names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys)}
+        names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
         below = {source.alias_or_name.lower() for source in _sources(select)}
 
         def lift(node: exp.Expr) -> exp.Expr:
             name = names.get(node.sql("duckdb"))
-            return node if name is None or _is_windowed(node) else exp.column(name, table=alias, quoted=True)
+            if name is None or _is_windowed(node) or any(_defines(c, select) for c in node.find_all(exp.Column)):
+                return node
+            return exp.column(name, table=alias, quoted=True)
 
         for part in _UPPER:
             value = select.args.get(part)
@@ -105,7 +108,7 @@ class _Cutter:
         select.set("having", None)
         select.set("group", None)
         for column in select.find_all(exp.Column):
-            if column.table.lower() in below and not _defines(column, column.table, select):
+            if column.table.lower() in below and not _defines(column, select):
                 raise NotSupportedError(
                     f"{column.sql('duckdb')} is used above the GROUP BY, where only keys and aggregates exist",
                     hint="add it to GROUP BY, or aggregate it",
@@ -194,14 +197,17 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
                 position=position(select),
             )
         found = [p.unalias() for p in select.expressions]
-    return list({key.sql("duckdb"): key for key in found if not isinstance(key, exp.Literal | exp.Boolean)}.values())
+    found = [key for key in found if not isinstance(key, exp.Tuple) or key.expressions]  # GROUP BY () has no keys
+    keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
+    # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
+    return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
 
 
-def _defines(column: exp.Column, alias: str, outermost: exp.Select) -> bool:
-    """Say whether a query between ``column`` and ``outermost`` defines ``alias`` itself."""
+def _defines(column: exp.Column, outermost: exp.Select) -> bool:
+    """Say whether a query between ``column`` and ``outermost`` defines the table that ``column`` names."""
     node: exp.Expr | None = column
     while node is not None and node is not outermost:
-        if isinstance(node, exp.Select) and alias.lower() in {s.alias_or_name.lower() for s in _sources(node)}:
+        if isinstance(node, exp.Select) and column.table.lower() in {s.alias_or_name.lower() for s in _sources(node)}:
             return True
         node = node.parent
     return False
