@@ -106,7 +106,8 @@ def _unscaled(sql: str, type_: SqlType, limit: int) -> str:
     target = "BIGINT" if limit < 1 << 62 else "HUGEINT"
     digits = len(str(type_.high))
     if digits + (10 if type_.scale <= 9 else 19) <= 38 and type_.scale <= 18:
-        return f"CAST({sql} * {10**type_.scale} AS {target})"
+        # DECIMAL(18, s) times a constant stays DECIMAL(18, s) in DuckDB, and overflows
+        return f"CAST(CAST({sql} AS DECIMAL(38, {type_.scale})) * {10**type_.scale} AS {target})"
     return f"CAST(replace(CAST({sql} AS VARCHAR), '.', '') AS {target})"
 
 
