@@ -59,7 +59,9 @@ def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.E
 
 def _refuse_days_of_times(node: exp.Expr, type_of: TypeOf) -> None:
     """Raise for differences of times of day in days or more: DuckDB's error would pass TRY."""
-    if isinstance(node, exp.DateDiff) and node.unit.name.upper() not in _WITHIN_A_DAY and type_of(node.this) == "TIME":
+    if not isinstance(node, exp.DateDiff) or node.args["unit"].name.upper() in _WITHIN_A_DAY:
+        return
+    if type_of(node.this) == "TIME":
         raise NotSupportedError(
             "the difference of two TIME values is counted in hours, minutes or seconds", position=position(node)
         )

@@ -1,0 +1,208 @@
+"""What equality means here: a `Pool` asks fedsql and DuckDB the same question and compares names, types and rows.
+
+DuckDB sees the pooled rows: each party's table in a schema of the party's name, and in `main` their union BY NAME.
+Integers, decimals and all else must be equal to the last digit; doubles to 1e-9 of the larger of their own size and
+``scale``, the size of the sums that they were made of.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from fedsql.session import Answer, Session
+
+USES = ["group", "filter", "aggregate", "join"]
+_WIDE = decimal.Context(prec=50)
+OPEN = {"min_group_size": 1, "min_parties": 1, "quota": {"queries": 1_000_000}}
+
+
+class Pool:
+    """Tables of several parties, open to a fedsql session and, pooled, to a DuckDB connection.
+
+    ``parties`` maps party -> table -> rows; ``tables`` maps table -> what stands in every party's file besides the
+    source and plain columns; ``release`` is every party's [release].
+    """
+
+    def __init__(
+        self,
+        parties: Mapping[str, Mapping[str, pa.Table]],
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+        release: Mapping[str, Any] = OPEN,
+    ) -> None:
+        self.duckdb = duckdb.connect(":memory:")
+        self.duckdb.execute("SET TimeZone = 'UTC'")
+        federation: dict[str, Any] = {}
+        for party, held in parties.items():
+            self.duckdb.execute(f"CREATE SCHEMA {party}")
+            listed = {
+                name: self._load(party, name, rows, dict((tables or {}).get(name, {}))) for name, rows in held.items()
+            }
+            federation[party] = {"tables": listed, "release": dict(release)}
+        for name in {name for held in parties.values() for name in held}:
+            sides = [f"SELECT * FROM {party}.{name}" for party, held in parties.items() if name in held]
+            self.duckdb.execute(f"CREATE TABLE main.{name} AS {' UNION ALL BY NAME '.join(sides)}")
+        self.session = Session.open({"parties": federation})
+
+    def _load(self, party: str, name: str, rows: pa.Table, config: dict[str, Any]) -> dict[str, Any]:
+        self.duckdb.register("source", rows)
+        self.duckdb.execute(f"CREATE TABLE {party}.{name} AS {config.get('sql', 'SELECT * FROM source')}")
+        self.duckdb.unregister("source")
+        names = [row[0] for row in self.duckdb.execute(f"DESCRIBE {party}.{name}").fetchall()]
+        given = config.pop("columns", {})
+        return {"source": rows, **config, "columns": {n: {"use": USES, **given.get(n, {})} for n in names}}
+
+    def close(self) -> None:
+        """Drop both sides."""
+        self.session.close()
+        self.duckdb.close()
+
+    def check(
+        self,
+        sql: str,
+        parameters: Sequence[object] = (),
+        *,
+        reference: str | None = None,
+        scale: float = 0.0,
+    ) -> Answer:
+        """Assert that the answer of ``sql`` equals DuckDB's of ``reference`` (the same text, when None)."""
+        text = reference or sql
+        relation = self.duckdb.sql(text, params=list(parameters)) if parameters else self.duckdb.sql(text)
+        columns = tuple((name, str(type_)) for name, type_ in zip(relation.columns, relation.types, strict=True))
+        expected = relation.to_arrow_table()
+        answer = self.session.execute(sql, parameters)
+        assert answer.table is not None
+        assert answer.columns == columns, sql
+        assert answer.table.schema == expected.schema, sql
+        ordered = "order by" in text.lower().rsplit(")", 1)[-1]
+        got, wanted = (_rows(table, ordered) for table in (answer.table, expected))
+        assert same_rows(got, wanted, scale), f"{sql}\nfedsql {got}\nDuckDB {wanted}"
+        return answer
+
+
+def _rows(table: pa.Table, ordered: bool) -> list[tuple[Any, ...]]:
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True)) if table.num_columns else []
+    return rows if ordered else sorted(rows, key=_sort_key)
+
+
+def _sort_key(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Sort by what is exact first, so that the last digits of doubles do not decide."""
+    exact = tuple((n, v is not None, str(v)) for n, v in enumerate(row) if not isinstance(v, float))
+    return exact + tuple((math.isnan(v), round(v, 6)) for v in row if isinstance(v, float))
+
+
+def same_rows(got: Sequence[tuple[Any, ...]], wanted: Sequence[tuple[Any, ...]], scale: float = 0.0) -> bool:
+    """Say whether two lists of rows are equal, value by value in order."""
+    return len(got) == len(wanted) and all(
+        len(a) == len(b) and all(same(x, y, scale) for x, y in zip(a, b, strict=True))
+        for a, b in zip(got, wanted, strict=True)
+    )
+
+
+def same(got: Any, wanted: Any, scale: float = 0.0) -> bool:
+    """Say whether two values are equal; doubles to 1e-9."""
+    if type(got) is not type(wanted):
+        return False
+    if isinstance(got, float):
+        if math.isnan(got) or math.isnan(wanted):
+            return math.isnan(got) and math.isnan(wanted)
+        return math.isclose(got, wanted, rel_tol=1e-9, abs_tol=1e-9 * scale)
+    return bool(got == wanted)
+
+
+@pytest.fixture(scope="session")
+def pool_of() -> type[Pool]:
+    """The harness itself, for tests that bring their own rows."""
+    return Pool
+
+
+@pytest.fixture(scope="session")
+def hospitals() -> Iterator[Pool]:
+    """Three parties with every type; the integer types of ``age`` differ; `south` alone has ``beds``, `west` no rows."""
+    parties = {name: {"patients": _patients(seed, rows)} for seed, (name, rows) in enumerate(_SIZES.items())}
+    parties["south"]["beds"] = pa.table({"ward": ["a", "b", None], "free": [3, 0, 7]})
+    # Arrow has no 128-bit integers, so the owner's sql makes them
+    sql = "SELECT * REPLACE (CAST(huge AS HUGEINT) AS huge) FROM source"
+    bounds = {"x": {"bounds": [-1000, 1000]}, "y": {"bounds": [-1000, 1000]}, "f": {"bounds": [-100, 100]}}
+    bounds |= {"i64": {"bounds": [-(10**12), 10**12]}}
+    pool = Pool(parties, {"patients": {"sql": sql, "privacy_unit": "id", "columns": bounds}})
+    yield pool
+    pool.close()
+
+
+_SIZES = {"east": 31, "north": 47, "south": 40, "west": 0}
+_AGES = {"east": pa.int16(), "north": pa.int32(), "south": pa.int64(), "west": pa.int32()}
+_REGIONS = ["Alps", "", "Zürich", "o'Hara", 'say "x"', "  pad ", "日本", None]
+_NOTES = ["12", "x7", "-3.5", "2020-02-30", "2021-05-06", "TRUE", "", "a_b%c", "1e3", None]
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def _patients(seed: int, rows: int) -> pa.Table:
+    rng = random.Random(seed)
+    party = list(_SIZES)[seed]
+
+    def maybe(value: Callable[[], Any], share: float = 0.15) -> list[Any]:
+        return [None if rng.random() < share else value() for _ in range(rows)]
+
+    def whole(bits: int, *, signed: bool = True) -> list[Any]:
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        return maybe(lambda: rng.choice([low, high, 0, 1, rng.randint(low, high), rng.randint(0, 100)]))
+
+    def decimals(digits: int, scale: int) -> list[Any]:
+        limit = 10**digits - 1
+        return maybe(
+            lambda: Decimal(rng.choice([limit, -limit, 0, 5, rng.randint(-limit, limit)])).scaleb(-scale, _WIDE)
+        )
+
+    moments = maybe(
+        lambda: (
+            _EPOCH + datetime.timedelta(seconds=rng.randint(-(10**9), 2 * 10**9), microseconds=rng.randint(0, 10**6))
+        )
+    )
+    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
+        "id": (pa.int64(), [1000 * seed + i for i in range(rows)]),
+        "sex": (pa.string(), maybe(lambda: rng.choice("FM"))),
+        "region": (pa.string(), [rng.choice(_REGIONS) for _ in range(rows)]),
+        "age": (_AGES[party], maybe(lambda: rng.randint(0, 99))),
+        "visits": (pa.int32(), maybe(lambda: rng.randint(-3, 12))),
+        "i8": (pa.int8(), whole(8)),
+        "i16": (pa.int16(), whole(16)),
+        "i32": (pa.int32(), whole(32)),
+        "i64": (pa.int64(), maybe(lambda: rng.randint(-(10**12), 10**12))),
+        "wide": (pa.int64(), whole(64)),
+        "u8": (pa.uint8(), whole(8, signed=False)),
+        "u16": (pa.uint16(), whole(16, signed=False)),
+        "u32": (pa.uint32(), whole(32, signed=False)),
+        "u64": (pa.uint64(), whole(64, signed=False)),
+        "huge": (
+            pa.decimal128(38, 0),
+            maybe(lambda: Decimal(rng.choice([0, 7, -(10**35), rng.randint(-(10**35), 10**35)]))),
+        ),
+        "d4": (pa.decimal128(4, 1), decimals(4, 1)),
+        "money": (pa.decimal128(10, 2), decimals(10, 2)),
+        "d18": (pa.decimal128(18, 3), decimals(18, 3)),
+        "d38": (pa.decimal128(38, 10), decimals(36, 10)),
+        "f": (pa.float32(), maybe(lambda: rng.choice([0.0, -0.0, 0.1, rng.uniform(-100, 100)]))),
+        "x": (pa.float64(), maybe(lambda: rng.choice([0.0, -0.0, 0.1, rng.uniform(-1000, 1000)]))),
+        "y": (pa.float64(), maybe(lambda: rng.choice([0.5, rng.gauss(0, 50)]))),
+        "flag": (pa.bool_(), maybe(lambda: rng.random() < 0.4)),
+        "born": (pa.date32(), maybe(lambda: datetime.date(1920, 1, 1) + datetime.timedelta(rng.randint(0, 40_000)))),
+        "seen": (pa.timestamp("us"), moments),
+        "at": (pa.timestamp("us", "UTC"), moments[::-1]),
+        "clock": (
+            pa.time64("us"),
+            maybe(lambda: datetime.time(rng.randint(0, 23), rng.randint(0, 59), rng.randint(0, 59))),
+        ),
+        "note": (pa.string(), [rng.choice(_NOTES) for _ in range(rows)]),
+        "nothing": (pa.int32(), [None] * rows),
+    }
+    return pa.table({name: pa.array(values, type_) for name, (type_, values) in columns.items()})
