@@ -17,7 +17,7 @@ from fedsql.planner.planning import ReleasePlan
 from fedsql.privacy.noise import skellam
 
 NAMES = ("north", "south", "west")
-DOMAIN = [f"g{i:03}" for i in range(100)]
+DOMAIN = [f"g{i:03}" for i in range(150)]
 COLUMNS = {"g": {"values": DOMAIN}, "v": {"bounds": [0, 10]}}
 SQL = "SELECT g, count(*) AS n, sum(v) AS s FROM t GROUP BY g"
 ALPHA = 1e-6  # of one statistical test; fewer than 20 of them are made here
@@ -41,12 +41,19 @@ def federated(rows: dict[str, object], noisy: tuple[str, ...] = NAMES, **options
     )
 
 
-ROWS = {"id": pa.array(range(100), pa.int64()), "g": DOMAIN, "v": pa.array([3] * 100, pa.int64())}
+ROWS = {"id": pa.array(range(len(DOMAIN)), pa.int64()), "g": DOMAIN, "v": pa.array([3] * len(DOMAIN), pa.int64())}
 
 
 @pytest.fixture(scope="module", params=[NAMES, ("west",)], ids=["all require noise", "one requires noise"])
 def world(request):
     made = federated(ROWS, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def required():
+    made = federated(ROWS)
     yield made
     made.close()
 
@@ -74,7 +81,7 @@ def follows(noise: np.ndarray, variance: float) -> None:
 
 
 def test_the_answers_noise_is_the_sum_of_all_parties_shares(world):
-    noise, plan = errors(world, 30)
+    noise, plan = errors(world, 20)
     assert plan.noise is not None
     count = plan.noise[0]
     assert count.share * (len(NAMES) - 1) == pytest.approx(count.variance)  # t = 1 may take its own away
@@ -92,14 +99,14 @@ def test_the_answers_noise_is_the_sum_of_all_parties_shares(world):
         lambda share, size: np.resize(skellam(share, 1), size),  # one draw for all groups
     ],
 )
-def test_the_test_sees_noise_of_another_size_or_law(world, monkeypatch, broken):
+def test_the_test_sees_noise_of_another_size_or_law(required, monkeypatch, broken):
     monkeypatch.setattr(role, "skellam", broken)
-    noise, plan = errors(world, 30)
+    noise, plan = errors(required, 12)
     with pytest.raises(AssertionError):
         follows(noise, plan.noise[0].share * len(NAMES))
 
 
-def test_the_test_sees_a_party_without_noise(world, monkeypatch):
+def test_the_test_sees_a_party_without_noise(required, monkeypatch):
     original = contribute.add_noise
     parties = iter(range(10**6))
 
@@ -107,7 +114,7 @@ def test_the_test_sees_a_party_without_noise(world, monkeypatch):
         return columns if next(parties) % 3 == 0 else original(columns, noise)
 
     monkeypatch.setattr(contribute, "add_noise", two_of_three)
-    noise, plan = errors(world, 30)
+    noise, plan = errors(required, 12)
     with pytest.raises(AssertionError):
         follows(noise, plan.noise[0].share * len(NAMES))
 
