@@ -65,7 +65,7 @@ def test_a_sum_opens_as_the_answer_to_its_own_question_alone(key, other):
 @pytest.mark.parametrize("rows", [3, 200])
 def test_fewer_or_many_more_rows_do_not_open(key, rows):
     total = key.public.to_bytes(add(key.public, sent(key)))
-    with pytest.raises(ProtocolError, match="malformed|wrong length"):
+    with pytest.raises(ProtocolError, match=r"malformed|wrong length"):
         open_vector(CONTEXT, OUTLINE, rows, total, key)
 
 
