@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fedsql.session import Answer, Session
 
@@ -27,22 +28,16 @@ def execute(session: Session, sql: str, parameters: Sequence[object] = ()) -> An
         finally:
             done.set()
 
-    threading.Thread(target=work, name="fedsql-query", daemon=True).start()
-    if _interrupted(done):
-        session.interrupt()
-        while _interrupted(done):
-            pass  # it is stopping: a session must not be closed or asked again before it has
-        raise KeyboardInterrupt
-    if failures:
-        raise failures[0]
-    return answers[0]
-
-
-def _interrupted(done: threading.Event) -> bool:
-    """Wait until the query is done; return early, with True, on Ctrl-C."""
+    thread = threading.Thread(target=work, name="fedsql-query", daemon=True)
     try:
+        thread.start()
         while not done.wait(0.1):  # Windows sees Ctrl-C only between waits
             pass
     except KeyboardInterrupt:
-        return True
-    return False
+        while thread.is_alive() and not done.is_set():  # a session is not closed or asked again before it has stopped
+            with suppress(KeyboardInterrupt):
+                session.interrupt()
+        raise
+    if failures:
+        raise failures[0]
+    return answers[0]

@@ -81,9 +81,9 @@ def cut(value: str, width: int) -> str:
     if display_width(value) <= width:
         return value
     kept = value[: max(0, width - 3)]
-    while display_width(kept) > width - 3:
+    while kept and display_width(kept) > width - 3:
         kept = kept[:-1]
-    return kept + "..."
+    return (kept + "...")[: max(0, width)]
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,7 @@ SET epsilon = 0.5, which is what the next query with noise will spend.
   \d [table]          tables, or the columns of one: type, use, bounds, parties
   \x [on|off]         one line for each value, for wide rows
   \timing [on|off]    say how long each statement took
-  \o [file]           results go to a file (as csv or json by its name); \o ends it
+  \o [file]           results go to a file (.csv, .json or text); \o ends it
   \?                  this help
   \q                  leave (also Ctrl-D)
 Ctrl-C stops a query, or drops what is typed. Tab completes.
