@@ -16,7 +16,7 @@ from fedsql.crypto.paillier import add
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol import vector
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.vector import open_vector
+from fedsql.executors.protocol.vector import check_words, open_vector
 
 NAMES = ("north", "south", "west")
 DOMAIN = [f"g{i:02}" for i in range(60)]
@@ -60,6 +60,8 @@ def subsets_look_uniform(world: Watched, runs: int = 2) -> None:
             for names in combinations(NAMES, size):
                 columns, words = opened(run, add(paillier().public, [sent[name] for name in names]))
                 seen.setdefault(names, []).append(b"".join(c.tobytes() for c in columns) + words.tobytes())
+                known = [check_words(run.context, 0, name, len(words)) for name in names]
+                assert not (np.sum(known, axis=0, dtype=np.uint64) == words).any()
                 whole = [sum(HELD[name] for name in names), 31_415_926 * sum(HELD[name] for name in names)]
                 assert not any(value in to_ints(column) for column, value in zip(columns, whole, strict=True))
     for names, parts in seen.items():

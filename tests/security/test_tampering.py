@@ -236,6 +236,18 @@ def test_a_forged_request_is_refused(world, edit):
     assert not run.of("vector")
 
 
+def test_an_altered_vector_is_refused_by_its_signature(world):
+    """Before it is added to the others', so that it is known whose it was."""
+
+    def flip(record: Any) -> Any:
+        return {**record, "vector": flipped(record["vector"], 77)}
+
+    run = world.ask(SQL, wire=edited("0/vector", flip))
+    sender = run.of("0/vector")[0].sender
+    assert f"a message of {sender} is not signed" in str(run.error)
+    assert not run.of("answer")
+
+
 def square() -> int:
     return paillier().public.n ** 2
 
