@@ -2,7 +2,7 @@
 
 This is the PEP 249 module: ``fedsql.connect("federation.toml")`` gives a connection. Names are resolved when they are
 first used (PEP 562), so that ``import fedsql``, which every module of the package implies, costs nothing; what a name
-is, is said in `fedsql.dbapi` and `fedsql.errors` alone.
+is, is said in `fedsql.dbapi`, `fedsql.type_objects` and `fedsql.errors` alone.
 """
 
 from __future__ import annotations
@@ -29,22 +29,20 @@ from fedsql.errors import (
 )
 
 if TYPE_CHECKING:
-    from fedsql.dbapi import (
+    from fedsql.dbapi import Connection, Cursor, connect
+    from fedsql.type_objects import (
         BINARY,
         DATETIME,
         NUMBER,
         ROWID,
         STRING,
         Binary,
-        Connection,
-        Cursor,
         Date,
         DateFromTicks,
         Time,
         TimeFromTicks,
         Timestamp,
         TimestampFromTicks,
-        connect,
     )
 
     __version__: str
@@ -95,7 +93,8 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         found: Any = import_module("importlib.metadata").version("fedsql")
     elif name in __all__:
-        found = getattr(import_module("fedsql.dbapi"), name)
+        module = "fedsql.dbapi" if name in ("connect", "Connection", "Cursor") else "fedsql.type_objects"
+        found = getattr(import_module(module), name)
     else:
         raise AttributeError(f"module 'fedsql' has no attribute {name!r}")
     globals()[name] = found
