@@ -89,16 +89,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        found: Any = import_module("importlib.metadata").version("fedsql")
-    elif name in __all__:
-        module = "fedsql.dbapi" if name in ("connect", "Connection", "Cursor") else "fedsql.type_objects"
-        found = getattr(import_module(module), name)
-    else:
-        raise AttributeError(f"module 'fedsql' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            found: Any = import_module("importlib.metadata").version("fedsql")
+        elif name in __all__:
+            module = "fedsql.dbapi" if name in ("connect", "Connection", "Cursor") else "fedsql.type_objects"
+            found = getattr(import_module(module), name)
+        else:
+            raise AttributeError(f"module 'fedsql' has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
