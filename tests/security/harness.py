@@ -231,3 +231,29 @@ def lies(sender: str, kind: str, edit: Callable[[Any, str], Any]) -> Iterator[No
 def fresh_id(first: int = 0) -> bytes:
     """Return a query id that begins with ``first``: it decides who computes."""
     return bytes([first]) + os.urandom(15)
+
+
+def alter(kind: str, change: Wire, nth: int = 0) -> Wire:
+    """Return a wire that changes the nth message of a kind and no other."""
+    seen = iter(range(1000))
+
+    def wire(message: Message) -> Iterable[Message]:
+        return change(message) if message.kind == kind and next(seen) == nth else [message]
+
+    return wire
+
+
+def body(change: Callable[[bytes], bytes]) -> Wire:
+    """Return a change of a message's body."""
+    return lambda message: [replace(message, body=change(message.body))]
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    """Return ``data`` with one bit flipped."""
+    at = bit % (8 * len(data))
+    return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+
+
+def edited(kind: str, edit: Callable[[Any], Any]) -> Wire:
+    """Return a wire that changes the record of the first message of a kind."""
+    return alter(kind, body(lambda b: encode(edit(decode(b)))))

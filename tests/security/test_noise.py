@@ -94,7 +94,6 @@ def test_the_answers_noise_is_the_sum_of_all_parties_shares(world):
         lambda share, size: skellam(
             share * 2 / 3, size
         ),  # shares of the whole over N: too small without the colluder's
-        lambda share, size: skellam(share / 3, size),
         lambda share, size: np.round(np.random.default_rng().normal(0, np.sqrt(share), size)).astype(np.int64) * 2,
         lambda share, size: np.resize(skellam(share, 1), size),  # one draw for all groups
     ],

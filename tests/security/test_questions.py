@@ -187,7 +187,7 @@ def test_a_malformed_paillier_key_is_refused_by_coordinator_and_parties(world, n
 @pytest.mark.parametrize("field", list(Question.__dataclass_fields__))
 def test_a_question_with_fields_of_other_types_is_refused(world, field):
     """An analyst signs nonsense: the parties answer with an error of fedsql, and go on."""
-    for value in (None, -1, "x", b"", (), (((),),), {"a": 1}, 2.5, math.nan):
+    for value in (None, -1, "x", (((),),), {"a": 1}, math.nan):
         try:
             run = world.ask(SQL, edit=lambda q, value=value: replace(q, **{field: value}))
         except (AttributeError, TypeError):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import Run, Watched, fresh_id, paillier, small
+from harness import Run, Watched, alter, body, flipped, fresh_id, small
 
 from fedsql.codec import decode, encode
-from fedsql.crypto.keys import IdentityKey, QueryKey
-from fedsql.errors import Error, InternalError, OperationalError, ProtocolError
-from fedsql.executors.protocol import contribute
-from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+from fedsql.errors import Error, InternalError, OperationalError
+from fedsql.executors.protocol.wire import Message
 
 GROUPS = {"north": {"aa": 6, "bb": 9, "few": 2}, "south": {"aa": 6, "bb": 8}, "west": {"bb": 7, "few": 1}}
 SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
@@ -49,25 +47,6 @@ def harmless(run: Run, honest: Run, *, stuck: bool = False) -> None:
         assert "stuck" in str(run.error)
     else:
         assert isinstance(run.error, OperationalError)
-
-
-def alter(kind: str, change: Callable[[Message], list[Message]], nth: int = 0) -> Callable[[Message], list[Message]]:
-    """Return a wire that changes the nth message of a kind and no other."""
-    seen = iter(range(1000))
-
-    def wire(message: Message) -> list[Message]:
-        return change(message) if message.kind == kind and next(seen) == nth else [message]
-
-    return wire
-
-
-def body(change: Callable[[bytes], bytes]) -> Callable[[Message], list[Message]]:
-    return lambda message: [replace(message, body=change(message.body))]
-
-
-def flipped(data: bytes, bit: int) -> bytes:
-    at = bit % (8 * len(data))
-    return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
 
 
 DAMAGE = {
@@ -182,95 +161,3 @@ def test_a_refusal_altered_on_its_way_is_still_a_refusal(world):
         run = world.send(old.question, old.plan, wire=alter("abort", change))
         assert isinstance(run.error, Error)
         assert not isinstance(run.error, InternalError)
-
-
-def edited(kind: str, edit: Callable[[Any], Any]) -> Callable[[Message], list[Message]]:
-    return alter(kind, body(lambda b: encode(edit(decode(b)))))
-
-
-def hellos(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
-    return lambda roster: [change(hello) if hello["name"] == "south" else hello for hello in roster]
-
-
-STRANGER = IdentityKey.generate()
-
-
-@pytest.mark.parametrize(
-    ("edit", "reason"),
-    [
-        (hellos(lambda h: {**h, "key": QueryKey().public}), "hello of south is not signed"),
-        (hellos(lambda h: {**h, "key": QueryKey().public, "signature": STRANGER.sign(b"x")}), "hello of south is not"),
-        (hellos(lambda h: {**h, "key": bytes(32)}), "hello of south is not signed"),
-        (lambda roster: [h for h in roster if h["name"] != "south"], "contributors are not those"),
-        (lambda roster: [h for h in roster if h["name"] != COORDINATOR], "contributors are not those"),
-        (lambda roster: [*roster, roster[0]], "hello of north is not signed"),
-        (lambda roster: [*roster, {**roster[0], "name": "east"}], "hello of east is not signed"),
-        (hellos(lambda h: {**h, "name": "west"}), "hello of west is not signed"),
-        (hellos(lambda h: {**h, "more": 1}), "hello is malformed"),
-    ],
-)
-def test_a_forged_roster_is_refused(world, edit, reason):
-    run = world.ask(SQL, wire=edited("roster", edit))
-    assert isinstance(run.error, ProtocolError)
-    assert reason in str(run.error)
-    assert not run.of("vector")
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda ask: {**ask, "boxes": {k: v for k, v in ask["boxes"].items() if k != "west"}},
-        lambda ask: {**ask, "boxes": {**ask["boxes"], "east": b"x"}},
-        lambda ask: {**ask, "boxes": {**ask["boxes"], "west": ask["boxes"]["south"]}},
-        lambda ask: {**ask, "outlines": [{**ask["outlines"][0], "contributors": ["north", "south"]}]},
-        lambda ask: {**ask, "query_id": bytes(16)},
-        lambda ask: {**ask, "attempt": 2},
-        lambda ask: {**ask, "outlines": []},
-        lambda ask: {**ask, "outlines": ask["outlines"] * 2},
-        lambda ask: {**ask, "paillier_n": ask["paillier_n"][:-1] + b"\x04"},
-    ],
-)
-def test_a_forged_request_is_refused(world, edit):
-    run = world.ask(SQL, wire=edited("ask", edit))
-    assert isinstance(run.error, OperationalError)
-    assert not run.of("vector")
-
-
-def test_an_altered_vector_is_refused_by_its_signature(world):
-    """Before it is added to the others', so that it is known whose it was."""
-
-    def flip(record: Any) -> Any:
-        return {**record, "vector": flipped(record["vector"], 77)}
-
-    run = world.ask(SQL, wire=edited("0/vector", flip))
-    sender = run.of("0/vector")[0].sender
-    assert f"a message of {sender} is not signed" in str(run.error)
-    assert not run.of("answer")
-
-
-def square() -> int:
-    return paillier().public.n ** 2
-
-
-@pytest.mark.parametrize(
-    "bad", [lambda c: 0, lambda c: square(), lambda c: paillier().public.n * 5, lambda c: square() + c % 7]
-)
-def test_malformed_ciphertexts_are_refused(world, monkeypatch, bad):
-    """From a party, which signs them, and from the coordinator."""
-
-    def spoil(vector: bytes) -> bytes:
-        first, *rest = paillier().public.from_bytes(vector)
-        return paillier().public.to_bytes([bad(first) % 2**4096, *rest])
-
-    def wire(message: Message) -> list[Message]:
-        if message.recipient != ANALYST or message.kind != "answer":
-            return [message]
-        (released,) = decode(message.body)
-        return [replace(message, body=encode([{**released, "vector": spoil(released["vector"])}]))]
-
-    assert isinstance(world.ask(SQL, wire=wire).error, ProtocolError)
-    original = contribute.encrypt
-    monkeypatch.setattr(contribute, "encrypt", lambda talk, *rest: spoil(original(talk, *rest)))
-    run = world.ask(SQL)
-    assert isinstance(run.error, ProtocolError)
-    assert not run.of("answer")
