@@ -93,18 +93,21 @@ class EmbeddedFederation:
 def open_party(config: PartyConfig) -> Party:
     """Open a party's keys, ledger and tables. Raises ConfigError with a line for each mistake in its file."""
     state = config.state_directory
-    if state is None:
-        identity, ledger_path = IdentityKey.generate(), Path(":memory:")
-    else:
-        key_file = state / "identity.pem"
-        if key_file.exists():
-            identity = IdentityKey.from_file(key_file)
-        else:
-            identity = IdentityKey.generate()
-            identity.to_file(key_file)
-        ledger_path = state / "ledger.sqlite"
+    try:
+        identity = IdentityKey.generate() if state is None else _identity(state / "identity.pem")
+    except OSError as error:
+        reason = f"{state}: {error.strerror}; the keys and the ledger are kept there: name another folder"
+        raise ConfigError(config.line("state", reason)) from None
     # Ed25519 signatures are deterministic: this is a secret that stays the same as long as the identity does.
     secret = hashlib.sha256(identity.sign(b"fedsql data versions")).digest()
     store = PartyStore(config, secret)
-    ledger = Ledger(":memory:" if state is None else ledger_path)
+    ledger = Ledger(":memory:" if state is None else state / "ledger.sqlite")
     return Party(config.name, store, store.offer().release, ledger, identity)
+
+
+def _identity(path: Path) -> IdentityKey:
+    if path.exists():
+        return IdentityKey.from_file(path)
+    identity = IdentityKey.generate()
+    identity.to_file(path)
+    return identity

@@ -18,6 +18,7 @@ from fedsql.crypto.packing import Column, to_ints
 from fedsql.executors.protocol.outline import Label
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
+from fedsql.privacy.accounting import error95
 from fedsql.types import SqlType
 
 Value = int | float | Fraction | None
@@ -43,12 +44,14 @@ def finalize(
         partial.name: [value * grid for value in to_ints(column[rows])]
         for partial, column, grid in zip(plan.partials, columns, grids, strict=True)
     }
+    certain = _certain_counts(plan)
     arrays: dict[str, pa.Array] = {}
     for index, key in enumerate(plan.release.keys):
         arrays[key.name] = pa.array([label[index] for label in labels], pa.string())
     for output in plan.outputs:
         parts = [opened[name] for name in output.partials]
-        values = [_value(output, [part[i] for part in parts]) for i in range(len(rows))]
+        least = certain.get(output.partials[0], 0)
+        values = [_value(output, [part[i] for part in parts], least) for i in range(len(rows))]
         if hidden and plan.terms.min_group_size > 1 and not plan.terms.noisy:
             values = [None] * len(rows)
         elif hidden:
@@ -89,14 +92,20 @@ def _decimal_text(unscaled: int, scale: int) -> str:
     return f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
 
 
-def _value(output: Output, parts: Sequence[int]) -> Value:
-    """Compute one released value from its partials."""
+def _certain_counts(plan: ReleasePlan) -> dict[str, float]:
+    """Return, for each noisy partial, what a count must exceed to be told from none (95 %)."""
+    count = len(plan.contributors)
+    return {p.name: error95(n.share * count) for p, n in zip(plan.partials, plan.noise or (), strict=False)}
+
+
+def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
+    """Compute one released value from its partials; an average over no more than ``least`` rows is NULL."""
     function, units = output.function, output.units
     if function in ("count", "regr_count"):
         return parts[0]
     if function == "sum":
         return _total(parts, units)
-    if parts[0] <= 0:
+    if parts[0] <= least:
         return None
     if function == "avg":
         return _total(parts[1:], units) / parts[0] + sum(output.offsets)

@@ -15,6 +15,7 @@ from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.schema import Local, mirror
 
+_DESCRIBE = "DESCRIBE "
 _LOCK = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
@@ -39,9 +40,9 @@ class DuckDBTyper:
         """Return (name, type) of each column of ``sql``."""
         with self._guard:
             try:
-                rows = self._db.execute(f"DESCRIBE {sql}").fetchall()
+                rows = self._db.execute(f"{_DESCRIBE}{sql}").fetchall()
             except duckdb.Error as error:
-                raise as_sql_error(error) from None
+                raise as_sql_error(error, before=len(_DESCRIBE)) from None
         return [(row[0], row[1]) for row in rows]
 
     def supertype(self, types: Sequence[str]) -> str:
@@ -49,8 +50,11 @@ class DuckDBTyper:
         return self.describe(" UNION ALL ".join(f"SELECT CAST(NULL AS {t}) AS x" for t in types))[0][1]
 
 
-def as_sql_error(error: duckdb.Error) -> ProgrammingError | NotSupportedError | DataError:
-    """Turn DuckDB's complaint about a statement into ours: one line, its advice as the hint, the caret's place."""
+def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | NotSupportedError | DataError:
+    """Turn DuckDB's complaint about a statement into ours: one line, its advice as the hint, the caret's place.
+
+    ``before``: how many characters of ours stand before the user's text on its first line.
+    """
     lines = [line.strip() for line in str(error).split("\n\nLINE")[0].splitlines() if line.strip()]
     message = re.sub(r"^(\w+ ){1,2}Error: ", "", lines[0]) if lines else "the statement cannot be run"
     hint = " ".join(lines[1:]) or None
@@ -60,6 +64,7 @@ def as_sql_error(error: duckdb.Error) -> ProgrammingError | NotSupportedError | 
     if match := re.search(r"LINE (\d+): (.*)\n(\s*)\^", str(error)):
         number, text, pad = match.groups()
         shown = len(pad) - len(f"LINE {number}: ")
+        shown -= before if number == "1" else 0
         position = (int(number), shown + 1) if shown >= 0 and not text.startswith("...") else None
     if isinstance(error, duckdb.NotImplementedException):
         return NotSupportedError(message, hint=hint, position=position)
