@@ -136,10 +136,8 @@ def _bind_aggregate(name: str, call: exp.Expr, policies: Mapping[str, Sequence[s
         arguments.extend(call.expressions)
     if function == "count" and (first is None or isinstance(first, exp.Star)):
         arguments = []
-    if function == "count_if":
-        test = exp.paren(arguments[0].copy())
-        condition = exp.and_(condition, test) if condition is not None else test
-        function, arguments = "count", []
+    if function == "count_if":  # a sum of truth values; "= TRUE" makes a plain column the condition that it is
+        arguments = [exp.EQ(this=exp.paren(arguments[0].copy()), expression=exp.true())]
     if function == "count" and len(arguments) > 1:
         raise NotSupportedError("COUNT over several columns is not answered; count one", position=position(call))
     if distinct and function != "count":

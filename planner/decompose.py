@@ -36,6 +36,8 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
     for aggregate in release.aggregates:
         if terms.noisy and aggregate.distinct:
             raise NotSupportedError("COUNT(DISTINCT ...) under noise is not answered yet", hint="COUNT(*) is")
+        if aggregate.function == "count_if":  # NULL where no row has a truth value, as in DuckDB, not 0
+            aggregate = replace(aggregate, function="sum")
         condition = None
         if aggregate.condition is not None:
             condition = safe_condition(aggregate.condition, known, typing.type_of).sql("duckdb")

@@ -19,7 +19,7 @@ from fedsql.privacy.accounting import calibrate, rdp_skellam
 from fedsql.privacy.noise import share_variance
 
 _STEPS = 1 << 10  # grid steps in the largest contribution of one row
-NOISY_FUNCTIONS = ("count", "sum", "avg")
+NOISY_FUNCTIONS = ("count", "count_if", "sum", "avg")
 
 
 @dataclass(frozen=True)
