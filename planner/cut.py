@@ -80,6 +80,12 @@ class _Cutter:
 
     def block(self, select: exp.Select, calls: list[exp.Expr], blocks: Mapping[str, exp.Query]) -> None:
         """Split ``select`` in place: bind its release, and let it read the released relation."""
+        if sample := select.args.get("sample"):  # DuckDB samples what FROM yields, before it aggregates
+            raise PolicyDenied(
+                "SAMPLE over federated rows is refused",
+                hint="aggregate in a subquery; SAMPLE works on the released groups",
+                position=position(sample),
+            )
         keys = _keys(select, calls)
         aggregates = list({call.sql("duckdb"): call for call in calls}.values())
         release = bind_release(len(self.releases), select, keys, aggregates, self.catalog, blocks)
