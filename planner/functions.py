@@ -105,6 +105,10 @@ REFUSED_AGGREGATES = frozenset(
         "sumkahan",
         "wavg",
         "weighted_avg",
+        "combine_aggr",
+        "decimal_average",
+        "lttb",
+        "variant_group_object",
         "logical_and",
         "logical_or",
     ]
@@ -126,11 +130,13 @@ SCALARS: tuple[type[exp.Expr], ...] = (
     exp.Left, exp.Right, exp.Replace, exp.StartsWith, exp.EndsWith, exp.Contains, exp.StrPosition, exp.Reverse,
     exp.Extract, exp.Year, exp.Month, exp.Day, exp.Week, exp.Quarter, exp.DayOfWeek, exp.DayOfYear, exp.DateTrunc,
     exp.TimestampTrunc, exp.DateDiff, exp.Hour, exp.Minute, exp.Second, exp.RegexpLike, exp.RegexpFullMatch, exp.IsNan,
-    exp.IsInf, exp.Tuple,
+    exp.IsInf, exp.Tuple, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.LastDay, exp.Dayname, exp.Monthname,
+    exp.ConcatWs, exp.SplitPart, exp.DayOfWeekIso, exp.DayOfMonth, exp.WeekOfYear, exp.DateFromParts,
 )  # fmt: skip
 SCALAR_NAMES = frozenset(
-    ["isfinite", "isnan", "isinf", "regexp_full_match", "ends_with", "suffix", "prefix", "contains"]
-)
+    ["isfinite", "isnan", "isinf", "regexp_full_match", "ends_with", "suffix", "prefix", "contains", "strlen", "isoyear",
+     "yearweek", "weekday", "decade", "century"]
+)  # fmt: skip
 
 
 # What a date is cut into. DuckDB finds a unit unknown, or unknown for a type, only when it meets a row.

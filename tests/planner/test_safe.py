@@ -64,7 +64,9 @@ extract(week FROM {a}); extract(second FROM {a}); extract(millisecond FROM {a});
 CAST({a} AS TINYINT); CAST({a} AS BIGINT); CAST({a} AS UBIGINT); CAST({a} AS HUGEINT); CAST({a} AS DECIMAL(4,1)); {a}::DECIMAL(38,10)
 {a}::FLOAT; {a}::DOUBLE; {a}::BOOLEAN; {a}::VARCHAR; {a}::DATE; {a}::TIMESTAMP; {a}::TIMESTAMPTZ; {a}::TIME; TRY_CAST({a} AS INTEGER)
 {a}::INT::VARCHAR; CAST({a} // 0 AS VARCHAR); year({a}::DATE); ({a} + 1) * 2; ({a} + 1) * ({a} + 1); {a}::INT + {a}::INT
-CASE WHEN b THEN CAST('x' AS INT) END; CASE WHEN b THEN 9223372036854775807 + 1 ELSE {a} END; CASE WHEN b THEN DATE '2020-13-01' END
+last_day({a}); dayname({a}); monthname({a}); isodow({a}); isoyear({a}); yearweek({a}); weekday({a}); weekofyear({a}); decade({a})
+dayofmonth({a}); century({a}); concat_ws('-', {a}, s); split_part({a}, '2', 1); strlen({a}); make_date({a}, 1, 2); {a} & 3; {a} | 1
+xor({a}, 1); CASE WHEN b THEN CAST('x' AS INT) END; CASE WHEN b THEN 9223372036854775807 + 1 ELSE {a} END; CASE WHEN b THEN DATE '2020-13-01' END
 """.replace("\n", ";").split(";")  # fmt: skip
 
 TWO = """
