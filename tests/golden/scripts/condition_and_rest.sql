@@ -1,0 +1,46 @@
+SELECT COUNT(*) FILTER (WHERE age > 40) AS older, SUM(CASE WHEN sex = 'F' THEN charges END) AS f, COUNT_IF(age > 69) AS old
+FROM patients
+
+== qualify
+SELECT
+  COUNT(*) FILTER(WHERE
+    patients.age > 40) AS older,
+  SUM(CASE WHEN patients.sex = 'F' THEN patients.charges END) AS f,
+  COUNT_IF(patients.age > 69) AS old
+FROM main.patients AS patients
+
+== cut
+SELECT
+  _r0.a0 AS older,
+  _r0.a1 AS f,
+  _r0.a2 AS old
+FROM _release_0 AS _r0
+Release _release_0
+  a0 = count(*) FILTER (WHERE age > 40)
+  a1 = sum(CASE WHEN sex = 'F' THEN charges END)
+  a2 = count_if((age > 69) = TRUE)
+  Scan patients AS patients at north, south
+
+== logical (_release_0)
+Release _release_0
+  a0 = count(*) FILTER (WHERE age > 40) (BIGINT)
+  a1 = sum(CASE WHEN sex = 'F' THEN charges END) (DOUBLE)
+  a2 = count_if((age > 69) = TRUE) (HUGEINT)
+  Scan patients AS patients at north, south
+
+== fragments
+-- north
+SELECT COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" > 40)) AS t1, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."age" > 40), false)) AS t2, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."age" > 40), false)) AS t3, COUNT(*) FILTER (WHERE ("patients"."sex" = 'F') AND (coalesce(isfinite(CAST("patients"."charges" AS DOUBLE)), false)) AND ("patients"."charges" <> 0)) AS t4, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."sex" = 'F'), false)) AS t5, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."sex" = 'F'), false)) AS t6, COUNT(*) FILTER (WHERE (("patients"."age" > 69) = TRUE) AND (1 <> 0)) AS t7, COUNT(*) FILTER (WHERE NOT coalesce((("patients"."age" > 69) = TRUE), false)) AS t8, COUNT(*) FILTER (WHERE NOT coalesce((("patients"."age" > 69) = TRUE), false)) AS t9, COUNT(*) FILTER (WHERE ("patients"."age" > 40)) AS p0, SUM((CASE WHEN isfinite(CAST("patients"."charges" AS DOUBLE)) THEN TRY_CAST(round(CAST("patients"."charges" AS DOUBLE) * 3.602879701896397e+16::DOUBLE) AS BIGINT) END)) FILTER (WHERE ("patients"."sex" = 'F') AND (coalesce(isfinite(CAST("patients"."charges" AS DOUBLE)), false))) AS p1, COUNT(*) FILTER (WHERE (("patients"."age" > 69) = TRUE)) AS p2 FROM (SELECT "age" AS "age", "charges" AS "charges", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients"
+-- south
+SELECT COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" > 40)) AS t1, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."age" > 40), false)) AS t2, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."age" > 40), false)) AS t3, COUNT(*) FILTER (WHERE ("patients"."sex" = 'F') AND (coalesce(isfinite(CAST("patients"."charges" AS DOUBLE)), false)) AND ("patients"."charges" <> 0)) AS t4, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."sex" = 'F'), false)) AS t5, COUNT(*) FILTER (WHERE NOT coalesce(("patients"."sex" = 'F'), false)) AS t6, COUNT(*) FILTER (WHERE (("patients"."age" > 69) = TRUE) AND (1 <> 0)) AS t7, COUNT(*) FILTER (WHERE NOT coalesce((("patients"."age" > 69) = TRUE), false)) AS t8, COUNT(*) FILTER (WHERE NOT coalesce((("patients"."age" > 69) = TRUE), false)) AS t9, COUNT(*) FILTER (WHERE ("patients"."age" > 40)) AS p0, SUM((CASE WHEN isfinite(CAST("patients"."charges" AS DOUBLE)) THEN TRY_CAST(round(CAST("patients"."charges" AS DOUBLE) * 3.602879701896397e+16::DOUBLE) AS BIGINT) END)) FILTER (WHERE ("patients"."sex" = 'F') AND (coalesce(isfinite(CAST("patients"."charges" AS DOUBLE)), false))) AS p1, COUNT(*) FILTER (WHERE (("patients"."age" > 69) = TRUE)) AS p2 FROM (SELECT "age" AS "age", "charges" AS "charges", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients"
+
+== final
+SELECT
+  _r0.a0 AS older,
+  _r0.a1 AS f,
+  _r0.a2 AS old
+FROM _release_0 AS _r0
+
+== rows
+older BIGINT | f DOUBLE | old HUGEINT
+7 | 67.25 | 2
