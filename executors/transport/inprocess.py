@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from fedsql.errors import InternalError, ProtocolError
-from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Inbox, Message, Steps, Wanted
+from fedsql.errors import InternalError
+from fedsql.executors.protocol.wire import ABORT, Exchange, Message, Steps, Wanted
 from fedsql.executors.stopwatch import Stopwatch
+from fedsql.executors.transport.mailbox import aborted_by, collect
 
 Recorder = Callable[[Message], None]
 _STAGES = {"align": "align", "threshold": "threshold", "ready": "threshold", "go": "threshold", "vector": "encrypt"}
@@ -33,25 +35,14 @@ class _Participant:
         if self.groups is None:
             return
         if message.kind == ABORT:
-            try:
-                record = message.record()
-            except ProtocolError:  # whatever it says, its sender gave up
-                record = None
-            aborted = Aborted(message.sender, record if isinstance(record, dict) else {})
-            self._step(lambda: self.steps.throw(aborted))
+            self._step(lambda: self.steps.throw(aborted_by(message)))
         else:
             self.arrived[message.kind, message.sender] = message
         self._go_on()
 
     def _go_on(self) -> None:
-        while self.groups is not None:
-            complete = [group for group in self.groups if all(key in self.arrived for key in group)]
-            if not complete:
-                return
-            inbox: Inbox = {key: self.arrived[key] for group in complete for key in group}
-            for key in inbox:
-                del self.arrived[key]
-            self._step(lambda inbox=inbox: self.steps.send(inbox))  # type: ignore[misc]
+        while self.groups is not None and (inbox := collect(self.groups, self.arrived)) is not None:
+            self._step(partial(self.steps.send, inbox))
 
     def _step(self, step: Callable[[], Exchange]) -> None:
         self.groups = None

@@ -1,0 +1,187 @@
+"""The pieces by themselves: frames, mailboxes, outboxes, the driver, addresses."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import SOON
+
+from fedsql.errors import ConfigError, OperationalError
+from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Message
+from fedsql.executors.transport import frames
+from fedsql.executors.transport.address import Address
+from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.frames import LIMIT, Malformed, frames_of, parse
+from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.outbox import Closed, Outbox, Slow
+
+QUERY = (b"query", 1)
+words = st.text(max_size=60)
+
+
+def fill(mailbox, message):
+    for data in frames_of(QUERY, message):
+        mailbox.accept(parse(data))
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(frames, "PART", 7)
+
+
+@given(words, words, words, st.binary(max_size=64), st.integers(0, 2**32 - 1), st.booleans(), st.binary(max_size=50))
+def test_any_message_arrives_as_it_was_sent(kind, sender, recipient, query_id, attempt, sealed, body):
+    message = Message(kind, sender, recipient, body, sealed)
+    (data,) = frames_of((query_id, attempt), message)
+    frame = parse(data)
+    assert (frame.query, frame.message, frame.part, frame.parts) == ((query_id, attempt), message, 0, 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 13, 14, 15, 100])
+def test_a_body_of_any_size_is_cut_and_put_together(small_parts, size):
+    message = Message("kind", "a", "b", bytes(range(size)))
+    assert len(list(frames_of(QUERY, message))) == max(1, -(-size // 7))
+    mailbox = Mailbox()
+    fill(mailbox, message)
+    assert mailbox.wait(((("kind", "a"),),), 0) == {("kind", "a"): message}
+    assert mailbox._held == 0
+
+
+def test_a_message_over_the_limit_is_refused_before_it_is_sent(monkeypatch):
+    monkeypatch.setattr(frames, "LIMIT", 10)
+    with pytest.raises(OperationalError, match="over the limit"):
+        next(frames_of(QUERY, Message("kind", "a", "b", bytes(11))))
+    assert LIMIT == 1 << 30
+
+
+def test_parts_of_several_messages_may_alternate_but_not_swap(small_parts):
+    mailbox = Mailbox()
+    one, two = (list(frames_of(QUERY, Message(kind, "a", "b", b"0123456789"))) for kind in "xy")
+    for pair in zip(one, two, strict=True):
+        for data in pair:
+            mailbox.accept(parse(data))
+    assert set(mailbox.wait(((("x", "a"), ("y", "a")),), 0)) == {("x", "a"), ("y", "a")}
+    with pytest.raises(Malformed):
+        mailbox.accept(parse(one[1]))
+    mailbox.accept(parse(one[0]))
+    with pytest.raises(Malformed):
+        mailbox.accept(parse(one[0]))
+
+
+def test_a_mailbox_gives_up_when_it_is_overfull():
+    mailbox = Mailbox(limit=100)
+    fill(mailbox, Message("x", "a", "b", bytes(60)))
+    fill(mailbox, Message("x", "a", "b", bytes(30)))  # takes the place of the first
+    fill(mailbox, Message("y", "a", "b", bytes(70)))
+    fill(mailbox, Message("z", "c", "b", bytes(1)))
+    aborted = mailbox.wait(((("x", "a"),),), 0)
+    assert isinstance(aborted, Aborted)
+    assert "more than 100 bytes" in aborted.record["message"]
+    fill(mailbox, Message("x", "a", "b", b""))
+    assert mailbox.wait(((("x", "a"),),), 0).sender == "a"  # nothing is taken any more: the deadline
+
+
+def test_every_complete_group_is_delivered_and_the_rest_kept():
+    mailbox = Mailbox()
+    for kind in "xyz":
+        mailbox.put(Message(kind, "a", "b", b""))
+    groups = ((("x", "a"),), (("w", "a"),), (("y", "a"),))
+    assert set(mailbox.wait(groups, 0)) == {("x", "a"), ("y", "a")}
+    assert set(mailbox.wait(((("z", "a"),),), 0)) == {("z", "a")}
+    assert mailbox.wait(((),), 0) == {}
+
+
+def test_the_deadline_names_who_did_not_answer():
+    mailbox = Mailbox()
+    mailbox.put(Message("hello", "west", "b", b""))
+    wanted = tuple(("hello", name) for name in ("east", "west", "south"))
+    aborted = mailbox.wait((wanted,), 0.01)
+    assert aborted.sender == "east"
+    assert aborted.record == {
+        "error": "OperationalError",
+        "message": "no answer from east, south within 0.01 s (waiting for hello)",
+        "party": "east",
+        "hint": None,
+    }
+
+
+def test_a_driven_protocol_sees_messages_aborts_and_deadlines_in_turn():
+    mailbox, sent, seen, record = Mailbox(), [], [], []
+
+    def steps():
+        inbox = yield Exchange.of([Message("hi", "a", "b", b"")], [("x", "b")])
+        seen.append(inbox["x", "b"].body)
+        for _ in range(2):
+            try:
+                yield Exchange.of((), [("y", "b")])
+            except Aborted as aborted:
+                seen.append((aborted.sender, aborted.record.get("message")))
+        yield Exchange.of([Message("bye", "a", "b", b"")])
+        return "result"
+
+    mailbox.put(Message("x", "b", "a", b"1"))
+    mailbox.put(Message(ABORT, "c", "a", b"not a record"))
+    assert drive(steps(), sent.extend, mailbox, 0.01, record.append) == "result"
+    assert seen == [b"1", ("c", None), ("b", "no answer from b within 0.01 s (waiting for y)")]
+    assert [message.kind for message in sent] == ["hi", "bye"]
+    assert [message.kind for message in record] == ["hi", "x", "bye"]
+
+
+def test_what_a_protocol_raises_propagates_and_ends_it():
+    ended = []
+
+    def steps():
+        try:
+            yield Exchange.of((), [("x", "b")])
+        finally:
+            ended.append(True)
+
+    with pytest.raises(Aborted):
+        drive(steps(), lambda messages: None, Mailbox(), 0)
+
+    def interrupted(messages):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(steps(), interrupted, Mailbox(), 0)
+    assert ended == [True, True]
+
+
+def test_an_outbox_is_bounded_and_says_who_is_slow():
+    box = Outbox(10)
+    box.put(bytes(50), 0)  # alone, a frame of any size has room
+    with pytest.raises(Slow):
+        box.put(b"x", 0.01)
+    box.urge("ping", [b"1"])
+    box.urge("ping", [b"2", b"3"])
+    assert [box.take() for _ in range(3)] == [b"2", b"3", bytes(50)]
+    with ThreadPoolExecutor(2) as pool:
+        box.put(bytes(10), 0)
+        waiting = pool.submit(box.put, b"next", SOON)
+        assert box.take() == bytes(10)
+        waiting.result(SOON)
+        blocked = pool.submit(box.put, bytes(10), SOON)
+        box.close([b"bye"])
+        with pytest.raises(Closed):
+            blocked.result(SOON)
+    assert box.take() == b"bye"
+    box.urge("ping", [b"4"])
+    for refused in (box.take, lambda: box.put(b"", 0)):
+        with pytest.raises(Closed):
+            refused()
+
+
+@pytest.mark.parametrize("text", ["", "host:1", "grpc://host", "grpc+tls://h:x", "grpc+tls://h:1/p", "grpc://[::1:2"])
+def test_a_wrong_address_is_refused(text):
+    with pytest.raises(ConfigError, match="is written"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["grpc://127.0.0.1:0", "grpc://localhost:1", "grpc://[::1]:2", "grpc+tls://a.example:3"]
+)
+def test_an_address_is_read_and_written(text):
+    assert Address.parse(text).location() == text
