@@ -1,0 +1,135 @@
+"""The open queries of one participant: an inbox and a thread for each.
+
+A party answers: each query that the coordinator begins runs in a thread of a pool. An analyst asks: its protocol runs
+in the calling thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+from fedsql.errors import InterfaceError, OperationalError
+from fedsql.executors.protocol.wire import ABORT, COORDINATOR, Message, Steps
+from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
+from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.outbox import Closed, Outbox, Slow
+from fedsql.executors.transport.settings import Settings
+
+_log = logging.getLogger("fedsql.transport")
+_REMEMBERED = 4096  # queries that are over: their late messages start nothing
+_WORKERS = 64  # more than a hub runs at once, or two parties could each wait for what the other has not begun
+FAILED = "a party could not run its part of the query"
+LOST = "the connection to the coordinator was lost"
+T = TypeVar("T")
+
+
+class Queries:
+    """``name`` is the participant's on the wire; ``on_query`` makes a party's protocol (None: it only asks).
+
+    ``outbox`` returns where frames for the hub go, None while there is no connection.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_query: Callable[[bytes, int], Steps[Any]] | None,
+        outbox: Callable[[], Outbox | None],
+        settings: Settings,
+    ) -> None:
+        self._name = name
+        self._on_query = on_query
+        self._outbox = outbox
+        self._settings = settings
+        self._guard = Lock()
+        self._inboxes: dict[Query, Mailbox] = {}
+        self._over: dict[Query, None] = {}
+        self._closed = False
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix=f"fedsql-{name}")
+
+    def take(self, frame: Frame) -> None:
+        """Take a frame that the hub passed on; never waits. Raises Malformed."""
+        message = frame.message
+        with self._guard:
+            inbox = self._inboxes.get(frame.query)
+            if inbox is None:
+                begins = (
+                    message.kind != ABORT and frame.part == 0
+                )  # from a peer, perhaps: it got the question before us
+                if self._on_query is None or not begins or frame.query in self._over or self._closed:
+                    return
+                inbox = self._inboxes[frame.query] = Mailbox(self._settings.inbox)
+                self._pool.submit(self._answer, self._on_query, frame.query, inbox)
+        inbox.accept(frame)
+
+    def ask(self, query: Query, steps: Steps[T], deadline: float, record: Callable[[Message], None] | None) -> T:
+        """Run an analyst's protocol to its end; whatever it raises is told to the coordinator as the query's end."""
+        inbox = Mailbox(self._settings.inbox)
+        with self._guard:
+            if self._closed:
+                raise InterfaceError("the connection is closed")
+            if query in self._inboxes or query in self._over:
+                raise InterfaceError("this attempt of the query was asked before")
+            self._inboxes[query] = inbox
+        try:
+            return drive(steps, partial(self._send, query, inbox), inbox, deadline, record)
+        except BaseException:  # Ctrl-C too: nobody should go on working for it
+            self._send(query, inbox, [abort_message(self._name, COORDINATOR, self._name, "the analyst gave up")])
+            raise
+        finally:
+            self._forget(query)
+
+    def abort_all(self, reason: str) -> None:
+        """Interrupt every open query."""
+        with self._guard:
+            inboxes = list(self._inboxes.values())
+        for inbox in inboxes:
+            inbox.put(abort_message(COORDINATOR, self._name, COORDINATOR, reason))
+
+    def close(self) -> None:
+        """Interrupt every open query and wait for the party's threads."""
+        with self._guard:
+            self._closed = True
+        self.abort_all("the connection was closed here")
+        self._pool.shutdown()
+
+    def _answer(self, on_query: Callable[[bytes, int], Steps[Any]], query: Query, inbox: Mailbox) -> None:
+        try:
+            if inbox.aborted:  # while it waited for a thread
+                return
+            drive(on_query(*query), partial(self._send, query, inbox), inbox, 2 * self._settings.deadline)
+        except Exception:
+            _log.exception("%s: a protocol failed", self._name)
+            self._send(query, inbox, [abort_message(self._name, COORDINATOR, self._name, FAILED)])
+        finally:
+            self._forget(query)
+
+    def _send(self, query: Query, inbox: Mailbox, messages: Sequence[Message]) -> None:
+        """Send messages to the hub. Raises nothing: what goes wrong is an ABORT in ``inbox``."""
+        reason = LOST
+        outbox = self._outbox()
+        try:
+            if outbox is not None:
+                for message in messages:
+                    for data in frames_of(query, message):
+                        outbox.put(data, self._settings.stalled)
+                return
+        except OperationalError as error:
+            reason = error.message
+        except Slow:
+            reason = f"the coordinator took nothing for {self._settings.stalled:g} s"
+        except Closed:
+            pass
+        inbox.put(abort_message(COORDINATOR, self._name, COORDINATOR, reason))
+
+    def _forget(self, query: Query) -> None:
+        with self._guard:
+            del self._inboxes[query]
+            self._over[query] = None
+            if len(self._over) > _REMEMBERED:
+                del self._over[next(iter(self._over))]

@@ -1,0 +1,211 @@
+"""Which query's messages go where: between the participants of a query, and to the coordinator's own protocol for it.
+
+A query begins with the first message of an analyst to the coordinator; the analyst's connection and the parties that
+the coordinator has written to are its members, by connection: whoever reconnects is a new participant. When one
+of them is lost, or cannot keep up, all others are told its name and the query is dead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from fedsql.errors import OperationalError
+from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, Message, Steps
+from fedsql.executors.transport.connection import Connection
+from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
+from fedsql.executors.transport.login import ANALYST_ROLE
+from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.outbox import Closed, Slow
+from fedsql.executors.transport.settings import Settings
+
+_log = logging.getLogger("fedsql.transport")
+_REMEMBERED = 4096  # queries that are over: their late messages open nothing
+_UNKNOWN = COORDINATOR, "this query is not open here"
+FAILED = "the coordinator could not run its part of the query"
+OnQuery = Callable[[bytes, int], Steps[Any]]
+
+
+@dataclass(eq=False)
+class _Open:
+    """One query. ``off``: who and what ended it early, as all were told; ``done``: the coordinator's protocol ended."""
+
+    key: Query
+    session: Connection
+    inbox: Mailbox
+    parties: dict[str, Connection] = field(default_factory=dict)
+    off: tuple[str, str] | None = None
+    done: bool = False
+
+    def members(self) -> list[Connection]:
+        return [self.session, *self.parties.values()]
+
+
+class Router:
+    """Routes frames. ``find`` returns the connection of a party by name, if there is one."""
+
+    def __init__(self, on_query: OnQuery, find: Callable[[str], Connection | None], settings: Settings) -> None:
+        self._on_query = on_query
+        self._find = find
+        self._settings = settings
+        self._guard = Lock()
+        self._queries: dict[Query, _Open] = {}
+        self._open: Counter[str] = Counter()  # by analyst's name
+        self._closed = False
+        self._pool = ThreadPoolExecutor(settings.at_once, thread_name_prefix="fedsql-coordinate")
+
+    def take(self, connection: Connection, frame: Frame, data: bytes) -> None:
+        """Pass on ``data``, which is ``frame``, from an authenticated connection. Raises Malformed.
+
+        Waits while the recipient is slow. Whatever cannot be delivered is told to the sender by an ABORT.
+        """
+        message = frame.message
+        if message.sender != connection.wire_name:
+            _log.warning("a frame of %s in the name of %s was dropped", connection.name, ascii(message.sender))
+            return
+        query = self._query(connection, frame)
+        if not isinstance(query, _Open):
+            if message.kind != ABORT:
+                self._tell(connection, frame.query, *query)
+        elif message.recipient == COORDINATOR:
+            query.inbox.accept(frame)
+        elif message.recipient == ANALYST:
+            self._forward(query, query.session, ANALYST, data)
+        elif message.recipient in query.parties:
+            self._forward(query, query.parties[message.recipient], message.recipient, data)
+        else:
+            reason = f"{_printable(message.recipient)} takes no part in this query or is not connected"
+            self._tell(connection, frame.query, message.recipient, reason)
+
+    def lost(self, connection: Connection) -> None:
+        """Tell the others of every open query of a connection that is gone."""
+        with self._guard:
+            queries = [query for query in self._queries.values() if connection in query.members()]
+        for query in queries:
+            self._abort(query, connection.wire_name, _gone(connection.wire_name))
+
+    def close(self) -> None:
+        """Abort every open query and wait for the coordinator's protocols to end."""
+        with self._guard:
+            self._closed = True
+            queries = list(self._queries.values())
+        for query in queries:
+            self._abort(query, COORDINATOR, "the coordinator is shutting down")
+        self._pool.shutdown()
+
+    def _query(self, connection: Connection, frame: Frame) -> _Open | tuple[str, str]:
+        """Return the query of a frame, opened if need be, or because of whom and why the frame is not passed on."""
+        message = frame.message
+        with self._guard:
+            query = self._queries.get(frame.query)
+            if query is not None:
+                if connection not in query.members():
+                    return _UNKNOWN
+                if query.done and message.recipient == COORDINATOR:
+                    return query.off or (COORDINATOR, "this query is over at the coordinator")
+                return query.off or query
+            opens = connection.role == ANALYST_ROLE and message.recipient == COORDINATOR and frame.part == 0
+            if self._closed or not opens or message.kind == ABORT:
+                return _UNKNOWN
+            if self._open[connection.name] >= self._settings.open_queries:
+                return ANALYST, f"{connection.name} has {self._settings.open_queries} open queries already"
+            query = _Open(frame.query, connection, Mailbox(self._settings.inbox))
+            self._open[connection.name] += 1
+            self._queries[frame.query] = query
+            self._pool.submit(self._coordinate, query)
+            return query
+
+    def _coordinate(self, query: _Open) -> None:
+        try:
+            if query.inbox.aborted:  # while it waited for its turn
+                return
+            steps = self._on_query(*query.key)
+            drive(steps, partial(self._send, query), query.inbox, self._settings.deadline)
+        except Exception:
+            _log.exception("the coordinator's protocol failed")
+            self._abort(query, COORDINATOR, FAILED)
+        finally:
+            with self._guard:
+                query.done = True
+                query.inbox = Mailbox(0)  # frees what nobody will read
+                self._open[query.session.name] -= 1
+                over = [key for key, each in self._queries.items() if each.done]
+                for key in over[: max(0, len(over) - _REMEMBERED)]:
+                    del self._queries[key]
+
+    def _send(self, query: _Open, messages: Sequence[Message]) -> None:
+        """Send messages of the coordinator; whom it writes to becomes a member.
+
+        All of them before the first is sent to, for that one may write to the others at once.
+        """
+        names = {message.recipient for message in messages} - {ANALYST, *query.parties}
+        found = {name: connection for name in names if (connection := self._find(name)) is not None}
+        with self._guard:
+            query.parties |= found
+        for message in messages:
+            self._send_one(query, message)
+
+    def _send_one(self, query: _Open, message: Message) -> None:
+        name = message.recipient
+        target = query.session if name == ANALYST else query.parties.get(name)
+        if target is None:
+            query.inbox.put(_blame(name, _gone(name)))
+            return
+        try:
+            for data in frames_of(query.key, message):
+                target.outbox.put(data, self._settings.stalled)
+        except OperationalError as error:  # too long
+            query.inbox.put(_blame(COORDINATOR, error.message))
+        except Closed:
+            query.inbox.put(_blame(name, _gone(name)))
+        except Slow:
+            query.inbox.put(_blame(name, self._slow(name)))
+
+    def _forward(self, query: _Open, target: Connection, name: str, data: bytes) -> None:
+        try:
+            target.outbox.put(data, self._settings.stalled)
+        except Closed:
+            self._abort(query, name, _gone(name))
+        except Slow:
+            self._abort(query, name, self._slow(name))
+
+    def _abort(self, query: _Open, party: str, reason: str) -> None:
+        """Tell every member, and the coordinator's protocol, that the query is off because of ``party``."""
+        with self._guard:
+            if query.off or query.done:
+                return
+            query.off = party, reason
+            members = query.members()
+        query.inbox.put(_blame(party, reason))
+        for member in members:
+            self._tell(member, query.key, party, reason)
+
+    def _tell(self, connection: Connection, query: Query, party: str, reason: str) -> None:
+        message = abort_message(COORDINATOR, connection.wire_name, party, reason)
+        connection.outbox.urge((ABORT, query), list(frames_of(query, message)))
+
+    def _slow(self, name: str) -> str:
+        return f"{_shown(name)} took nothing for {self._settings.stalled:g} s"
+
+
+def _blame(party: str, reason: str) -> Message:
+    return abort_message(party, COORDINATOR, party, reason)
+
+
+def _shown(name: str) -> str:
+    return {ANALYST: "the analyst", COORDINATOR: "the coordinator"}.get(name, name)
+
+
+def _gone(name: str) -> str:
+    return f"{_shown(name)} is not connected"
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
