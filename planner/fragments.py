@@ -149,7 +149,9 @@ def _source(offer: TableOffer, scan: Scan, columns: Mapping[str, str], clamp: Kn
         assert column is not None, name
         value = f'"{name}"' if column.type == type_ else f'TRY_CAST("{name}" AS {type_})'
         if column.bounds is not None and name in clamp:
-            value = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
+            clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
+            counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
+            value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
         listed.append(f'{value} AS "{name}"')
     if offer.privacy_unit is not None:
         listed.append(f'"{offer.privacy_unit}" AS "{UNIT}"')

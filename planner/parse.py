@@ -37,6 +37,8 @@ def parse(sql: str) -> exp.Query:
     if len(statements) > 1:
         raise ProgrammingError("one statement at a time", hint="separate statements are separate queries")
     tree = statements[0]
+    for node in tree.walk():
+        node.comments = None  # two expressions that differ in a comment alone are the same
     if isinstance(tree, exp.Subquery):
         tree = tree.unnest()
     if isinstance(tree, exp.Condition | exp.Alias | exp.Identifier | exp.Tuple):

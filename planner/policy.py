@@ -186,11 +186,17 @@ def _terms(scan: Scan, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms
             hint="ask over all parties that offer it; an owner's allow_alone = true in [release], at every party that"
             " offers the table, would waive this",
         )
+    colluders = max(policy.noise_colluders for policy in policies)
+    if noisy and 1 < len(scan.parties) <= colluders:
+        raise PolicyDenied(
+            f"noise against {colluders} colluding parties needs more than {len(scan.parties)} parties",
+            hint="an owner would lower noise_colluders in [release]",
+        )
     return Terms(
         min_group_size=max(policy.min_group_size for policy in policies),
         min_parties=min_parties,
         noisy=noisy,
-        noise_colluders=max(policy.noise_colluders for policy in policies),
+        noise_colluders=colluders,
         epsilon=min(policy.epsilon for policy in policies),
         delta=min(policy.delta for policy in policies),
     )

@@ -9,6 +9,7 @@ from typing import Any
 from fedsql.codec import decode, digest, encode
 
 PLANNER_VERSION = "1"
+VALID_FOR = 3600  # seconds that a question may be answered after it was signed
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,7 @@ from fedsql.executors.roles.common import context_of, error_of, outline_of, seal
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
-from fedsql.planner.question import Question
-
-VALID_FOR = 3600  # seconds that a question may be answered after it was signed
+from fedsql.planner.question import VALID_FOR, Question
 
 
 def _generate_in_background() -> Future[SecretKey]:

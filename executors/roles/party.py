@@ -33,7 +33,7 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer, ReleasePolicy, TableOffer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
-from fedsql.planner.question import PLANNER_VERSION, Question
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
 from fedsql.privacy.ledger import Charge, Ledger, Limits
 from fedsql.privacy.noise import skellam
 
@@ -148,6 +148,8 @@ class Party:
             raise ProtocolError("the offers have changed since the question was planned", hint="ask again")
         seal(question.analyst_box, b"")  # refused here, where errors can still be told in the open
         now = self.clock()
+        if question.expiry > now + 2 * VALID_FOR:
+            raise ProtocolError("the question is valid for too long", hint="compare the clocks")
         if not self.ledger.remember_nonce(question.nonce, question.expiry, now):
             raise ProtocolError("the question has expired or was asked before (its nonce is known)")
         # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
@@ -180,6 +182,7 @@ class Party:
                 data_version="/".join(versions),
                 time=self.clock(),
                 rdp=plan.rdp,
+                answers=sum(self.name in release.contributors for release in plan.releases),
             ),
             self.limits,
         )

@@ -35,7 +35,7 @@ _PATIENCE = 500  # times 20 ms
 _TABLES = """
 CREATE TABLE charges (
     query_id BLOB NOT NULL, attempt INTEGER NOT NULL, analyst TEXT NOT NULL, tables TEXT NOT NULL,
-    question BLOB NOT NULL, data_version TEXT NOT NULL, time REAL NOT NULL, rdp BLOB, PRIMARY KEY (query_id, attempt));
+    question BLOB NOT NULL, data_version TEXT NOT NULL, time REAL NOT NULL, rdp BLOB, answers INTEGER NOT NULL, PRIMARY KEY (query_id, attempt));
 CREATE INDEX charges_by_time ON charges (time);
 CREATE TABLE nonces (nonce BLOB PRIMARY KEY, expiry REAL NOT NULL);
 """
@@ -45,7 +45,8 @@ CREATE TABLE nonces (nonce BLOB PRIMARY KEY, expiry REAL NOT NULL);
 class Charge:
     """One attempt at one question. ``rdp`` is its curve over accounting.ORDERS, None for an exact answer.
 
-    ``question`` is the 32-byte digest of the normalised question, ``time`` the party's clock in seconds.
+    ``question`` is the 32-byte digest of the normalised question, ``time`` the party's clock in seconds, ``answers`` how
+    many releases an exact question has: each counts as a query.
     """
 
     query_id: bytes
@@ -56,6 +57,7 @@ class Charge:
     data_version: str
     time: float
     rdp: tuple[float, ...] | None
+    answers: int = 1
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,10 @@ class Ledger:
             else:
                 self._check_epsilon(charge, limits)
             self._db.execute(
-                "INSERT INTO charges (query_id, attempt, time, analyst, tables, question, data_version, rdp)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (charge.query_id, charge.attempt, charge.time, *content),
+                "INSERT INTO charges"
+                " (query_id, attempt, time, answers, analyst, tables, question, data_version, rdp)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (charge.query_id, charge.attempt, charge.time, charge.answers, *content),
             )
 
     def spent(self, analyst: str, limits: Limits, now: float) -> Spent:
@@ -139,7 +142,8 @@ class Ledger:
         with self._transaction():
             own, _ = self._curve(now - limits.budget_period, analyst)
             everyone, _ = self._curve(now - limits.budget_period, None)
-            queries = len(self._questions(now - limits.quota_period, analyst))
+            asked = self._questions(now - limits.quota_period, analyst)
+            queries = sum(answers for _, answers in asked.values())
         epsilon, total = to_epsilon(own, limits.delta), to_epsilon(everyone, limits.delta)
         return Spent(
             epsilon_spent=epsilon,
@@ -171,12 +175,14 @@ class Ledger:
 
     def _check_quota(self, charge: Charge, limits: Limits) -> None:
         asked = self._questions(charge.time - limits.quota_period, charge.analyst)
-        if (charge.question, charge.data_version) in asked or len(asked) < limits.queries:
+        used = sum(answers for _, answers in asked.values())
+        if (charge.question, charge.data_version) in asked or used + charge.answers <= limits.queries:
             return
-        freed = _freed(min(asked.values(), default=None), limits.quota_period)
+        needed = f", {charge.answers} needed" if charge.answers > 1 else ""
+        freed = _freed(min((last for last, _ in asked.values()), default=None), limits.quota_period)
         raise BudgetExhausted(
             f"the quota of {limits.queries} exact queries per {_span(limits.quota_period)} for analyst"
-            f" {charge.analyst!r} is used up: {len(asked)} used, 0 left; {freed}",
+            f" {charge.analyst!r} is used up: {used} used, {max(0, limits.queries - used)} left{needed}; {freed}",
             hint="A question already asked of unchanged data is not counted again.",
         )
 
@@ -207,14 +213,14 @@ class Ledger:
         curves = np.frombuffer(b"".join(row[0] for row in rows), "<f8").reshape(len(rows), len(ORDERS))
         return curves.sum(axis=0), rows[0][1] if rows else None
 
-    def _questions(self, since: float, analyst: str) -> dict[tuple[bytes, str], float]:
-        """Return the distinct exact questions of ``analyst`` after ``since``, each with the last time it was asked."""
+    def _questions(self, since: float, analyst: str) -> dict[tuple[bytes, str], tuple[float, int]]:
+        """Return the distinct exact questions of ``analyst`` after ``since``: when each was last asked, and its answers."""
         rows = self._db.execute(
-            "SELECT question, data_version, max(time) FROM charges"
+            "SELECT question, data_version, max(time), max(answers) FROM charges"
             " WHERE rdp IS NULL AND time > ? AND analyst = ? GROUP BY question, data_version",
             (since, analyst),
         )
-        return {(question, version): last for question, version, last in rows}
+        return {(question, version): (last, answers) for question, version, last, answers in rows}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -139,6 +139,15 @@ def test_the_quota_counts_distinct_questions(ledger):
     ledger.charge(noisy(4), LIMITS)
 
 
+def test_each_release_of_a_question_counts(ledger):
+    ledger.charge(exact(1, answers=2), LIMITS)
+    ledger.charge(exact(1, query_id=b"the same again", answers=2), LIMITS)
+    assert ledger.spent("ada", LIMITS, NOW).queries_left == 1
+    with pytest.raises(BudgetExhausted, match="2 used, 1 left, 2 needed"):
+        ledger.charge(exact(2, answers=2), LIMITS)
+    ledger.charge(exact(2), LIMITS)
+
+
 def test_the_quota_renews_when_a_question_was_last_asked_a_period_ago(ledger):
     for number in range(3):
         ledger.charge(exact(number, time=NOW + number * DAY), LIMITS)

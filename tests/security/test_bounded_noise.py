@@ -1,0 +1,73 @@
+"""Under noise: what a missing value, a missing bound and too many colluders do."""
+
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+
+from fedsql.errors import BudgetExhausted, PolicyDenied, ProgrammingError
+from fedsql.privacy import noise
+from fedsql.session import Session
+
+COLUMNS = {"v": {"use": ["aggregate"], "bounds": [10, 20]}, "w": {"use": ["aggregate"]}}
+
+
+@contextmanager
+def session(**release):
+    values = [None, 15.0, float("nan"), float("inf"), 10.0, 20.0]
+    parties = {
+        name: {
+            "tables": {"t": {"source": pa.table({"v": values, "w": [1] * 6}), "columns": COLUMNS}},
+            "release": release,
+        }
+        for name in ("a", "b")
+    }
+    opened = Session.open({"name": "noise", "parties": parties})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """No noise: only to see what is added up."""
+    from fedsql.executors.roles import party
+
+    monkeypatch.setattr(party, "skellam", lambda variance, size: noise.skellam(2.0**-40, size) * 0)
+
+
+@pytest.mark.usefixtures("silent")
+def test_null_and_what_is_not_finite_are_no_values_under_noise():
+    with session(noise="required", min_parties=1) as found:
+        row = found.execute("SELECT COUNT(v) AS n, SUM(v) AS s, COUNT(*) AS all_rows FROM t").table.to_pylist()[0]
+    assert row["n"] == 6
+    assert row["s"] == pytest.approx(90, abs=0.2)
+    assert row["all_rows"] == 12
+
+
+def test_a_column_without_bounds_is_refused_by_name():
+    with session(noise="required") as found, pytest.raises(PolicyDenied, match=r"a's t\.w cannot be summed"):
+        found.execute("SELECT SUM(w) FROM t")
+
+
+def test_more_colluders_than_the_parties_allow_are_refused():
+    with (
+        session(noise="required", noise_colluders=2) as found,
+        pytest.raises(PolicyDenied, match="more than 2 parties"),
+    ):
+        found.execute("SELECT COUNT(*) FROM t")
+
+
+def test_each_release_of_a_statement_counts_against_the_quota():
+    with session(quota={"queries": 2}, min_group_size=1) as found:
+        found.execute("SELECT COUNT(*) FROM t")
+        with pytest.raises(BudgetExhausted, match="2 needed"):
+            found.execute("SELECT (SELECT COUNT(v) FROM t), COUNT(*) FROM t")
+        assert found.execute("SHOW BUDGET").table.column("queries_used").to_pylist() == [1, 1]
+
+
+def test_a_comment_changes_nothing():
+    with session(min_group_size=1) as found:
+        sql = "SELECT /* a */ COUNT(*) -- b\nFROM t /* c */ HAVING COUNT(*) /* d */ > 1 -- e"
+        assert found.execute(sql).table.to_pylist() == [{"count_star()": 12}]
+        with pytest.raises(ProgrammingError, match="no statement"):
+            found.execute("-- nothing")
