@@ -17,9 +17,10 @@ from typing import Any
 import pyarrow as pa
 
 from fedsql import errors
+from fedsql.answer import Answer
 from fedsql.interrupts import execute
 from fedsql.planner.statements import Query, read_statement
-from fedsql.session import Answer, Session
+from fedsql.session import Session
 from fedsql.values import rows_of, whole_numbers
 
 Row = tuple[Any, ...]

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fedsql.session import Answer, Session
+from fedsql.answer import Answer
+from fedsql.session import Session
 
 
 def execute(session: Session, sql: str, parameters: Sequence[object] = ()) -> Answer:

@@ -16,13 +16,13 @@ import datetime
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from fedsql.answer import Answer, Sent, listing
 from fedsql.config.models import FederationConfig
 from fedsql.errors import Error, InterfaceError, NotSupportedError, OperationalError, ProgrammingError
 from fedsql.executors.embedded import EmbeddedFederation
@@ -31,13 +31,14 @@ from fedsql.executors.finalize import column_sql
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
+from fedsql.listings import describe, show
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins, margin_notices
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import resolve_tables
-from fedsql.planner.statements import Describe, Explain, Query, Set, Show, changed, read_statement
+from fedsql.planner.statements import Explain, Query, Set, Show, changed, read_statement
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
@@ -48,38 +49,6 @@ _LOCK = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One message of a query: its kind, who sent it to whom, its size in bytes, and whether it was sealed."""
-
-    kind: str
-    sender: str
-    recipient: str
-    size: int
-    sealed: bool
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a statement yields.
-
-    ``table`` is the result (None: there is none); ``columns`` its (name, DuckDB type) pairs; ``notices`` what must be
-    said with it; ``seconds`` wall time by stage; ``sent`` every message; ``epsilon`` what was charged at each party
-    (None: one exact query); ``margins`` the half-width of the 95 % interval of each column that is a noisy aggregate.
-    """
-
-    table: pa.Table | None = None
-    columns: tuple[tuple[str, str], ...] = ()
-    notices: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    sent: tuple[Sent, ...] = ()
-    query_id: str | None = None
-    epsilon: float | None = None
-    delta: float | None = None
-    margins: Mapping[str, float | None] = field(default_factory=dict)
-    parties: tuple[str, ...] = ()
 
 
 class Session:
@@ -122,7 +91,9 @@ class Session:
         if isinstance(statement, Set):
             self.settings = changed(self.settings, statement.name, statement.value)
             return Answer()
-        return self._show(statement) if isinstance(statement, Show) else self._describe(statement)
+        if isinstance(statement, Show):
+            return show(statement, self.federation, self._analyst.name, self.settings)
+        return describe(statement, self.federation.directory)
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing and asks nobody."""
@@ -237,78 +208,5 @@ class Session:
         inner = read_statement(statement.sql)
         if not isinstance(inner, Query):
             raise NotSupportedError("EXPLAIN explains queries", hint="EXPLAIN SELECT ...")
-        return _listing(
-            ("explain",), [(line,) for line in self.explain(inner.sql, parameters, statement.stage).splitlines()]
-        )
-
-    def _show(self, statement: Show) -> Answer:
-        catalog = self.federation.directory.catalog
-        if statement.what == "settings":
-            pairs = [
-                ("epsilon", f"{self.settings.epsilon:g}"),
-                ("allow_missing", str(self.settings.allow_missing).lower()),
-            ]
-            return _listing(("setting", "value"), pairs)
-        if statement.what == "budget":
-            return self._budget()
-        if statement.what == "parties":
-            rows = [
-                (o.party, len(o.tables), o.release.min_group_size, o.release.min_parties, o.release.noise)
-                for o in catalog.offers
-            ]
-            return _listing(("party", "tables", "min_group_size", "min_parties", "noise"), rows)
-        listed = [(t.name, t.party, len(t.columns), t.rows, t.privacy_unit) for o in catalog.offers for t in o.tables]
-        return _listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), sorted(listed))
-
-    def _budget(self) -> Answer:
-        rows = []
-        for name, party in self.federation.parties.items():
-            spent = party.ledger.spent(self._analyst.name, party.limits, party.clock())
-            rows.append(
-                (
-                    name,
-                    spent.queries_used,
-                    spent.queries_left,
-                    spent.epsilon_spent,
-                    min(spent.epsilon_left, spent.total_left),
-                )
-            )
-        return _listing(("party", "queries_used", "queries_left", "epsilon_spent", "epsilon_left"), rows)
-
-    def _describe(self, statement: Describe) -> Answer:
-        party, _, name = statement.table.rpartition(".")
-        schema = party or "main"
-        directory = self.federation.directory
-        self_tables = directory.typer(()).tables
-        if name not in self_tables.get(schema, {}):
-            parse(f"SELECT 1 FROM {statement.table}")
-            directory.typer(()).describe(f"SELECT * FROM {statement.table}")
-        rows = []
-        for column, type_ in self_tables[schema][name].items():
-            offers = [o for o in directory.catalog.tables(name) if not party or o.party.lower() == party]
-            held = {o.party: c for o in offers if (c := o.column(column)) is not None}
-            uses = sorted(frozenset.intersection(*(c.use for c in held.values())))
-            bounds = {c.bounds for c in held.values()}
-            (bound,) = bounds if len(bounds) == 1 else (None,)
-            shown = f"[{bound[0]}, {bound[1]}]" if bound else None
-            rows.append((column, type_, ", ".join(uses), shown, ", ".join(sorted(held))))
-        return _listing(("column", "type", "use", "bounds", "parties"), rows)
-
-
-def _listing(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
-    """Return an answer made here, not by DuckDB: text, whole and decimal numbers."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    types = [
-        "BIGINT"
-        if c and all(type(v) is int for v in c)
-        else "DOUBLE"
-        if c and all(isinstance(v, float) for v in c)
-        else "VARCHAR"
-        for c in columns
-    ]
-    arrow = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
-    arrays = [
-        pa.array([v if v is None or t != "VARCHAR" else str(v) for v in c], arrow[t])
-        for c, t in zip(columns, types, strict=True)
-    ]
-    return Answer(pa.Table.from_arrays(arrays, names=list(names)), tuple(zip(names, types, strict=True)))
+        text = self.explain(inner.sql, parameters, statement.stage)
+        return listing(("explain",), [(line,) for line in text.splitlines()])

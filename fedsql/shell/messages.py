@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from fedsql.answer import Answer
 from fedsql.errors import ConfigError, Error, OperationalError, PrivacyError
-from fedsql.session import Answer
 from fedsql.shell.render import clean, display_width
 
 OK, SQL_ERROR, USAGE, REFUSED = 0, 1, 2, 3

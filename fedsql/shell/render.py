@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from fedsql.session import Answer
+from fedsql.answer import Answer
 from fedsql.types import SqlType
 from fedsql.values import rows_of
 

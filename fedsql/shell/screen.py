@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from fedsql.answer import Answer
 from fedsql.errors import Error, InternalError, OperationalError
 from fedsql.interrupts import execute
-from fedsql.session import Answer, Session
+from fedsql.session import Session
 from fedsql.shell.messages import error_text, footer
 from fedsql.shell.render import render
 from fedsql.shell.statements import Statement

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from fedsql.session import Sent
+from fedsql.answer import Sent
 from fedsql.shell.messages import count
 
 _WORDS = {

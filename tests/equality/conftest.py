@@ -19,7 +19,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from fedsql.session import Answer, Session
+from fedsql.answer import Answer
+from fedsql.session import Session
 
 USES = ["group", "filter", "aggregate", "join"]
 _WIDE = decimal.Context(prec=50)

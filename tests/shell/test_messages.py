@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from fedsql import errors
-from fedsql.session import Answer
+from fedsql.answer import Answer
 from fedsql.shell.messages import error_text, exit_code, footer
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsql.session import Answer
+from fedsql.answer import Answer
 from fedsql.shell.render import MOST_ROWS, clean, cut, display_width, render
 
 

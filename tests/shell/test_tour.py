@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fedsql.answer import Sent
 from fedsql.demo.tour import STEPS
 from fedsql.errors import ConfigError
-from fedsql.session import Sent
 from fedsql.shell.tour import folder_for, tour
 from fedsql.shell.traffic import left
 

@@ -1,0 +1,55 @@
+"""SHOW and DESCRIBE: what there is, from the offers and the parties' ledgers. They ask nobody for data and cost nothing."""
+
+from __future__ import annotations
+
+from fedsql.answer import Answer, listing
+from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.executors.roles.directory import Directory
+from fedsql.planner.parse import parse
+from fedsql.planner.question import Settings
+from fedsql.planner.schema import UNION, resolve_tables
+from fedsql.planner.statements import Describe, Show
+
+
+def show(statement: Show, federation: EmbeddedFederation, analyst: str, settings: Settings) -> Answer:
+    """Answer SHOW PARTIES, TABLES, BUDGET or SETTINGS."""
+    offers = federation.directory.catalog.offers
+    if statement.what == "settings":
+        allow_missing = str(settings.allow_missing).lower()
+        return listing(("setting", "value"), [("epsilon", f"{settings.epsilon:g}"), ("allow_missing", allow_missing)])
+    if statement.what == "budget":
+        return _budget(federation, analyst)
+    if statement.what == "parties":
+        rows = [
+            (o.party, len(o.tables), o.release.min_group_size, o.release.min_parties, o.release.noise) for o in offers
+        ]
+        return listing(("party", "tables", "min_group_size", "min_parties", "noise"), rows)
+    tables = sorted((t.name, t.party, len(t.columns), t.rows, t.privacy_unit or "") for o in offers for t in o.tables)
+    shown = [(*row, unit or None) for *row, unit in tables]
+    return listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), shown)
+
+
+def describe(statement: Describe, directory: Directory) -> Answer:
+    """Answer DESCRIBE table or party.table: columns, and how they may be used at every party that offers them."""
+    typer = directory.typer(())
+    resolve_tables(parse(f"SELECT 1 FROM {statement.table}"), typer.tables)  # says which tables there are
+    party, _, name = statement.table.rpartition(".")
+    offers = [o for o in directory.catalog.tables(name) if party in ("", UNION, o.party.lower())]
+    rows = []
+    for column, type_ in typer.tables[party or UNION][name].items():
+        held = {o.party: found for o in offers if (found := o.column(column)) is not None}
+        uses = sorted(frozenset.intersection(*(found.use for found in held.values())))
+        bounds = {found.bounds for found in held.values()}
+        bound = bounds.pop() if len(bounds) == 1 else None
+        shown = f"[{bound[0]}, {bound[1]}]" if bound else None
+        rows.append((column, type_, ", ".join(uses), shown, ", ".join(sorted(held))))
+    return listing(("column", "type", "use", "bounds", "parties"), rows)
+
+
+def _budget(federation: EmbeddedFederation, analyst: str) -> Answer:
+    rows = []
+    for name, party in federation.parties.items():
+        spent = party.ledger.spent(analyst, party.limits, party.clock())
+        left = min(spent.epsilon_left, spent.total_left)
+        rows.append((name, spent.queries_used, spent.queries_left, spent.epsilon_spent, left))
+    return listing(("party", "queries_used", "queries_left", "epsilon_spent", "epsilon_left"), rows)
