@@ -6,6 +6,7 @@ exact rationals; None means unknown. An unknown interval never narrows anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,7 +45,7 @@ _SPELLED = {"INT": "INTEGER", "INT128": "HUGEINT", "TEXT": "VARCHAR", "REAL": "F
 
 def sql_type(node: exp.Expr) -> SqlType:
     """Return the type that a CAST names, in DuckDB's own spelling."""
-    text = node.sql("duckdb")
+    text = re.sub(r"^DECIMAL\((\d+)\)$", r"DECIMAL(\1,0)", node.sql("duckdb"))
     return SqlType.parse(_SPELLED.get(text, text))
 
 
