@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -36,16 +35,6 @@ class Address(NamedTuple):
         """Return the address as Arrow Flight wants it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'grpc+tls' if self.tls else 'grpc'}://{host}:{self.port}"
-
-    def check_free(self) -> None:
-        """Raise ConfigError when somebody listens on the port: gRPC would share it with them without a word."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError as error:
-                raise ConfigError(f"{self.location()}: cannot listen here: {error.strerror}") from None
 
 
 def _loopback(host: str) -> bool:

@@ -63,7 +63,6 @@ class Hub:
         where = Address.parse(address)
         if where.tls != (tls is not None):
             raise ConfigError(f"{address}: grpc+tls:// needs a certificate and its key, grpc:// takes none")
-        where.check_free()
         self._settings = settings or Settings()
         self._login_side = HubSide(federation, identity, known)
         self._connections: set[Connection] = set()
@@ -72,8 +71,11 @@ class Hub:
         self._router = Router(on_query, self._party, self._settings)
         try:
             self._server = _Server(where.location(), tls_certificates=[tls] if tls else None, hub=self)
-        except Exception as error:
-            raise ConfigError(f"{address}: cannot listen here: {str(error).splitlines()[0]}") from None
+        except Exception:  # gRPC tells the reason on standard error alone
+            causes = "another process may use the port" + (
+                ", or the certificate and its key may not fit" if tls else ""
+            )
+            raise ConfigError(f"{address}: cannot listen here", hint=causes) from None
         self.address = where._replace(port=self._server.port).location()
         self._watchman = Thread(target=self._watch, name="fedsql-hub-watch", daemon=True)
         self._watchman.start()

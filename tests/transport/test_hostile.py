@@ -11,7 +11,7 @@ import pyarrow.flight as flight
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toys import QUICK, Raw, Toys, analyst_steps, eventually
+from toys import QUICK, Raw, Toys, analyst_steps, eventually, party_steps
 
 from fedsql.codec import encode
 from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, Message
@@ -121,6 +121,39 @@ def test_late_messages_of_a_query_that_is_over_open_nothing(make):
         start(toys, ada, ["a"], query)
         assert ada.receive("abort").message.record()["message"] == "this query is over at the coordinator"
     assert sum(event[0] == "started" for event in toys.seen.events) == 1
+
+
+def test_a_query_that_was_given_up_while_it_waited_is_not_begun(make):
+    toys = make(settings=replace(QUICK, at_once=1))
+    with Raw(toys) as ada, Raw(toys) as party:
+        ada.login("ada", "analyst")
+        party.login("p", "party")
+        first, second, third = (start(toys, ada, ["p"]) for _ in range(3))
+        ada.message(second, Message.of(ABORT, ANALYST, COORDINATOR, {}))
+        for query in (first, third):
+            assert party.receive("start").query == query
+            party.message(query, Message.of("partial", "p", COORDINATOR, [1, b""]))
+            assert ada.receive("answer").query == query
+
+
+def test_late_messages_of_a_peer_start_nothing_at_a_party(make):
+    toys = make()
+    begun = []
+    node = toys.node("a", "party", on_query=lambda *query: begun.append(query) or party_steps("a", 1, toys.seen))
+    node.connect()
+    with Raw(toys) as ada, Raw(toys) as peer:
+        ada.login("ada", "analyst")
+        peer.login("peer", "party")
+        query = start(toys, ada, ["a", "peer"])
+        peer.receive("start")
+        peer.message(query, Message.of("mask", "peer", "a", [0, b""]))
+        peer.receive("mask")
+        assert eventually(lambda: query in node._queries._over)
+        peer.message(query, Message.of("mask", "peer", "a", [0, b""]))
+        peer.message(query, Message.of("partial", "peer", COORDINATOR, [0, b""]))
+        ada.receive("answer")
+        assert toys.sum(toys.analyst("bob"), ["a"])[0] == 1  # what came before at a has been taken
+        assert begun.count(query) == 1
 
 
 def test_more_than_an_inbox_holds_ends_the_query(make):

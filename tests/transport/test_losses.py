@@ -14,8 +14,9 @@ import pytest
 from toys import QUICK, SOON, Raw, eventually
 
 from fedsql.errors import OperationalError
-from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message
 from fedsql.executors.transport.frames import control
+from fedsql.executors.transport.severing import sever
 
 
 @pytest.fixture
@@ -112,6 +113,33 @@ def test_a_coordinator_that_stops_is_left_and_found_again(make, caplog):
     assert eventually(lambda: f"{address}: the coordinator does not answer" in caplog.messages)
     hub.send_signal(signal.SIGCONT)
     assert node.wait_connected(SOON)
+
+
+def test_a_killed_coordinator_ends_open_queries(make, pool):
+    toys = make()
+    hub, address = toys.hub_process("ada", "analyst")
+    ada = toys.analyst(address=address)
+    asked = threading.Event()
+
+    def steps():
+        asked.set()
+        yield Exchange.of([Message.of("hello", ANALYST, COORDINATOR, 1)], [("never", COORDINATOR)])
+
+    running = pool.submit(ada.ask, secrets.token_bytes(16), 1, steps(), SOON)
+    assert asked.wait(SOON)
+    hub.kill()
+    with pytest.raises(Aborted) as raised:
+        running.result(SOON)
+    assert raised.value.record["message"] == "the connection to the coordinator was lost"
+
+
+def test_each_node_has_a_connection_of_its_own(make):
+    toys = make(parties=("a", "b"))
+    peers = {each.name: each.peer for each in toys.hub._connections}
+    assert sever(int(toys.hub.address.rpartition(":")[2]), peers["a"]) == 1
+    assert eventually(lambda: toys.nodes[0]._ended == 1)
+    assert toys.nodes[0].wait_connected(SOON)
+    assert toys.nodes[1]._ended == 0
 
 
 def test_an_analyst_that_leaves_ends_its_queries(make, pool):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import SOON
+from toys import SOON, eventually
 
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Message
-from fedsql.executors.transport import frames
+from fedsql.executors.transport import frames, queries
 from fedsql.executors.transport.address import Address
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import LIMIT, Malformed, frames_of, parse
 from fedsql.executors.transport.mailbox import Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
+from fedsql.executors.transport.settings import Settings
 
 QUERY = (b"query", 1)
 words = st.text(max_size=60)
@@ -148,6 +150,28 @@ def test_what_a_protocol_raises_propagates_and_ends_it():
     with pytest.raises(KeyboardInterrupt):
         drive(steps(), interrupted, Mailbox(), 0)
     assert ended == [True, True]
+
+
+def test_a_query_that_was_aborted_while_it_waited_for_a_thread_is_not_begun(monkeypatch):
+    monkeypatch.setattr(queries, "_WORKERS", 1)
+    begun, go, taken = [], threading.Event(), threading.Event()
+
+    def steps(query_id, attempt):
+        begun.append(query_id)
+        taken.set()
+        go.wait(SOON)
+        yield Exchange.of((), [("start", "b")])
+
+    box = Outbox(100)
+    party = queries.Queries("a", steps, lambda: box, Settings())
+    for query_id, kind in ((b"1", "start"), (b"2", "start"), (b"2", ABORT), (b"3", "start")):
+        for data in frames_of((query_id, 1), Message(kind, "b", "a", b"")):
+            party.take(parse(data))
+    assert taken.wait(SOON)
+    go.set()
+    assert eventually(lambda: len(party._over) == 3)
+    party.close()
+    assert begun == [b"1", b"3"]
 
 
 def test_an_outbox_is_bounded_and_says_who_is_slow():

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from toys import Toys
 
-from fedsql.errors import OperationalError
+from fedsql.errors import ConfigError, OperationalError
 
 
 def authority():
@@ -51,6 +52,12 @@ def test_a_certificate_of_another_authority_is_not_trusted(make):
     toys = make(tls=(certificate, key), address="grpc+tls://127.0.0.1:0")
     with pytest.raises(OperationalError, match="cannot be reached"):
         toys.analyst(tls_root_certs=other)
+
+
+def test_a_key_of_another_certificate_is_refused():
+    (_, certificate, _), (_, _, key) = authority(), authority()
+    with pytest.raises(ConfigError, match="the certificate and its key may not fit"):
+        Toys(tls=(certificate, key), address="grpc+tls://127.0.0.1:0")
 
 
 def test_a_hub_without_tls_is_not_taken_for_one_with(make):
