@@ -25,8 +25,6 @@ from fedsql.executors.transport.login import ParticipantSide, Refused, new_chall
 from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.settings import Settings
 
-# Each client has a connection of its own: gRPC shares one between those of a process, and they would fall together.
-_OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 _GRACE = 1.0  # seconds for a goodbye
 _DIALING = 0.2  # seconds between looks at the clock before the hub has said how often it wants to hear
 
@@ -58,9 +56,7 @@ class Link:
         ``on_login`` is called once, then ``on_frame`` with every frame but the login's, both in the thread that reads.
         """
         try:
-            with flight.FlightClient(
-                self._location, tls_root_certs=self._root_certs, generic_options=_OPTIONS
-            ) as client:
+            with flight.FlightClient(self._location, tls_root_certs=self._root_certs) as client:
                 writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"fedsql"))
                 self._exchange(writer, reader, on_login, on_frame)
         except Exception as error:
