@@ -55,6 +55,7 @@ class Partial:
     width: int
     low: int = 0  # of one row's contribution, for sensitivities
     high: int = 1
+    counts_units: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,19 @@ class Builder:
     cells: list[Cell] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
 
-    def partial(self, sql: tuple[str, ...], limit: int, low: int = 0, high: int = 1) -> str:
-        """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum."""
+    def partial(
+        self, sql: tuple[str, ...], limit: int, low: int = 0, high: int = 1, *, counts_units: bool = False
+    ) -> str:
+        """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum.
+
+        A count of units is no other count, even where its SQL is the same: it is not at every party.
+        """
         for known in self.partials:
-            if known.sql == sql:
+            if (known.sql, known.counts_units) == (sql, counts_units):
                 return known.name
-        self.partials.append(Partial(f"p{len(self.partials)}", sql, limit, slot_width(limit, self.parties), low, high))
-        return self.partials[-1].name
+        name, width = f"p{len(self.partials)}", slot_width(limit, self.parties)
+        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units))
+        return name
 
     def test(self, sql: str, threshold: int) -> int:
         """Return the index of the test, adding it when new."""
@@ -165,7 +172,7 @@ class Builder:
         rows = _and(condition, *present)
         function = aggregate.function
         if aggregate.distinct:  # only the privacy unit gets here
-            names: tuple[str, ...] = (self.partial((self.count_units(condition),), ROW_CAP),)
+            names: tuple[str, ...] = (self.partial((self.count_units(condition),), ROW_CAP, counts_units=True),)
         elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":

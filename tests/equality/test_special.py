@@ -125,6 +125,15 @@ def test_units_belong_to_parties(odd):
     )
 
 
+def test_units_unique_at_one_party_only(pool_of):
+    """There COUNT(*) counts units too, and must still be a value of its own, as at the other party."""
+    one, other = {"id": [1, 2], "a": [5, 6]}, {"id": [3, 3, 4], "a": [1, 2, 3]}
+    pool = pool_of({"one": {"t": pa.table(one)}, "two": {"t": pa.table(other)}}, {"t": {"privacy_unit": "id"}})
+    pool.check("SELECT COUNT(*), COUNT(DISTINCT id), SUM(a), COUNT(a) FROM t")
+    pool.check("SELECT COUNT(DISTINCT id) FILTER (WHERE a > 1), COUNT(*) FILTER (WHERE a > 1), SUM(a) FROM t")
+    pool.close()
+
+
 def test_a_column_of_one_party_alone(odd):
     odd.check("SELECT SUM(mine) FROM one.t")
     with pytest.raises(ProgrammingError, match=r"two does not offer t\.mine"):
