@@ -37,7 +37,7 @@ SELECT ('{"a": [1, ' || n || ']}')::JSON -> 'a' ->> 1, json_extract_string('{"a"
 SELECT unnest([1, 2, 3]) AS u, n FROM @ WHERE n > 3
 SELECT u, n FROM @, unnest([1, 2]) AS t(u)
 SELECT u.x, n FROM @ r, LATERAL (SELECT r.n + 1 AS x) u
-SELECT a.n, b.n FROM @ a ASOF JOIN @ b ON a.sex = b.sex AND a.n >= b.n WHERE a.region = 'Alps' AND b.region = 'Alps'
+SELECT a.sex, b.n FROM (SELECT sex, SUM(n) AS n FROM @ GROUP BY sex) a ASOF JOIN (SELECT sex, SUM(n) AS n FROM @ GROUP BY sex) b ON a.sex = b.sex AND a.n >= b.n
 SELECT * FROM (SELECT n FROM @ ORDER BY ALL) a POSITIONAL JOIN (VALUES (1), (2)) b(v)
 SELECT * FROM (SELECT sex, n FROM @) a SEMI JOIN (VALUES ('F')) b(sex) USING (sex)
 SELECT * FROM (SELECT sex, n FROM @) a ANTI JOIN (VALUES ('F')) b(sex) ON a.sex = b.sex

@@ -27,7 +27,7 @@ EXPRESSIONS = st.recursive(
     lambda inner: st.one_of(
         st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "//", "%", "/"]), inner),
         st.builds("({})".format, inner),
-        st.builds("(-{})".format, inner),
+        st.builds("(- {})".format, inner),
         st.builds("abs({})".format, inner),
         st.builds("CASE WHEN a > 0 THEN {} ELSE {} END".format, inner, inner),
         st.builds("coalesce({}, {})".format, inner, inner),
