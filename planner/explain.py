@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from fedsql.errors import ProgrammingError
-from fedsql.planner.logical import describe, scan_of
+from fedsql.planner.logical import Filter, describe, scan_of
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -35,6 +35,9 @@ def notices(plan: Plan) -> tuple[str, ...]:
         terms = release.terms
         if terms.noisy:
             found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
+            if not all(offer.unit_unique for offer in scan_of(release.release.input).offers):
+                rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
+                found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
         elif terms.min_group_size > 1 or terms.min_parties > 1:
             what = "groups" if release.release.keys else "results"
             few = f"fewer than {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
@@ -49,7 +52,8 @@ def notices(plan: Plan) -> tuple[str, ...]:
 def margins(release: ReleasePlan) -> dict[str, float | None]:
     """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
 
-    AVG depends on the group's size: None when nothing is known; else for a group of an even share of the rows.
+    AVG depends on the group's size: None when a condition leaves that open; else for a group without NULLs that has an
+    even share of the rows.
     """
     if release.noise is None:
         return {}
@@ -66,8 +70,15 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
     half *= float(output.units[0])
     if output.function == "sum":
         return half
-    rows = sum(offer.rows for offer in scan_of(release.release.input).offers) / max(1, len(release.domain or ((),)))
-    return half / rows if rows else None
+    # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
+    # is there for certain, unless a condition leaves rows out.
+    rows = sum(offer.rows for offer in scan_of(release.release.input).offers) / 2 / max(1, len(release.domain or ((),)))
+    aggregate = next(a for a in release.release.aggregates if a.name == output.name)
+    if isinstance(release.release.input, Filter) or aggregate.condition is not None or rows < 1:
+        return None
+    widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
+    counted = error95(by_name[output.partials[0]].share * count) * widest * float(output.units[0])
+    return (half + counted) / rows
 
 
 def _release(release: ReleasePlan) -> Iterator[str]:

@@ -176,8 +176,7 @@ def refuse_aggregate(node: exp.Expr, policies: Mapping[str, Sequence[str]]) -> P
         if listed not in aggregates:
             return PolicyDenied(
                 f"{party} does not release {name} (allowed: {', '.join(aggregates)})",
-                hint=f'only where an owner adds "{listed}" to [release] aggregates; a count per range works now:'
-                " GROUP BY an expression of the column",
+                hint="a count per range works: GROUP BY an expression of the column",
                 position=position(node),
             )
     if listed:

@@ -38,9 +38,9 @@ def answer_margins(plan: Plan, names: Sequence[str]) -> dict[str, float | None]:
 
 def margin_notices(plan: Plan) -> tuple[str, ...]:
     """Return what must be said with the margins: those of averages hold for groups of even size only."""
-    averages = (o for r in plan.releases if r.noise is not None and r.release.keys for o in r.outputs)
+    averages = (o for r in plan.releases if r.noise is not None for o in r.outputs)
     if any(output.function == "avg" for output in averages):
-        return ("The margin of an average is for groups of even size; in a smaller group it is larger.",)
+        return ("The margin of an average is for groups of even size without NULLs; over fewer rows it is larger.",)
     return ()
 
 
