@@ -206,7 +206,7 @@ class Session:
 
     def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
         inner = read_statement(statement.sql)
-        if not isinstance(inner, Query):
-            raise NotSupportedError("EXPLAIN explains queries", hint="EXPLAIN SELECT ...")
+        if not isinstance(inner, Query) or inner.sql.lower().startswith("analyze"):
+            raise NotSupportedError("EXPLAIN explains queries, and runs none", hint="EXPLAIN SELECT ...")
         text = self.explain(inner.sql, parameters, statement.stage)
         return listing(("explain",), [(line,) for line in text.splitlines()])

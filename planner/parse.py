@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 from decimal import Decimal
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -29,7 +30,7 @@ def parse(sql: str) -> exp.Query:
         where = (
             (first["line"], max(1, first["col"] - len(first.get("highlight") or "") + 1)) if first.get("line") else None
         )
-        raise ProgrammingError(f"syntax error: {first.get('description') or error}", position=where) from None
+        raise ProgrammingError(f"syntax error: {_said(first)}", position=where) from None
     except TokenError as error:
         raise ProgrammingError(f"syntax error: {str(error).splitlines()[0]}") from None
     if not statements:
@@ -61,6 +62,15 @@ def parse(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def _said(error: dict[str, Any]) -> str:
+    """Return what sqlglot says of a mistake; where it speaks of its own classes, the place alone."""
+    description = str(error.get("description") or "this is no SQL")
+    if "<" not in description:
+        return description
+    near = (error.get("highlight") or "").strip()
+    return f"something is missing or misplaced near {near!r}" if near else "something is missing or misplaced"
 
 
 def _number_marks(sql: str) -> tuple[str, list[Token]]:
