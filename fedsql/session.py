@@ -44,7 +44,7 @@ from fedsql.planner.statements import Explain, Query, Set, Show, changed, read_s
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
 
 _LOCK = (
-    "SET TimeZone = 'UTC'",
+    "SET GLOBAL TimeZone = 'UTC'",  # of every cursor
     "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,8 @@ from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 # What sqlglot only knows as a command is refused here, in our words; its own warning would reach the user's screen.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
+_TYPED = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")
+_MISREAD = {"log2": "write ln(x) / ln(2)", "jaro_winkler_similarity": "jaccard and levenshtein work on released values"}
 _MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
 
 
@@ -54,6 +57,7 @@ def parse(sql: str) -> exp.Query:
             f"{kind} is not answered: federated tables are read-only",
             hint="write a SELECT; SHOW TABLES and DESCRIBE t tell what there is",
         )
+    _check_meaning(tokens)
     for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
         if token.token_type == TokenType.TILDE:
             raise NotSupportedError(
@@ -62,6 +66,28 @@ def parse(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def _check_meaning(tokens: list[Token]) -> None:
+    """Refuse what sqlglot would read as something else: it must never change a question."""
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else None
+        after = tokens[index + 1] if index + 1 < len(tokens) else None
+        where = (token.line, max(1, token.col - len(token.text) + 1))
+        if token.token_type == TokenType.STRING and before is not None:
+            word = before.text.upper()
+            if word == "INTERVAL" and not re.fullmatch(r"\s*[-+]?\d+(\.\d+)?(\s+\w+)?\s*", token.text):
+                raise NotSupportedError(
+                    "an interval of several parts is not answered",
+                    hint="add intervals: INTERVAL 3 DAY + INTERVAL 4 HOUR",
+                    position=where,
+                )
+            if word in _TYPED and after is not None and after.token_type == TokenType.DCOLON:
+                raise NotSupportedError(
+                    f"{word} '...'::type is not answered", hint=f"write CAST({word} '...' AS type)", position=where
+                )
+        if token.text.lower() in _MISREAD and after is not None and after.text == "(":
+            raise NotSupportedError(f"{token.text} is not answered", hint=_MISREAD[token.text.lower()], position=where)
 
 
 def _said(error: dict[str, Any]) -> str:

@@ -65,6 +65,7 @@ class PartyStore:
             config={
                 "python_enable_replacements": False,  # else a table's name can be a Python variable of this process
                 "temp_directory": "",  # a folder to spill to would stay readable after the lock
+                "disabled_optimizers": "common_subexpressions",  # it lifts shared parts out of TRY: a row could raise
                 **{name: value for name, value in limits.items() if value is not None},
             },
         )

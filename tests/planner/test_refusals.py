@@ -316,3 +316,24 @@ def test_the_allow_list_holds_no_query_or_window():
     for text in ("(SELECT 1)", "sum(a)", "row_number() OVER ()", "EXISTS (SELECT 1)", "a IN (SELECT 1)"):
         with pytest.raises(NotSupportedError):
             check_scalar(exp.paren(parse(f"SELECT {text} FROM t").expressions[0]))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT INTERVAL '3 days 04:00:00'",
+        "SELECT TIMESTAMP '2020-01-31 10:00:00'::DATE",
+        "SELECT log2(8)",
+        "SELECT jaro_winkler_similarity('a', 'b', 0.5)",
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(sql):
+    with pytest.raises(NotSupportedError, match="is not answered"):
+        parse(sql)
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT INTERVAL '3 days'", "SELECT INTERVAL '-2' DAY", "SELECT INTERVAL 3 DAY", "SELECT log(8)"]
+)
+def test_what_is_read_as_it_stands_is_not(sql):
+    parse(sql)

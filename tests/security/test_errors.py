@@ -180,3 +180,18 @@ def test_a_failure_prints_nothing_where_nobody_set_up_logging():
 def test_the_operator_of_a_party_can_see_the_details(world, caplog):
     failing(world, "north", FAILURES["DuckDB"])
     assert SECRET in caplog.text
+
+
+def test_what_expressions_share_stays_inside_of_try():
+    """DuckDB's common-subexpression optimizer would lift i * i out of TRY, and one row would fail the fragment."""
+    columns = {"i": {"use": ["filter", "aggregate"]}}
+    table = pa.table({"i": pa.array([100, 2, 8, 9], pa.int8())})
+    parties = {
+        n: {"tables": {"t": {"source": table, "columns": columns}}, "release": {"min_group_size": 1}} for n in "ab"
+    }
+    session = Session.open({"name": "shared", "parties": parties})
+    try:
+        found = session.execute("SELECT AVG(i * i) FILTER (WHERE i * i > 50) AS v FROM t").table.to_pylist()
+    finally:
+        session.close()
+    assert found == [{"v": (64 + 81) / 2}]
