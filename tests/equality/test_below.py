@@ -30,7 +30,7 @@ SELECT COUNT(*), SUM(age), AVG(x), STDDEV(y), CORR(x, y), COUNT(x) FROM patients
 SELECT COUNT(*) FROM patients WHERE NULL
 SELECT sex, SUM(age) FROM patients WHERE age > 1000 GROUP BY sex
 SELECT COUNT(*) FROM patients WHERE sqrt(abs(x)) > 5 AND power(abs(y), 0.5) < 6
-SELECT COUNT(*) FROM patients WHERE ln(age + 1) > 3 OR log(age + 1) > 1.2 OR log2(age + 1) > 2 OR log10(age + 1) > 2
+SELECT COUNT(*) FROM patients WHERE ln(age + 1) > 3 OR log(age + 1) > 1.2 OR log10(age + 1) > 2
 SELECT COUNT(*) FROM patients WHERE cbrt(x) > 2 AND exp(y / 100) > 1
 SELECT COUNT(*) FROM patients WHERE visits % 2 = 1 AND mod(age, 10) < 5
 SELECT date_trunc('month', born) AS m, COUNT(*) FROM patients WHERE born > DATE '2010-01-01' GROUP BY m ORDER BY m

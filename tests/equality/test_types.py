@@ -77,7 +77,7 @@ SELECT money % 3, COUNT(*) FROM patients GROUP BY 1
 SELECT visits // -2, visits % -2, -visits // 2, (-visits) // 2, COUNT(*) FROM patients GROUP BY ALL
 SELECT 2 ** visits, visits ^ 2, power(visits, 2), pow(2, visits), COUNT(*) FROM patients GROUP BY ALL
 SELECT -visits ** 2, COUNT(*) FROM patients GROUP BY ALL
-SELECT log(abs(visits) + 1), log(2, abs(visits) + 1), log2(abs(visits) + 1), log10(abs(visits) + 1), ln(abs(visits) + 1), COUNT(*) FROM patients GROUP BY ALL
+SELECT log(abs(visits) + 1), log(2, abs(visits) + 1), log10(abs(visits) + 1), ln(abs(visits) + 1), COUNT(*) FROM patients GROUP BY ALL
 SELECT round(x, 1), round(x, -1), round(money, 1), COUNT(*) FROM patients GROUP BY ALL
 SELECT trunc(x), trunc(money), ceiling(x), floor(money), COUNT(*) FROM patients GROUP BY ALL
 SELECT sign(x), sign(money), abs(x), @visits, COUNT(*) FROM patients GROUP BY ALL
