@@ -6,6 +6,7 @@ Only the transport differs from a federation over the network. Each party still 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from fedsql.config.models import FederationConfig, PartyConfig
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError
 from fedsql.executors.engines.store import PartyStore
+from fedsql.executors.federation import OnProgress, Presence
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
 from fedsql.executors.roles.analyst import Analyst
+from fedsql.executors.roles.consult import consult
 from fedsql.executors.roles.coordinator import Coordinator
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.roles.party import Party
@@ -27,7 +30,7 @@ from fedsql.executors.transport.inprocess import Recorder, run
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
-from fedsql.privacy.ledger import Ledger
+from fedsql.privacy.ledger import Ledger, Spent
 
 
 class EmbeddedFederation:
@@ -36,10 +39,11 @@ class EmbeddedFederation:
     def __init__(self, config: FederationConfig) -> None:
         if config.remote:
             raise ConfigError(
-                f"{config.name}: {', '.join(config.remote)} would be reached over a network; in this version every party"
-                ' needs config = "..." and runs in this process'
+                f"{config.name}: {', '.join(config.remote)} are reached over the network and others run in this process;"
+                " a federation is all the one or all the other"
             )
         self.name = config.name
+        self._opened = int(time.time())
         self.coordinator = Coordinator()
         self.parties: dict[str, Party] = {}
         problems: list[str] = []
@@ -69,25 +73,43 @@ class EmbeddedFederation:
         return analyst
 
     def ask(
-        self, analyst: Analyst, question: Question, plan: Plan, watch: Stopwatch, record: Recorder | None = None
+        self,
+        analyst: Analyst,
+        question: Question,
+        plan: Plan,
+        watch: Stopwatch,
+        record: Recorder | None = None,
+        on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the protocol for one signed question; return the released relations."""
         participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in plan.parties}
-        participants[COORDINATOR] = self.coordinator.serve(self.directory)
+        participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
         tables: list[pa.Table] = run(participants, record, watch)[ANALYST]
         return tables
 
+    def presence(self) -> list[Presence]:
+        """Return that every party is here."""
+        return [Presence(name, "here", self._opened) for name in self.parties]
+
+    def budgets(self, analyst: Analyst) -> dict[str, Spent | None]:
+        """Ask each party where the analyst stands."""
+        _, asking = consult(analyst, list(self.parties), self.directory)
+        watch = Stopwatch()
+        participants: dict[str, Any] = {n: party.serve(self.directory, watch) for n, party in self.parties.items()}
+        participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
+        participants[ANALYST] = asking
+        return {name: Spent(**told) for name, told in run(participants)[ANALYST].items()}
+
     def interrupt(self) -> None:
         """Stop the fragments that run now."""
         for party in self.parties.values():
-            party.engine.interrupt()
+            party.interrupt()
 
     def close(self) -> None:
         """Close every party's database and ledger."""
         for party in self.parties.values():
-            party.engine.close()
-            party.ledger.close()
+            party.close()
 
 
 def open_party(config: PartyConfig) -> Party:
@@ -98,11 +120,15 @@ def open_party(config: PartyConfig) -> Party:
     except OSError as error:
         reason = f"{state}: {error.strerror}; the keys and the ledger are kept there: name another folder"
         raise ConfigError(config.line("state", reason)) from None
-    # Ed25519 signatures are deterministic: this is a secret that stays the same as long as the identity does.
-    secret = hashlib.sha256(identity.sign(b"fedsql data versions")).digest()
-    store = PartyStore(config, secret)
+    store = open_store(config, identity)
     ledger = Ledger(":memory:" if state is None else state / "ledger.sqlite")
     return Party(config.name, store, store.offer().release, ledger, identity)
+
+
+def open_store(config: PartyConfig, identity: IdentityKey) -> PartyStore:
+    """Load a party's tables. Raises ConfigError with a line for each mistake."""
+    # Ed25519 signatures are deterministic: this is a secret that stays the same as long as the identity does.
+    return PartyStore(config, hashlib.sha256(identity.sign(b"fedsql data versions")).digest())
 
 
 def _identity(path: Path) -> IdentityKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,14 +16,24 @@ class Rest:
 
 
 class Stopwatch:
-    """Adds up wall seconds by stage. Stages do not nest; several participants may share one watch."""
+    """Adds up wall seconds by stage. Stages do not nest; several participants may share one watch.
 
-    def __init__(self) -> None:
+    ``on_stage`` is told each stage that begins.
+    """
+
+    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._on_stage = on_stage
+
+    def enter(self, stage: str) -> None:
+        """Tell that ``stage`` begins."""
+        if self._on_stage is not None:
+            self._on_stage(stage)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Time the body as part of ``stage``."""
+        self.enter(stage)
         start = time.perf_counter()
         try:
             yield

@@ -27,8 +27,18 @@ Row = tuple[Any, ...]
 Column = tuple[str, str, None, None, None, None, None]
 
 
-def connect(source: str | os.PathLike[str] | Mapping[str, Any], *, analyst: str = "analyst") -> Connection:
-    """Open a federation: the path of a federation.toml, or a mapping of the same shape.
+def connect(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    analyst: str = "analyst",
+    key: str | os.PathLike[str] | None = None,
+    federation: str | os.PathLike[str] | None = None,
+) -> Connection:
+    """Open a federation: the path of a federation.toml, a mapping of the same shape, or ``fedsql://host:port``.
+
+    Over the network ``key`` is the analyst's private key (default: ``<analyst>/identity.pem`` beside the federation
+    file), and with a fedsql:// address ``federation`` the federation file that pins everybody's keys (default:
+    federation.toml in the current folder).
 
     In a mapping a source may be an Arrow table or a data frame: ``{"parties": {"north": {"tables": {"t": {"source":
     table, ...}}}}}``. Raises ConfigError with a line for each mistake.
@@ -38,7 +48,13 @@ def connect(source: str | os.PathLike[str] | Mapping[str, Any], *, analyst: str 
             f"connect() takes the path of a federation.toml or a mapping of its shape, not {type(source).__name__}"
         )
     with _only_our_errors():
-        return Connection(Session.open(source if isinstance(source, Mapping) else os.fspath(source), analyst))
+        opened = Session.open(
+            source if isinstance(source, Mapping) else os.fspath(source),
+            analyst,
+            key=None if key is None else os.fspath(key),
+            federation=None if federation is None else os.fspath(federation),
+        )
+        return Connection(opened)
 
 
 @dataclass(frozen=True)

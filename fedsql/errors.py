@@ -8,6 +8,7 @@ Exception
         |-- DataError               a value or a type cannot be used
         |-- OperationalError        a party is offline, a time-out, a cancel
         |   |-- ConfigError         a federation or party file is wrong
+        |   |-- PartyUnreachable    a party is not connected, or does not answer
         |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
         |-- IntegrityError
         |-- InternalError
@@ -86,6 +87,13 @@ class ConfigError(OperationalError):
     def __init__(self, *problems: str, hint: str | None = None) -> None:
         super().__init__("\n".join(problems), hint=hint)
         self.problems = tuple(problems)
+
+
+class PartyUnreachable(OperationalError):
+    """A party that the query needs is not connected, or does not answer in time. ``party`` is its name."""
+
+    sqlstate = "08006"
+    party = ""
 
 
 class ProtocolError(OperationalError):

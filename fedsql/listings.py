@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fedsql.answer import Answer, listing
-from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.executors.federation import Federation
+from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.directory import Directory
 from fedsql.planner.parse import parse
 from fedsql.planner.question import Settings
@@ -11,7 +14,7 @@ from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Describe, Show
 
 
-def show(statement: Show, federation: EmbeddedFederation, analyst: str, settings: Settings) -> Answer:
+def show(statement: Show, federation: Federation, analyst: Analyst, settings: Settings) -> Answer:
     """Answer SHOW PARTIES, TABLES, BUDGET or SETTINGS."""
     offers = federation.directory.catalog.offers
     if statement.what == "settings":
@@ -20,10 +23,7 @@ def show(statement: Show, federation: EmbeddedFederation, analyst: str, settings
     if statement.what == "budget":
         return _budget(federation, analyst)
     if statement.what == "parties":
-        rows = [
-            (o.party, len(o.tables), o.release.min_group_size, o.release.min_parties, o.release.noise) for o in offers
-        ]
-        return listing(("party", "tables", "min_group_size", "min_parties", "noise"), rows)
+        return _parties(federation)
     tables = sorted((t.name, t.party, len(t.columns), t.rows, t.privacy_unit or "") for o in offers for t in o.tables)
     shown = [(*row, unit or None) for *row, unit in tables]
     return listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), shown)
@@ -46,10 +46,26 @@ def describe(statement: Describe, directory: Directory) -> Answer:
     return listing(("column", "type", "use", "bounds", "parties"), rows)
 
 
-def _budget(federation: EmbeddedFederation, analyst: str) -> Answer:
+def _parties(federation: Federation) -> Answer:
+    offers = {offer.party: offer for offer in federation.directory.catalog.offers}
     rows = []
-    for name, party in federation.parties.items():
-        spent = party.ledger.spent(analyst, party.limits, party.clock())
+    for each in federation.presence():
+        since = None if each.since is None else datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        offer = offers.get(each.party)
+        told: tuple[object, ...] = (None,) * 4
+        if offer is not None:
+            r = offer.release
+            told = (", ".join(t.name for t in offer.tables), r.min_group_size, r.min_parties, r.noise)
+        rows.append((each.party, each.state, since, *told))
+    return listing(("party", "state", "since_utc", "tables", "min_group_size", "min_parties", "noise"), rows)
+
+
+def _budget(federation: Federation, analyst: Analyst) -> Answer:
+    rows: list[tuple[object, ...]] = []
+    for name, spent in federation.budgets(analyst).items():
+        if spent is None:
+            rows.append((name, None, None, None, None))
+            continue
         left = min(spent.epsilon_left, spent.total_left)
         rows.append((name, spent.queries_used, spent.queries_left, spent.epsilon_spent, left))
     return listing(("party", "queries_used", "queries_left", "epsilon_spent", "epsilon_left"), rows)

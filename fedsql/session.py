@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,17 @@ import pyarrow as pa
 
 from fedsql.answer import Answer, Sent, listing
 from fedsql.config.models import FederationConfig
-from fedsql.errors import Error, InterfaceError, NotSupportedError, OperationalError, ProgrammingError
-from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.errors import (
+    Error,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    PartyUnreachable,
+    ProgrammingError,
+)
+from fedsql.executors.connecting import open_federation
 from fedsql.executors.engines.typer import as_sql_error
+from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.finalize import column_sql
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.stopwatch import Stopwatch
@@ -54,7 +62,7 @@ _LOCK = (
 class Session:
     """An analyst's session with a federation: settings, keys, and a local DuckDB for what is above the cut."""
 
-    def __init__(self, federation: EmbeddedFederation, analyst: str = "analyst", *, owns: bool = False) -> None:
+    def __init__(self, federation: Federation, analyst: str = "analyst", *, owns: bool = False) -> None:
         self.federation = federation
         self.settings = Settings()
         self._analyst = federation.admit(analyst)
@@ -62,15 +70,23 @@ class Session:
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
+        self.on_progress: OnProgress | None = None
         self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
             self._local.execute(statement)
 
     @classmethod
-    def open(cls, source: str | Path | Mapping[str, Any] | FederationConfig, analyst: str = "analyst") -> Session:
-        """Open a federation for this session alone."""
-        return cls(EmbeddedFederation.open(source), analyst, owns=True)
+    def open(
+        cls,
+        source: str | Path | Mapping[str, Any] | FederationConfig,
+        analyst: str = "analyst",
+        *,
+        key: str | Path | None = None,
+        federation: str | Path | None = None,
+    ) -> Session:
+        """Open a federation for this session alone: see `open_federation`."""
+        return cls(open_federation(source, analyst, key=key, federation=federation), analyst, owns=True)
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Answer:
         """Run one statement. Raises the errors of fedsql.errors; nothing is spent unless a question was sent."""
@@ -92,7 +108,7 @@ class Session:
             self.settings = changed(self.settings, statement.name, statement.value)
             return Answer()
         if isinstance(statement, Show):
-            return show(statement, self.federation, self._analyst.name, self.settings)
+            return show(statement, self.federation, self._analyst, self.settings)
         return describe(statement, self.federation.directory)
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
@@ -124,12 +140,19 @@ class Session:
         if self._cancelled.is_set():
             raise OperationalError("the query was cancelled")
 
-    def _plan(self, sql: str, parameters: Sequence[object]) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
-        """Plan a query; return the plan, the unsigned question, and the names and types of its answer."""
+    def _plan(
+        self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
+    ) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
+        """Plan a query; return the plan, the unsigned question, and the names and types of its answer.
+
+        ``lost``: parties that did not answer when it was asked before. They are left out where allow_missing is set.
+        """
         directory = self.federation.directory
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
         given = tuple(parameter(value) for value in parameters)
-        question = Question(directory.catalog.federation, self._analyst.name, sql, now, given, self.settings)
+        missing = self._missing(lost) if self.settings.allow_missing else ()
+        name = self._analyst.name
+        question = Question(directory.catalog.federation, name, sql, now, given, self.settings, missing=missing)
         tree = parse(sql)
         before = tree.sql("duckdb")
         bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
@@ -138,6 +161,10 @@ class Session:
         described = typer.describe(sql.strip() if bound == before else bound)
         return directory.plan(question), question, tuple(described)
 
+    def _missing(self, lost: Collection[str]) -> tuple[str, ...]:
+        presence = self.federation.presence()
+        return tuple(each.party for each in presence if each.party in lost or not each.reachable)
+
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
         watch, sent = Stopwatch(), list[Sent]()
 
@@ -145,15 +172,24 @@ class Session:
             self._check_cancelled()
             sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
 
-        with watch("plan"):
-            plan, question, columns = self._plan(sql, parameters)
-        tables: list[pa.Table] = []
-        query_id = None
-        if plan.releases:
+        lost: set[str] = set()
+        asked: Question | None = None
+        while True:
+            with watch("plan"):
+                plan, question, columns = self._plan(sql, parameters, lost)
+            if not plan.releases:
+                tables: list[pa.Table] = []
+                break
             with watch("key"):
-                question = self._analyst.sign(question, plan, self.federation.directory)
-            query_id = question.query_id.hex()
-            tables = self._ask(question, plan, watch, record)
+                asked = self._analyst.sign(question, plan, self.federation.directory, after=asked)
+            try:
+                tables = self._ask(asked, plan, watch, record)
+                break
+            except PartyUnreachable as error:
+                # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
+                if not self.settings.allow_missing or error.party not in plan.parties:
+                    raise
+                lost.add(error.party)
         with watch("finalize"):
             table = self._finish(plan, tables, columns)
         return Answer(
@@ -162,7 +198,7 @@ class Session:
             notices=(*notices(plan), *margin_notices(plan)),
             seconds=watch.seconds,
             sent=tuple(sent),
-            query_id=query_id,
+            query_id=None if asked is None else asked.query_id.hex(),
             epsilon=plan.epsilon,
             delta=plan.delta,
             margins=answer_margins(plan, [name for name, _ in columns]),
@@ -171,7 +207,7 @@ class Session:
 
     def _ask(self, question: Question, plan: Plan, watch: Stopwatch, record: Recorder) -> list[pa.Table]:
         try:
-            return self.federation.ask(self._analyst, question, plan, watch, record)
+            return self.federation.ask(self._analyst, question, plan, watch, record, self.on_progress)
         except Error:
             self._check_cancelled()  # a fragment that was interrupted fails with the constant error
             raise

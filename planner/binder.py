@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, PolicyDenied
-from fedsql.planner.catalog import Catalog
+from fedsql.errors import NotSupportedError, OperationalError, PolicyDenied
+from fedsql.planner.catalog import Catalog, TableOffer
 from fedsql.planner.functions import aggregate_of, check_scalar, refuse_aggregate
 from fedsql.planner.logical import Aggregate, Filter, Key, Project, Relation, Release, Scan, scan_of
 from fedsql.planner.positions import position
@@ -82,9 +82,24 @@ def _bind_source(source: exp.Expr, catalog: Catalog, blocks: RowBlocks) -> Relat
     if any(offer.public for offer in offers):
         raise NotSupportedError(f"public tables ({source.name}) are not answered yet", position=position(source))
     if source.db.lower() == UNION:
-        return Scan(source.name.lower(), alias, offers)
+        return Scan(source.name.lower(), alias, _reachable(source.name, offers, catalog))
     alone = tuple(o for o in offers if o.party.lower() == source.db.lower())
+    if any(o.party in catalog.missing for o in alone):
+        raise OperationalError(f"{alone[0].party} cannot be reached: its {source.name} cannot be asked")
     return Scan(source.name.lower(), alias, alone, party=alone[0].party)
+
+
+def _reachable(name: str, offers: tuple[TableOffer, ...], catalog: Catalog) -> tuple[TableOffer, ...]:
+    """Return the offers of a union that can be asked. A party that nobody knows anything of might offer the table too."""
+    if unseen := [party for party in catalog.unknown if party not in catalog.missing]:
+        raise OperationalError(
+            f"{', '.join(unseen)} has not been seen yet, so nobody knows whether it offers {name}",
+            hint="SHOW PARTIES tells who is there; SET allow_missing = true leaves it out where the policies allow that",
+        )
+    found = tuple(offer for offer in offers if offer.party not in catalog.missing)
+    if not found:
+        raise OperationalError(f"no party that offers {name} can be reached ({', '.join(o.party for o in offers)})")
+    return found
 
 
 def _bind_block(query: exp.Query, alias: str, catalog: Catalog, blocks: RowBlocks) -> Project:

@@ -9,7 +9,7 @@ Nothing here is computed from rows except what the offer says was verified.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
@@ -114,17 +114,36 @@ class Offer:
         return offer
 
 
+Digests = tuple[tuple[str, bytes], ...]  # (party, digest of its offer), sorted by party
+
+
 @dataclass(frozen=True)
 class Catalog:
-    """All offers of one federation, sorted by party."""
+    """All offers of one federation, sorted by party.
+
+    ``unknown`` are the parties of the federation whose offers nobody has seen yet; ``missing`` those that a question
+    leaves out (its `Question.missing`): their offers still count where a policy asks who offers a table.
+    """
 
     federation: str
     offers: tuple[Offer, ...]
+    unknown: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @cached_property
+    def digests(self) -> Digests:
+        """The digest of each party's offer (SHA-256, 32 bytes); empty where it is unknown."""
+        known = [(offer.party, digest(_plain(asdict(offer)))) for offer in self.offers]
+        return tuple(sorted([*known, *((party, b"") for party in self.unknown)]))
 
     @cached_property
     def digest(self) -> bytes:
-        """SHA-256 over the canonical record of all offers: 32 bytes."""
-        return digest(_plain(asdict(self)))
+        """SHA-256 over the federation's name and all offers' digests: 32 bytes."""
+        return digest([self.federation, [list(pair) for pair in self.digests]])
+
+    def without(self, missing: tuple[str, ...]) -> Catalog:
+        """Return this catalog for a question that leaves out the parties ``missing``."""
+        return replace(self, missing=missing)
 
     def offer(self, party: str) -> Offer | None:
         """Return the offer of ``party`` (any case), or None."""

@@ -33,6 +33,8 @@ def notices(plan: Plan) -> tuple[str, ...]:
     found = []
     for release in plan.releases:
         terms = release.terms
+        if release.missing:
+            found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
         if terms.noisy:
             found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
             if not all(offer.unit_unique for offer in scan_of(release.release.input).offers):

@@ -43,7 +43,7 @@ class ReleasePlan:
     """One release, ready to run. ``fragments`` maps each contributor to its SQL.
 
     ``domain``: the labels of all slots when they are public (one empty label when ungrouped), else None: aligned by tags.
-    ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
+    ``missing``: parties that offer the table, or might, and are left out. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
     """
 
     release: Release
@@ -57,6 +57,7 @@ class ReleasePlan:
     domain: tuple[tuple[str | None, ...], ...] | None
     unit: Contribution
     noise: tuple[Noise, ...] | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:
@@ -114,6 +115,7 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
             question.analyst,
             question.settings.epsilon,
             [[n, list(map(list, c))] for n, c in question.local],
+            list(question.missing),
             catalog.digest,
         ]
     )
@@ -121,7 +123,7 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
         if key in _memo:
             _memo.move_to_end(key)
             return _memo[key]
-    made = _plan(tree, text, question, catalog, typer, schema)
+    made = _plan(tree, text, question, catalog.without(question.missing), typer, schema)
     with _memo_lock:
         _memo[key] = made
         while len(_memo) > _MEMO_SIZE:
@@ -145,7 +147,9 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
         release, trace = rewrite(release)
         stages += [(f"{name} ({release.relation})", describe(after)) for name, after in trace]
         planned.append(_plan_release(release, catalog, question.analyst, typer))
-    made = Plan(tuple(planned), final.sql("duckdb"), digest([text, question.settings.epsilon]), b"", ())
+    made = Plan(
+        tuple(planned), final.sql("duckdb"), digest([text, question.settings.epsilon, list(question.missing)]), b"", ()
+    )
     made = _with_noise(made, question.settings.epsilon)
     stages += [(f"logical ({r.release.relation})", describe(r.release)) for r in made.releases]
     stages += [
@@ -172,6 +176,7 @@ def _plan_release(release: Release, catalog: Catalog, analyst: str, typer: Typer
     shape = parts[scan.parties[0]]
     survive = (0, 1) if terms.min_parties > 1 else (0,)
     rows = unit.rows if terms.noisy else None
+    absent = [offer.party for offer in catalog.tables(scan.name)] + list(catalog.unknown)
     return ReleasePlan(
         release=release,
         contributors=scan.parties,
@@ -188,6 +193,7 @@ def _plan_release(release: Release, catalog: Catalog, analyst: str, typer: Typer
         outputs=tuple(shape.outputs),
         domain=domain,
         unit=unit,
+        missing=() if scan.party is not None else tuple(party for party in absent if party in catalog.missing),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
-from fedsql.planner.catalog import Catalog, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF
 from fedsql.planner.logical import Aggregate, Filter, Release, Scan, scan_of
 from fedsql.planner.positions import position, shown
@@ -171,12 +171,34 @@ def _check_aggregate(aggregate: Aggregate, scan: Scan, catalog: Catalog) -> None
         )
 
 
+def _check_missing(
+    scan: Scan, catalog: Catalog, offering: list[Offer], min_parties: int, waived: bool, noisy: bool
+) -> None:
+    """Refuse an exact answer without parties that cannot be reached, unless the policies of all that offer it allow it."""
+    if scan.party is not None:
+        return
+    absent = [offer.party for offer in offering if offer.party in catalog.missing]
+    unseen = [party for party in catalog.unknown if party in catalog.missing]
+    if noisy or not (unseen or (absent and min_parties > 1 and not waived)):
+        return
+    if unseen:
+        reason = f"{', '.join(unseen)} has not been seen yet, so nobody knows whether it would allow that"
+    else:
+        reason = f"min_parties = {min_parties}"
+    raise PolicyDenied(
+        f"{scan.name} is not answered without {', '.join([*absent, *unseen])}: {reason}",
+        hint="ask again when every party is there; an owner's allow_alone = true in [release], at every party that"
+        " offers the table, would waive this",
+    )
+
+
 def _terms(scan: Scan, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
     noisy = any(policy.noise == "required" for policy in policies)
     offering = [offer for offer in catalog.offers if offer.table(scan.name) is not None]
     min_parties = max(policy.min_parties for policy in policies)
     waived = all(offer.release.allow_alone for offer in offering)
     fewer = len(scan.parties) < len(offering)
+    _check_missing(scan, catalog, offering, min_parties, waived, noisy)
     if waived and (fewer or len(scan.parties) < min_parties):
         min_parties = 1
     if not noisy and (len(scan.parties) < min_parties or (fewer and min_parties > 1)):

@@ -26,7 +26,8 @@ class Question:
 
     ``parameters`` are (type text, value text or None) pairs, so that nobody depends on another's number formatting.
     ``now`` is ISO 8601 in UTC; ``local`` the schemas of the analyst's local tables that the SQL names; ``contributors``
-    the parties of each release, in order; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
+    the parties of each release, in order; ``offers`` the digest of each party's offer; ``missing`` the parties that are
+    left out because they cannot be reached; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
     seconds.
     """
 
@@ -37,7 +38,8 @@ class Question:
     parameters: tuple[tuple[str, str | None], ...] = ()
     settings: Settings = field(default_factory=Settings)
     local: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
-    catalog_digest: bytes = b""
+    offers: tuple[tuple[str, bytes], ...] = ()
+    missing: tuple[str, ...] = ()
     planner: str = PLANNER_VERSION
     contributors: tuple[tuple[str, ...], ...] = ()
     plan_digest: bytes = b""

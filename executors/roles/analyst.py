@@ -50,18 +50,19 @@ class Analyst:
     paillier: Future[SecretKey] = field(default_factory=_generate_in_background)
     clock: Callable[[], float] = time.time
 
-    def sign(self, question: Question, plan: Plan, directory: Directory) -> Question:
-        """Return ``question`` completed with everything that is signed; a new query id, attempt 1."""
+    def sign(self, question: Question, plan: Plan, directory: Directory, after: Question | None = None) -> Question:
+        """Return ``question`` completed with everything that is signed: a new query id, or the next attempt ``after`` one."""
         n = self.paillier.result().public.n
         return replace(
             question,
-            catalog_digest=directory.catalog.digest,
+            offers=directory.catalog.digests,
             contributors=plan.contributors,
             plan_digest=plan.digest,
             paillier_n=n.to_bytes(-(-n.bit_length() // 8), "big"),
             analyst_key=self.identity.public,
             analyst_box=self.box.public,
-            query_id=os.urandom(16),
+            query_id=os.urandom(16) if after is None else after.query_id,
+            attempt=1 if after is None else after.attempt + 1,
             nonce=os.urandom(16),
             expiry=int(self.clock()) + VALID_FOR,
         )

@@ -67,9 +67,11 @@ def error_of(record: Mapping[str, Any], query_id: bytes, key: SealKey) -> errors
         except (errors.ProtocolError, ValueError):
             record = {"party": record.get("party"), "message": FAILED}
     name, party = str(record.get("error")), str(record.get("party"))
-    kind = getattr(errors, name) if name in _TOLD else errors.OperationalError
-    message = str(record.get("message"))
+    kind = getattr(errors, name) if name in (*_TOLD, "PartyUnreachable") else errors.OperationalError
+    message = "".join(c if c.isprintable() else "?" for c in str(record.get("message")))
     shown = message if party.startswith("@") or party in message else f"{party}: {message}"
     hint = record.get("hint")
     found: errors.Error = kind(shown, hint=hint if isinstance(hint, str) else None, query_id=query_id.hex())
+    if isinstance(found, errors.PartyUnreachable):
+        found.party = party
     return found

@@ -5,6 +5,7 @@ It holds an identity key and nothing of the data. The SQL reaches it only inside
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import abort
-from fedsql.executors.roles.directory import Directory
+from fedsql.executors.roles.consult import pass_on
 
 
 @dataclass
@@ -26,11 +27,15 @@ class Coordinator:
 
     identity: IdentityKey = field(default_factory=IdentityKey.generate)
 
-    def serve(self, directory: Directory) -> Steps[None]:
-        """Coordinate one question."""
+    def serve(self, identities: Mapping[str, bytes]) -> Steps[None]:
+        """Coordinate one question, or one consultation. ``identities`` are the parties' pinned keys."""
         parties: list[str] = []
         try:
-            yield from self._serve(directory, parties)
+            inbox = yield Exchange((), ((("ask", ANALYST),), (("consult", ANALYST),)))
+            if request := inbox.get(("consult", ANALYST)):
+                yield from pass_on(request, identities, parties)
+            else:
+                yield from self._serve(inbox["ask", ANALYST], identities, parties)
         except Aborted as aborted:
             others = [name for name in parties if name != aborted.sender]
             yield Exchange.of(
@@ -39,9 +44,8 @@ class Coordinator:
         except Exception as error:
             yield Exchange.of([abort(error, COORDINATOR, name) for name in (*parties, ANALYST)])
 
-    def _serve(self, directory: Directory, parties: list[str]) -> Steps[None]:
-        inbox = yield Exchange.of((), [("ask", ANALYST)])
-        asked: Any = inbox["ask", ANALYST].record()
+    def _serve(self, request: Message, identities: Mapping[str, bytes], parties: list[str]) -> Steps[None]:
+        asked: Any = request.record()
         try:
             outlines = [Outline.of(record) for record in asked["outlines"]]
             boxes = {str(name): bytes(box) for name, box in asked["boxes"].items()}
@@ -57,7 +61,7 @@ class Coordinator:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProtocolError(f"the analyst's request is refused: {error}") from None
         needed = sorted({name for outline in outlines for name in outline.contributors})
-        if sorted(boxes) != needed or not set(needed) <= set(directory.identities):
+        if sorted(boxes) != needed or not set(needed) <= set(identities):
             raise ProtocolError("the request does not go to exactly the contributors")
         parties.extend(needed)
         talk = Conversation(COORDINATOR, context, self.identity)
@@ -67,8 +71,7 @@ class Coordinator:
         ]
         inbox = yield Exchange.of(questions, [("hello", name) for name in needed])
         hellos = [inbox["hello", name].record() for name in needed] + [talk.hello()]
-        identities = directory.identities | {COORDINATOR: self.identity.public}
-        talk.admit(hellos, identities, (*needed, COORDINATOR))
+        talk.admit(hellos, {**identities, COORDINATOR: self.identity.public}, (*needed, COORDINATOR))
         roster = encode(hellos)
         yield Exchange.of([Message("roster", COORDINATOR, name, roster) for name in needed])
         collected = yield from together(collect(talk, outline) for outline in outlines)

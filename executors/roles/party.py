@@ -11,7 +11,8 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -28,13 +29,14 @@ from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, abort, context_of, outline_of
-from fedsql.executors.roles.directory import Directory
+from fedsql.executors.roles.consult import opened, reply
+from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer, ReleasePolicy, TableOffer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
-from fedsql.privacy.ledger import Charge, Ledger, Limits
+from fedsql.privacy.ledger import Charge, Ledger, Limits, Spent
 from fedsql.privacy.noise import skellam
 
 # For the operator of a party, and it may quote rows. Without this handler, Python would print it where no logging is set
@@ -72,10 +74,29 @@ class Party:
     seal_key: SealKey = field(default_factory=SealKey)
     clock: Callable[[], float] = time.time
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
+    _guard: Lock = field(default_factory=Lock)  # of engine and policy: they change together
 
     def offer(self) -> Offer:
         """Return what this party tells the federation."""
+        with self._guard:
+            return self._offer()
+
+    def _offer(self) -> Offer:
         return Offer(self.name, self.engine.offers(), self.policy, self.identity.public, self.seal_key.public)
+
+    def replace(self, engine: Engine, policy: ReleasePolicy) -> None:
+        """Answer the next question from another engine under another policy; what runs ends on the old one."""
+        with self._guard:
+            self.engine, self.policy = engine, policy
+
+    def interrupt(self, query_id: bytes | None = None, attempt: int = 0) -> None:
+        """Stop the fragments of one attempt, or all that run now."""
+        self.engine.interrupt()
+
+    def close(self) -> None:
+        """Close the tables and the ledger."""
+        self.engine.close()
+        self.ledger.close()
 
     @property
     def limits(self) -> Limits:
@@ -83,11 +104,18 @@ class Party:
         p = self.policy
         return Limits(p.epsilon, p.total_epsilon, p.delta, p.budget_period, p.queries, p.quota_period)
 
-    def serve(self, directory: Directory, watch: Stopwatch) -> Steps[None]:
-        """Answer one question. Whatever goes wrong here is told in words that hold no data."""
+    def serve(self, directories: Directories, watch: Stopwatch, query: tuple[bytes, int] | None = None) -> Steps[None]:
+        """Answer one question, or one consultation. Whatever goes wrong here is told in words that hold no data.
+
+        ``query`` (query id, attempt) is what `interrupt` knows it by.
+        """
         asked: list[Question] = []
         try:
-            yield from self._serve(directory, watch, asked)
+            inbox = yield Exchange((), ((("question", COORDINATOR),), (("consult", COORDINATOR),)))
+            if request := inbox.get(("consult", COORDINATOR)):
+                yield Exchange.of([self._consulted(request, directories.at(()))])
+            else:
+                yield from self._serve(inbox["question", COORDINATOR], directories, watch, asked)
         except Aborted:
             return
         except Exception as error:
@@ -95,10 +123,19 @@ class Party:
                 _log.exception("%s: a fragment failed", self.name)
             yield Exchange.of([abort(error, self.name, COORDINATOR, asked[0] if asked else None)])
 
-    def _serve(self, directory: Directory, watch: Stopwatch, asked: list[Question]) -> Steps[None]:
-        inbox = yield Exchange.of((), [("question", COORDINATOR)])
+    def spent(self, analyst: str) -> Spent:
+        """Return where ``analyst`` stands with this party's budget and quota."""
+        return self.ledger.spent(analyst, self.limits, self.clock())
+
+    def _consulted(self, message: Message, directory: Directory) -> Message:
+        request = opened(message, self.name, self.seal_key, directory, self.clock())
+        return reply(request, asdict(self.spent(request.analyst)), self.identity)
+
+    def _serve(
+        self, message: Message, directories: Directories, watch: Stopwatch, asked: list[Question]
+    ) -> Steps[None]:
         with watch("plan"):
-            question = self._verified(inbox["question", COORDINATOR], directory)
+            question, directory = self._verified(message, directories)
             asked.append(question)
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
@@ -123,8 +160,8 @@ class Party:
             for release, part, drawn in zip(mine, parts, noise, strict=True)
         )
 
-    def _verified(self, message: Message, directory: Directory) -> Question:
-        """Open, verify and return the question. Raises ProtocolError with the reason."""
+    def _verified(self, message: Message, directories: Directories) -> tuple[Question, Directory]:
+        """Open and verify the question; return it and the view it is planned against. Raises ProtocolError."""
         body = message.record()
         if not isinstance(body, dict):
             raise ProtocolError("a question is malformed")
@@ -133,6 +170,7 @@ class Party:
             question = Question.decode(opened["question"])
         except ValueError:
             raise ProtocolError("a question is malformed") from None
+        directory = directories.at(question.offers)
         pinned = directory.analysts.get(question.analyst)
         if pinned is None or pinned != question.analyst_key:
             raise ProtocolError(f"the analyst {question.analyst} is not known here, or asks with another key")
@@ -144,8 +182,7 @@ class Party:
             raise ProtocolError(
                 f"the analyst plans with version {question.planner}, {self.name} with {PLANNER_VERSION}"
             )
-        if question.catalog_digest != directory.catalog.digest:
-            raise ProtocolError("the offers have changed since the question was planned", hint="ask again")
+        directory.check(question.offers)
         seal(question.analyst_box, b"")  # refused here, where errors can still be told in the open
         now = self.clock()
         if question.expiry > now + 2 * VALID_FOR:
@@ -156,7 +193,7 @@ class Party:
         attempt = digest(["attempt", question.query_id, question.attempt])
         if not self.ledger.remember_nonce(attempt, math.inf, now):
             raise ProtocolError("this attempt of the query was asked before")
-        return question
+        return question, directory
 
     def _public_key(self, n: bytes) -> PublicKey:
         if n not in self._keys:

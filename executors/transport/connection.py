@@ -22,7 +22,6 @@ class Connection:
     name: str = ""
     role: str = ""
     since: int = 0  # Unix time of the login
-    offer: bytes | None = None
     heard: float = field(default_factory=time.monotonic)  # inf while what was heard is being passed on
     closed_at: float = math.inf
 

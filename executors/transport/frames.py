@@ -98,8 +98,10 @@ def control_record(frame: Frame, kind: str) -> object:
         raise Malformed from None
 
 
-def abort_message(sender: str, recipient: str, party: str, reason: str) -> Message:
-    """Return the ABORT that blames ``party`` (a name of the wire) for ``reason``, in words that hold no data."""
-    return Message.of(
-        ABORT, sender, recipient, {"error": "OperationalError", "message": reason, "party": party, "hint": None}
-    )
+def abort_message(sender: str, recipient: str, party: str, reason: str, *, lost: bool = False) -> Message:
+    """Return the ABORT that blames ``party`` (a name of the wire) for ``reason``, in words that hold no data.
+
+    ``lost``: it cannot be reached or does not answer, so that asking the others alone might help.
+    """
+    error = "PartyUnreachable" if lost and not party.startswith("@") else "OperationalError"
+    return Message.of(ABORT, sender, recipient, {"error": error, "message": reason, "party": party, "hint": None})

@@ -66,6 +66,7 @@ class Hub:
         self._settings = settings or Settings()
         self._login_side = HubSide(federation, identity, known)
         self._connections: set[Connection] = set()
+        self._offers: dict[str, tuple[int, bytes]] = {}  # each party's last one, with when it came or went
         self._changed = Condition()  # guards the connections; notified when one is gone
         self._closing = Event()
         self._router = Router(on_query, self._party, self._settings)
@@ -133,6 +134,7 @@ class Hub:
         connection.close(reason)
         if connection.name:
             self._router.lost(connection)
+            self._went(connection)
         # A call that ends while the client still writes may lose its last words: let the client end it, or be severed.
         with contextlib.suppress(Exception):
             while True:
@@ -170,7 +172,7 @@ class Hub:
                 connection.outbox.urge("pong", control("pong"))
             elif frame.message.kind == "offer" and connection.role == PARTY and frame.parts == 1:
                 with self._changed:
-                    connection.offer = frame.message.body
+                    self._offers[connection.name] = connection.since, frame.message.body
                     self._announce(self._connections)
             elif frame.message.kind == "bye":
                 raise StopIteration
@@ -182,14 +184,23 @@ class Hub:
     def _leave(self, connection: Connection) -> None:
         with self._changed:
             self._connections.discard(connection)
-            if connection.offer is not None:
-                self._announce(self._connections)
             self._changed.notify_all()
 
+    def _went(self, connection: Connection) -> None:
+        with self._changed:
+            if connection.role == PARTY and connection.name in self._offers and self._find(connection.name) is None:
+                self._offers[connection.name] = int(time.time()), self._offers[connection.name][1]
+                self._announce(self._connections)
+
     def _announce(self, whom: Sequence[Connection] | set[Connection]) -> None:
-        """Send the directory of all offers; the caller holds the guard, so that the newest comes last."""
-        offers = sorted((each.name, each.since, each.offer) for each in self._parties() if each.offer is not None)
-        frames = control("directory", offers)
+        """Send the directory of all offers; the caller holds the guard, so that the newest comes last.
+
+        The offer of a party that is away stays: so plans that do not need it go on being made, and it is known what needs it.
+        """
+        here = {each.name for each in self._parties()}
+        frames = control(
+            "directory", sorted((name, since, name in here, o) for name, (since, o) in self._offers.items())
+        )
         for each in whom:
             if each.name:
                 each.outbox.urge("directory", frames)

@@ -11,9 +11,9 @@ from fedsql.errors import InternalError
 from fedsql.executors.protocol.wire import ABORT, Exchange, Message, Steps, Wanted
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.mailbox import aborted_by, collect
+from fedsql.executors.transport.progress import stage_of
 
 Recorder = Callable[[Message], None]
-_STAGES = {"align": "align", "threshold": "threshold", "ready": "threshold", "go": "threshold", "vector": "encrypt"}
 
 
 class _Participant:
@@ -52,19 +52,9 @@ class _Participant:
             except StopIteration as stop:
                 self.result = stop.value
                 return
-            stage.name = _stage(exchange)
+            stage.name = stage_of(exchange)
         self.groups = exchange.groups
         self.post.extend(exchange.send)
-
-
-def _stage(exchange: Exchange) -> str:
-    """Return the stage of a step: what the messages are about that it sends."""
-    for message in exchange.send:
-        release, _, rest = message.kind.partition("/")
-        if rest:
-            return _STAGES.get(rest.split("/")[0], rest)
-        return "add" if release == "answer" else "handshake"
-    return "handshake"
 
 
 def run(

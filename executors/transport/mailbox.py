@@ -126,6 +126,6 @@ def _too_late(groups: Groups, arrived: Iterable[Wanted], deadline: float) -> Abo
     names = list(dict.fromkeys(sender for _, sender in nearest))
     kinds = list(dict.fromkeys(kind for kind, _ in nearest))
     reason = f"no answer from {', '.join(names)} within {deadline:g} s (waiting for {', '.join(kinds)})"
-    record = abort_message(names[0], names[0], names[0], reason).record()
+    record = abort_message(names[0], names[0], names[0], reason, lost=True).record()
     assert isinstance(record, dict)
     return Aborted(names[0], record)

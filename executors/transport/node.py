@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Condition, Event, Thread
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from fedsql.codec import decode
 from fedsql.crypto.keys import IdentityKey
@@ -23,7 +23,7 @@ from fedsql.executors.transport.link import Link
 from fedsql.executors.transport.login import ANALYST_ROLE, ParticipantSide
 from fedsql.executors.transport.mailbox import Mailbox
 from fedsql.executors.transport.outbox import Outbox
-from fedsql.executors.transport.queries import Queries
+from fedsql.executors.transport.queries import OnProgress, OnQuery, Queries
 from fedsql.executors.transport.settings import Settings
 
 _log = logging.getLogger("fedsql.transport")
@@ -32,9 +32,10 @@ T = TypeVar("T")
 
 
 class Offered(NamedTuple):
-    """One connected party's entry in the directory: since when (Unix time), and what it offers (opaque bytes)."""
+    """One party's entry in the directory: whether it is connected, since when (Unix time), its offer (opaque bytes)."""
 
     since: int
+    connected: bool
     offer: bytes
 
 
@@ -42,8 +43,9 @@ class Node:
     """One participant; ``role`` is "party" or "analyst".
 
     ``coordinator_key`` is the hub's pinned public key, ``tls_root_certs`` PEM (None: the system's).
-    ``on_query(query_id, attempt)`` makes a party's protocol, in the query's own thread. ``on_directory`` gets each new
-    directory, in the thread that reads: it must be quick. Raises ConfigError when ``address`` is not usable.
+    ``on_query(query_id, attempt, watch)`` makes a party's protocol, in the query's own thread. ``on_directory`` gets each
+    new directory, and ``on_abort(query_id, attempt)`` each query that is called off, both in the thread that reads: they
+    must be quick. Raises ConfigError when ``address`` is not usable.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class Node:
         federation: str,
         tls_root_certs: bytes | None = None,
         *,
-        on_query: Callable[[bytes, int], Steps[Any]] | None = None,
+        on_query: OnQuery | None = None,
+        on_abort: Callable[[bytes, int], None] | None = None,
         on_directory: Callable[[Mapping[str, Offered]], None] | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -73,7 +76,7 @@ class Node:
         self._directory: dict[str, Offered] = {}
         self._closing = Event()
         wire_name = ANALYST if role == ANALYST_ROLE else name
-        self._queries = Queries(wire_name, on_query, self._outbox, self._settings)
+        self._queries = Queries(wire_name, on_query, self._outbox, self._settings, on_abort)
         self._supervisor = Thread(target=self._supervise, name=f"fedsql-node-{name}", daemon=True)
         self.reason = ""  # why it is not connected
 
@@ -123,15 +126,26 @@ class Node:
         steps: Steps[T],
         deadline: float,
         record: Callable[[Message], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> T:
         """Run an analyst's protocol in this thread; return its result. See `drive` for ``deadline`` and ``record``.
+
+        ``on_progress`` is told what each participant does (name, stage, place in its queue), in the thread that reads.
 
         Whatever it raises, an interrupt included, is told to the coordinator as the end of the query. Raises
         OperationalError when there is no connection and none is made within the time for a login.
         """
         if not self.wait_connected(self._settings.login):
             raise OperationalError(f"{self._location}: {self.reason or 'there is no connection'}")
-        return self._queries.ask((query_id, attempt), steps, deadline, record)
+        return self._queries.ask((query_id, attempt), steps, deadline, record, on_progress)
+
+    def tell(self, query_id: bytes, attempt: int, stage: str, place: int | None = None) -> None:
+        """Tell the analyst of a query what this party does now."""
+        self._queries.tell((query_id, attempt), stage, place)
+
+    def interrupt(self, reason: str) -> None:
+        """Call off every open query."""
+        self._queries.abort_all(reason)
 
     def close(self) -> None:
         """Interrupt every open query, say goodbye, and wait for all threads."""
@@ -210,6 +224,9 @@ class Node:
 
 def _directory_of(body: bytes) -> dict[str, Offered]:
     try:
-        return {str(name): Offered(int(since), bytes(offer)) for name, since, offer in decode(body)}
+        return {
+            str(name): Offered(int(since), connected is True, bytes(offer))
+            for name, since, connected, offer in decode(body)
+        }
     except (ValueError, TypeError):
         raise Malformed from None

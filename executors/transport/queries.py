@@ -14,11 +14,13 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from fedsql.errors import InterfaceError, OperationalError
-from fedsql.executors.protocol.wire import ABORT, COORDINATOR, Message, Steps
+from fedsql.executors.protocol.wire import ABORT, COORDINATOR, PROGRESS, Message, Steps
+from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
 from fedsql.executors.transport.mailbox import Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
+from fedsql.executors.transport.progress import progress_message, progress_of
 from fedsql.executors.transport.settings import Settings
 
 _log = logging.getLogger("fedsql.transport")
@@ -27,27 +29,33 @@ _WORKERS = 64  # more than a hub runs at once, or two parties could each wait fo
 FAILED = "a party could not run its part of the query"
 LOST = "the connection to the coordinator was lost"
 T = TypeVar("T")
+OnQuery = Callable[[bytes, int, Stopwatch], Steps[Any]]
+OnProgress = Callable[[str, str, int | None], None]
 
 
 class Queries:
     """``name`` is the participant's on the wire; ``on_query`` makes a party's protocol (None: it only asks).
 
-    ``outbox`` returns where frames for the hub go, None while there is no connection.
+    ``outbox`` returns where frames for the hub go, None while there is no connection. ``on_abort`` is told each query
+    that is called off, in the thread that reads: it must be quick.
     """
 
     def __init__(
         self,
         name: str,
-        on_query: Callable[[bytes, int], Steps[Any]] | None,
+        on_query: OnQuery | None,
         outbox: Callable[[], Outbox | None],
         settings: Settings,
+        on_abort: Callable[[bytes, int], None] | None = None,
     ) -> None:
         self._name = name
         self._on_query = on_query
+        self._on_abort = on_abort or (lambda query_id, attempt: None)
         self._outbox = outbox
         self._settings = settings
         self._guard = Lock()
         self._inboxes: dict[Query, Mailbox] = {}
+        self._watching: dict[Query, OnProgress] = {}
         self._over: dict[Query, None] = {}
         self._closed = False
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix=f"fedsql-{name}")
@@ -55,6 +63,11 @@ class Queries:
     def take(self, frame: Frame) -> None:
         """Take a frame that the hub passed on; never waits. Raises Malformed."""
         message = frame.message
+        if message.kind == PROGRESS:
+            told = progress_of(message)
+            if told is not None and (watching := self._watching.get(frame.query)) is not None:
+                watching(message.sender, *told)
+            return
         with self._guard:
             inbox = self._inboxes.get(frame.query)
             if inbox is None:
@@ -66,8 +79,24 @@ class Queries:
                 inbox = self._inboxes[frame.query] = Mailbox(self._settings.inbox)
                 self._pool.submit(self._answer, self._on_query, frame.query, inbox)
         inbox.accept(frame)
+        if message.kind == ABORT:
+            self._on_abort(*frame.query)
 
-    def ask(self, query: Query, steps: Steps[T], deadline: float, record: Callable[[Message], None] | None) -> T:
+    def tell(self, query: Query, stage: str, place: int | None = None) -> None:
+        """Tell the analyst of a query what this participant does now. Never waits long, and never fails."""
+        outbox = self._outbox()
+        if outbox is not None:
+            for data in frames_of(query, progress_message(self._name, stage, place)):
+                outbox.urge((PROGRESS, query), [data])
+
+    def ask(
+        self,
+        query: Query,
+        steps: Steps[T],
+        deadline: float,
+        record: Callable[[Message], None] | None,
+        on_progress: OnProgress | None = None,
+    ) -> T:
         """Run an analyst's protocol to its end; whatever it raises is told to the coordinator as the query's end."""
         inbox = Mailbox(self._settings.inbox)
         with self._guard:
@@ -76,6 +105,8 @@ class Queries:
             if query in self._inboxes or query in self._over:
                 raise InterfaceError("this attempt of the query was asked before")
             self._inboxes[query] = inbox
+            if on_progress is not None:
+                self._watching[query] = on_progress
         try:
             return drive(steps, partial(self._send, query, inbox), inbox, deadline, record)
         except BaseException:  # Ctrl-C too: nobody should go on working for it
@@ -87,9 +118,10 @@ class Queries:
     def abort_all(self, reason: str) -> None:
         """Interrupt every open query."""
         with self._guard:
-            inboxes = list(self._inboxes.values())
-        for inbox in inboxes:
+            inboxes = dict(self._inboxes)
+        for query, inbox in inboxes.items():
             inbox.put(abort_message(COORDINATOR, self._name, COORDINATOR, reason))
+            self._on_abort(*query)
 
     def close(self) -> None:
         """Interrupt every open query and wait for the party's threads."""
@@ -98,11 +130,13 @@ class Queries:
         self.abort_all("the connection was closed here")
         self._pool.shutdown()
 
-    def _answer(self, on_query: Callable[[bytes, int], Steps[Any]], query: Query, inbox: Mailbox) -> None:
+    def _answer(self, on_query: OnQuery, query: Query, inbox: Mailbox) -> None:
         try:
             if inbox.aborted:  # while it waited for a thread
                 return
-            drive(on_query(*query), partial(self._send, query, inbox), inbox, 2 * self._settings.deadline)
+            watch = Stopwatch(partial(self.tell, query))
+            steps = on_query(*query, watch)
+            drive(steps, partial(self._send, query, inbox), inbox, 2 * self._settings.deadline, watch=watch)
         except Exception:
             _log.exception("%s: a protocol failed", self._name)
             self._send(query, inbox, [abort_message(self._name, COORDINATOR, self._name, FAILED)])
@@ -130,6 +164,7 @@ class Queries:
     def _forget(self, query: Query) -> None:
         with self._guard:
             del self._inboxes[query]
+            self._watching.pop(query, None)
             self._over[query] = None
             if len(self._over) > _REMEMBERED:
                 del self._over[next(iter(self._over))]

@@ -17,13 +17,14 @@ from threading import Lock
 from typing import Any
 
 from fedsql.errors import OperationalError
-from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, Message, Steps
+from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, PROGRESS, Message, Steps
 from fedsql.executors.transport.connection import Connection
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
 from fedsql.executors.transport.login import ANALYST_ROLE
 from fedsql.executors.transport.mailbox import Mailbox
 from fedsql.executors.transport.outbox import Closed, Slow
+from fedsql.executors.transport.progress import progress_message
 from fedsql.executors.transport.settings import Settings
 
 _log = logging.getLogger("fedsql.transport")
@@ -58,6 +59,7 @@ class Router:
         self._guard = Lock()
         self._queries: dict[Query, _Open] = {}
         self._open: Counter[str] = Counter()  # by analyst's name
+        self._waiting: list[_Open] = []  # for a thread, in order
         self._closed = False
         self._pool = ThreadPoolExecutor(settings.at_once, thread_name_prefix="fedsql-coordinate")
 
@@ -72,7 +74,7 @@ class Router:
             return
         query = self._query(connection, frame)
         if not isinstance(query, _Open):
-            if message.kind != ABORT:
+            if message.kind not in (ABORT, PROGRESS):
                 self._tell(connection, frame.query, *query)
         elif message.recipient == COORDINATOR:
             query.inbox.accept(frame)
@@ -89,7 +91,7 @@ class Router:
         with self._guard:
             queries = [query for query in self._queries.values() if connection in query.members()]
         for query in queries:
-            self._abort(query, connection.wire_name, _gone(connection.wire_name))
+            self._abort(query, connection.wire_name, _gone(connection.wire_name), lost=True)
 
     def close(self) -> None:
         """Abort every open query and wait for the coordinator's protocols to end."""
@@ -119,10 +121,23 @@ class Router:
             query = _Open(frame.query, connection, Mailbox(self._settings.inbox))
             self._open[connection.name] += 1
             self._queries[frame.query] = query
+            running = sum(self._open.values()) - 1 - len(self._waiting)
+            self._waiting.append(query)
+            if running >= self._settings.at_once:
+                self._tell_places()
             self._pool.submit(self._coordinate, query)
             return query
 
+    def _tell_places(self) -> None:
+        """Tell the analysts of waiting queries their places; the caller holds the guard."""
+        for place, query in enumerate(self._waiting, 1):
+            frames = list(frames_of(query.key, progress_message(COORDINATOR, "queued", place)))
+            query.session.outbox.urge((PROGRESS, query.key), frames)
+
     def _coordinate(self, query: _Open) -> None:
+        with self._guard:
+            self._waiting.remove(query)
+            self._tell_places()
         try:
             if query.inbox.aborted:  # while it waited for its turn
                 return
@@ -156,7 +171,7 @@ class Router:
         name = message.recipient
         target = query.session if name == ANALYST else query.parties.get(name)
         if target is None:
-            query.inbox.put(_blame(name, _gone(name)))
+            query.inbox.put(_blame(name, _gone(name), lost=True))
             return
         try:
             for data in frames_of(query.key, message):
@@ -164,39 +179,39 @@ class Router:
         except OperationalError as error:  # too long
             query.inbox.put(_blame(COORDINATOR, error.message))
         except Closed:
-            query.inbox.put(_blame(name, _gone(name)))
+            query.inbox.put(_blame(name, _gone(name), lost=True))
         except Slow:
-            query.inbox.put(_blame(name, self._slow(name)))
+            query.inbox.put(_blame(name, self._slow(name), lost=True))
 
     def _forward(self, query: _Open, target: Connection, name: str, data: bytes) -> None:
         try:
             target.outbox.put(data, self._settings.stalled)
         except Closed:
-            self._abort(query, name, _gone(name))
+            self._abort(query, name, _gone(name), lost=True)
         except Slow:
-            self._abort(query, name, self._slow(name))
+            self._abort(query, name, self._slow(name), lost=True)
 
-    def _abort(self, query: _Open, party: str, reason: str) -> None:
+    def _abort(self, query: _Open, party: str, reason: str, *, lost: bool = False) -> None:
         """Tell every member, and the coordinator's protocol, that the query is off because of ``party``."""
         with self._guard:
             if query.off or query.done:
                 return
             query.off = party, reason
             members = query.members()
-        query.inbox.put(_blame(party, reason))
+        query.inbox.put(_blame(party, reason, lost=lost))
         for member in members:
-            self._tell(member, query.key, party, reason)
+            self._tell(member, query.key, party, reason, lost=lost)
 
-    def _tell(self, connection: Connection, query: Query, party: str, reason: str) -> None:
-        message = abort_message(COORDINATOR, connection.wire_name, party, reason)
+    def _tell(self, connection: Connection, query: Query, party: str, reason: str, *, lost: bool = False) -> None:
+        message = abort_message(COORDINATOR, connection.wire_name, party, reason, lost=lost)
         connection.outbox.urge((ABORT, query), list(frames_of(query, message)))
 
     def _slow(self, name: str) -> str:
         return f"{_shown(name)} took nothing for {self._settings.stalled:g} s"
 
 
-def _blame(party: str, reason: str) -> Message:
-    return abort_message(party, COORDINATOR, party, reason)
+def _blame(party: str, reason: str, *, lost: bool = False) -> Message:
+    return abort_message(party, COORDINATOR, party, reason, lost=lost)
 
 
 def _shown(name: str) -> str:

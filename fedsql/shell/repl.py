@@ -34,7 +34,8 @@ Ctrl-C stops a query, or drops what is typed. Tab completes.
 def repl(session: Session, screen: Screen) -> int:
     """Read and run statements until \\q or Ctrl-D; return the exit code 0."""
     screen.timing = screen.rows = True
-    name = session.federation.name
+    name = session.federation.directory.catalog.federation
+    parties = ", ".join(p.party if p.reachable else f"{p.party} ({p.state})" for p in session.federation.presence())
     prompt: PromptSession[str] = PromptSession(
         history=_history(),
         lexer=PygmentsLexer(SqlLexer),
@@ -45,9 +46,7 @@ def repl(session: Session, screen: Screen) -> int:
         prompt_continuation=lambda width, line, wrapped: "...> ".rjust(width),
         enable_open_in_editor=False,
     )
-    print(
-        f"{name}: {', '.join(session.federation.parties)}. End statements with ; - \\? helps, \\q leaves.", flush=True
-    )
+    print(f"{name}: {parties}. End statements with ; - \\? helps, \\q leaves.", flush=True)
     while True:
         try:
             text = prompt.prompt(f"{name}> ")

@@ -168,7 +168,7 @@ class Watched:
         steps: dict[str, Steps[Any]] = {
             name: self.federation.parties[name].serve(directory, watch) for name in plan.parties
         }
-        steps[COORDINATOR] = self.federation.coordinator.serve(directory)
+        steps[COORDINATOR] = self.federation.coordinator.serve(directory.identities)
         steps[ANALYST] = analyst.ask(question, plan, directory, watch)
         if wire is not None:
             steps = {name: _relayed(each, wire) for name, each in steps.items()}

@@ -97,7 +97,11 @@ def test_another_analysts_name_or_an_unknown_one_is_refused(world):
     [
         ({"federation": "another"}, "another federation"),
         ({"planner": "0"}, "the analyst plans with version 0"),
-        ({"catalog_digest": bytes(32)}, "the offers have changed"),
+        (
+            {"offers": (("north", bytes(32)), ("south", bytes(32)), ("west", b""))},
+            "what north and south and west offer has",
+        ),
+        ({"offers": (("north", bytes(32)),)}, "planned for other parties: south, west"),
         ({"plan_digest": bytes(32)}, "not the one that this party derives"),
         ({"contributors": (("north", "south"),)}, "not the one that this party derives"),
         ({"contributors": (("north", "south", "west", "east"),)}, "not the one that this party derives"),

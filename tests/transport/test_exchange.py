@@ -70,7 +70,9 @@ def test_everybody_sees_the_offers_of_who_is_connected(make):
         assert ada._changed.wait_for(lambda: updates[-1].get("a") == b"fewer tables", SOON)
     b.close()
     with a._changed:
-        assert a._changed.wait_for(lambda: set(a.directory) == {"a"}, SOON)
+        assert a._changed.wait_for(
+            lambda: {n: o.connected for n, o in a.directory.items()} == {"a": True, "b": False}, SOON
+        )
     with pytest.raises(DataError, match="at most"):
         a.offer(bytes(4 << 20) + b"x")
 

@@ -130,6 +130,7 @@ def test_a_query_that_was_given_up_while_it_waited_is_not_begun(make):
         party.login("p", "party")
         first, second, third = (start(toys, ada, ["p"]) for _ in range(3))
         ada.message(second, Message.of(ABORT, ANALYST, COORDINATOR, {}))
+        assert eventually(lambda: toys.hub._router._queries[second].inbox.aborted)
         for query in (first, third):
             assert party.receive("start").query == query
             party.message(query, Message.of("partial", "p", COORDINATOR, [1, b""]))
@@ -139,7 +140,11 @@ def test_a_query_that_was_given_up_while_it_waited_is_not_begun(make):
 def test_late_messages_of_a_peer_start_nothing_at_a_party(make):
     toys = make()
     begun = []
-    node = toys.node("a", "party", on_query=lambda *query: begun.append(query) or party_steps("a", 1, toys.seen))
+    node = toys.node(
+        "a",
+        "party",
+        on_query=lambda query_id, attempt, watch: begun.append((query_id, attempt)) or party_steps("a", 1, toys.seen),
+    )
     node.connect()
     with Raw(toys) as ada, Raw(toys) as peer:
         ada.login("ada", "analyst")

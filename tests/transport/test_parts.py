@@ -103,7 +103,7 @@ def test_the_deadline_names_who_did_not_answer():
     aborted = mailbox.wait((wanted,), 0.01)
     assert aborted.sender == "east"
     assert aborted.record == {
-        "error": "OperationalError",
+        "error": "PartyUnreachable",
         "message": "no answer from east, south within 0.01 s (waiting for hello)",
         "party": "east",
         "hint": None,
@@ -156,7 +156,7 @@ def test_a_query_that_was_aborted_while_it_waited_for_a_thread_is_not_begun(monk
     monkeypatch.setattr(queries, "_WORKERS", 1)
     begun, go, taken = [], threading.Event(), threading.Event()
 
-    def steps(query_id, attempt):
+    def steps(query_id, attempt, watch):
         begun.append(query_id)
         taken.set()
         go.wait(SOON)

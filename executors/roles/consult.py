@@ -1,0 +1,123 @@
+"""Asking parties about themselves, not about data: what an analyst has spent and has left at each of them.
+
+The request is signed and sealed like a question, the reply is sealed to the analyst: the coordinator sees who asks whom.
+It reads no table and costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fedsql.codec import decode, encode
+from fedsql.crypto.keys import IdentityKey, verify
+from fedsql.crypto.sealing import SealKey, pad, seal, unpad
+from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
+from fedsql.executors.roles.analyst import Analyst
+from fedsql.executors.roles.common import error_of, sealed_size
+from fedsql.executors.roles.directory import Directory
+from fedsql.planner.question import VALID_FOR
+
+_REPLY_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Consultation:
+    """What the analyst signs. ``party`` is whom it asks; ``expiry`` in unix seconds."""
+
+    federation: str
+    party: str
+    analyst: str
+    analyst_box: bytes
+    query_id: bytes
+    nonce: bytes
+    expiry: int
+
+
+def consult(analyst: Analyst, parties: Sequence[str], directory: Directory) -> tuple[bytes, Steps[dict[str, Any]]]:
+    """Return the id of a consultation and the analyst's steps of it; their result is what each party replied."""
+    query_id = os.urandom(16)
+    return query_id, _consult(analyst, query_id, parties, directory)
+
+
+def _consult(analyst: Analyst, query_id: bytes, parties: Sequence[str], directory: Directory) -> Steps[dict[str, Any]]:
+    offers = {offer.party: offer for offer in directory.catalog.offers}
+    boxes = {}
+    for party in parties:
+        record = Consultation(
+            directory.catalog.federation,
+            party,
+            analyst.name,
+            analyst.box.public,
+            query_id,
+            os.urandom(16),
+            int(analyst.clock()) + VALID_FOR,
+        )
+        text = encode(asdict(record))
+        signed = encode({"record": text, "signature": analyst.identity.sign(b"fedsql consultation" + text)})
+        boxes[party] = seal(offers[party].seal_key, pad(signed, sealed_size(len(signed))), b"consult", query_id)
+    request = Message.of("consult", ANALYST, COORDINATOR, {"query_id": query_id, "boxes": boxes})
+    try:
+        inbox = yield Exchange.of([request], [("replies", COORDINATOR)])
+    except Aborted as aborted:
+        raise error_of(aborted.record, query_id, analyst.box) from None
+    replies: Any = inbox["replies", COORDINATOR].record()
+    if not isinstance(replies, dict) or sorted(replies) != sorted(parties):
+        raise ProtocolError("the replies are malformed")
+    return {party: _read(analyst, party, replies[party], query_id, directory.identities[party]) for party in parties}
+
+
+def _read(analyst: Analyst, party: str, box: bytes, query_id: bytes, identity: bytes) -> Any:
+    signed = decode(unpad(analyst.box.open(box, b"reply", query_id)))
+    if not verify(identity, signed["signature"], b"fedsql reply" + query_id + signed["record"]):
+        raise ProtocolError(f"a reply of {party} is not signed by the identity known for it")
+    return decode(signed["record"])
+
+
+def pass_on(request: Message, identities: Mapping[str, bytes], parties: list[str]) -> Steps[None]:
+    """Run the coordinator's side. ``parties`` gets the names of those who were asked."""
+    body: Any = request.record()
+    if (
+        not isinstance(body, dict)
+        or not isinstance(body.get("boxes"), dict)
+        or not set(body["boxes"]) <= set(identities)
+    ):
+        raise ProtocolError("the request does not go to parties of this federation")
+    parties.extend(sorted(body["boxes"]))
+    messages = [
+        Message.of("consult", COORDINATOR, name, {"query_id": body["query_id"], "box": body["boxes"][name]})
+        for name in parties
+    ]
+    inbox = yield Exchange.of(messages, [("reply", name) for name in parties])
+    replies = {name: inbox["reply", name].body for name in parties}
+    yield Exchange.of([Message.of("replies", COORDINATOR, ANALYST, replies)])
+
+
+def opened(message: Message, party: str, key: SealKey, directory: Directory, now: float) -> Consultation:
+    """Open and verify a request, at ``party``. Raises ProtocolError with the reason."""
+    body: Any = message.record()
+    try:
+        signed = decode(unpad(key.open(body["box"], b"consult", body["query_id"])))
+        request = Consultation(**decode(signed["record"]))
+    except (KeyError, TypeError, ValueError):
+        raise ProtocolError("a request is malformed") from None
+    pinned = directory.analysts.get(request.analyst)
+    if pinned is None or not verify(pinned, signed["signature"], b"fedsql consultation" + signed["record"]):
+        raise ProtocolError(f"the analyst {request.analyst} is not known here, or asks with another key")
+    wanted = (directory.catalog.federation, party, body["query_id"])
+    if (request.federation, request.party, request.query_id) != wanted:
+        raise ProtocolError("the request was made for another federation, party or id")
+    if not now < request.expiry <= now + 2 * VALID_FOR:
+        raise ProtocolError("the request has expired, or is valid for too long", hint="compare the clocks")
+    return request
+
+
+def reply(request: Consultation, record: Mapping[str, object], identity: IdentityKey) -> Message:
+    """Return what a party tells about itself to the analyst who asks: signed, and sealed to it."""
+    text = encode(dict(record))
+    signed = encode({"record": text, "signature": identity.sign(b"fedsql reply" + request.query_id + text)})
+    box = seal(request.analyst_box, pad(signed, _REPLY_BYTES), b"reply", request.query_id)
+    return Message("reply", request.party, COORDINATOR, box, sealed=True)

@@ -1,0 +1,195 @@
+"""What runs as processes of their own: a party beside its data, and the coordinator between them all.
+
+Both read the shared federation file and hold to the keys that are pinned there, and both can read it again while they
+run: `reload` takes what is right as a whole or leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from fedsql.config.loading import load_federation, load_party
+from fedsql.config.models import FederationConfig, PartyConfig
+from fedsql.config.problems import choices
+from fedsql.crypto.keys import IdentityKey, format_public, parse_public
+from fedsql.errors import ConfigError
+from fedsql.executors.embedded import open_party, open_store
+from fedsql.executors.live import LiveDirectory, signed_offer
+from fedsql.executors.protocol.wire import Steps
+from fedsql.executors.roles.coordinator import Coordinator
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.executors.transport.address import Address
+from fedsql.executors.transport.hub import Hub
+from fedsql.executors.transport.login import PARTY
+from fedsql.executors.transport.node import Node
+from fedsql.executors.transport.settings import Settings
+
+_log = logging.getLogger("fedsql.service")
+
+
+class PartyService:
+    """One party over the network. ``file`` is its own, ``federation_file`` the shared one.
+
+    Raises ConfigError with a line for each mistake, also when its key is not the one that is pinned for it.
+    """
+
+    def __init__(self, file: Path, federation_file: Path, settings: Settings | None = None) -> None:
+        self._file, self._federation_file = file, federation_file
+        config, federation = load_party(file), load_federation(federation_file)
+        self._federation = federation
+        self.party = open_party(config)
+        try:
+            _check_pinned(config, federation, self.party.identity, federation_file)
+            assert federation.coordinator is not None
+            self._live = LiveDirectory(federation, self.party.offer())
+            self._node = Node(
+                federation.coordinator.address,
+                config.name,
+                PARTY,
+                self.party.identity,
+                parse_public(federation.coordinator.public_key),
+                federation.name,
+                federation.root_certificates,
+                on_query=self._answer,
+                on_abort=self.party.interrupt,
+                on_directory=self._live.update,
+                settings=settings,
+            )
+            self._tell_offer()
+        except BaseException:
+            self.party.close()
+            raise
+
+    @property
+    def reason(self) -> str:
+        """Why it is not connected; empty while it is."""
+        return self._node.reason
+
+    def start(self) -> None:
+        """Dial the coordinator, and go on doing so whenever the connection is lost."""
+        self._node.start()
+
+    def wait_connected(self, timeout: float) -> bool:
+        """Wait until it is logged in, ``timeout`` seconds at most; return whether it is."""
+        return self._node.wait_connected(timeout)
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until it is closed, or another process has logged in under its name (`reason` says so)."""
+        return self._node.wait_closed(timeout)
+
+    def reload(self) -> None:
+        """Read both files and the data again. What was asked before is answered by the old policy, the next by the new.
+
+        Raises ConfigError when they are not right; then nothing has changed.
+        """
+        config, federation = load_party(self._file), load_federation(self._federation_file)
+        if config.name != self.party.name:
+            raise ConfigError(
+                config.line("name", f"was {self.party.name}; another name is another party: start it anew")
+            )
+        _check_pinned(config, federation, self.party.identity, self._federation_file)
+        store = open_store(config, self.party.identity)
+        self.party.replace(store, store.offer().release)
+        self._federation = federation
+        self._live.configure(federation)
+        self._live.offer(self.party.offer())
+        self._tell_offer()
+
+    def close(self) -> None:
+        """Stop what runs, say goodbye, and close ledger and tables."""
+        self.party.interrupt()
+        self._node.close()
+        self.party.close()
+
+    def _tell_offer(self) -> None:
+        self._node.offer(signed_offer(self.party.offer(), self._federation.name, self.party.identity))
+
+    def _answer(self, query_id: bytes, attempt: int, watch: Stopwatch) -> Steps[None]:
+        return self.party.serve(self._live, watch, (query_id, attempt))
+
+
+class CoordinatorService:
+    """The coordinator: listens from its construction until `close`.
+
+    ``state`` holds its identity.pem, and tls.pem with tls.key where the address asks for TLS. ``listen`` replaces the
+    address of the federation file; by default it is every interface of this machine, at that port.
+    """
+
+    def __init__(
+        self, federation_file: Path, state: Path, listen: str | None = None, settings: Settings | None = None
+    ) -> None:
+        self._file = federation_file
+        self._federation = load_federation(federation_file)
+        pinned = self._federation.coordinator
+        if pinned is None:
+            raise ConfigError(f"{federation_file}: coordinator: missing; this federation has none")
+        identity = IdentityKey.from_file(state / "identity.pem")
+        self._coordinator = Coordinator(identity)
+        if format_public(identity.public) != pinned.public_key:
+            raise ConfigError(
+                f"{federation_file}: coordinator.public_key is not that of {state / 'identity.pem'}"
+                f" ({format_public(identity.public)})"
+            )
+        address = listen or _everywhere(pinned.address)
+        tls = _tls(state) if Address.parse(address).tls else None
+        self.hub = Hub(
+            address, self._federation.name, identity, self._known, self._coordinate, tls=tls, settings=settings
+        )
+
+    @property
+    def federation(self) -> FederationConfig:
+        """The federation file as it was last read."""
+        return self._federation
+
+    def reload(self) -> None:
+        """Read the federation file again: its parties and analysts. Raises ConfigError; then nothing has changed."""
+        federation = load_federation(self._file)
+        old, new = self._federation.coordinator, federation.coordinator
+        if federation.name != self._federation.name or old != new:
+            raise ConfigError(f"{self._file}: name or coordinator have changed: start the coordinator anew")
+        self._federation = federation
+
+    def close(self) -> None:
+        """Say goodbye to everybody and stop listening."""
+        self.hub.close()
+
+    def _known(self, name: str, role: str) -> bytes | None:
+        entry = self._federation.parties.get(name) if role == PARTY else self._federation.analysts.get(name)
+        return None if entry is None or entry.public_key is None else parse_public(entry.public_key)
+
+    def _coordinate(self, query_id: bytes, attempt: int) -> Steps[None]:
+        parties = self._federation.parties
+        return self._coordinator.serve({n: parse_public(e.public_key) for n, e in parties.items() if e.public_key})
+
+
+def _check_pinned(config: PartyConfig, federation: FederationConfig, identity: IdentityKey, file: Path) -> None:
+    if federation.coordinator is None:
+        raise ConfigError(f"{file}: coordinator: missing; without one all parties run in one process (fedsql shell)")
+    entry = federation.parties.get(config.name)
+    if entry is None:
+        raise ConfigError(
+            f"{file}: parties: there is no {config.name}{choices(config.name, tuple(federation.parties))}"
+        )
+    own = format_public(identity.public)
+    if entry.public_key != own:
+        raise ConfigError(
+            f"{file}: parties.{config.name}.public_key: is not the key of this party, which is {own}",
+            hint="its private key is identity.pem in the party's state folder; everybody needs the same federation file",
+        )
+
+
+def _everywhere(address: str) -> str:
+    """Return the address to listen at by default: a public name is often not one of this machine's own interfaces."""
+    where = Address.parse(address)
+    return where._replace(host="0.0.0.0").location() if where.tls else address
+
+
+def _tls(state: Path) -> tuple[bytes, bytes]:
+    try:
+        return (state / "tls.pem").read_bytes(), (state / "tls.key").read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename}: cannot be read: {error.strerror}",
+            hint="grpc+tls:// needs tls.pem (the certificate chain) and tls.key beside the coordinator's identity.pem",
+        ) from None
