@@ -130,7 +130,7 @@ def test_a_query_that_was_given_up_while_it_waited_is_not_begun(make):
         party.login("p", "party")
         first, second, third = (start(toys, ada, ["p"]) for _ in range(3))
         ada.message(second, Message.of(ABORT, ANALYST, COORDINATOR, {}))
-        assert eventually(lambda: toys.hub._router._queries[second].inbox.aborted)
+        assert eventually(lambda: (query := toys.hub._router._queries.get(second)) and query.inbox.aborted)
         for query in (first, third):
             assert party.receive("start").query == query
             party.message(query, Message.of("partial", "p", COORDINATOR, [1, b""]))
