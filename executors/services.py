@@ -74,9 +74,17 @@ class PartyService:
         """Wait until it is logged in, ``timeout`` seconds at most; return whether it is."""
         return self._node.wait_connected(timeout)
 
-    def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until it is closed, or another process has logged in under its name (`reason` says so)."""
-        return self._node.wait_closed(timeout)
+    def ended(self) -> str | None:
+        """Why it came to an end by itself: another process has logged in under its name. None while it goes on."""
+        return self._node.reason if self._node.wait_closed(0) else None
+
+    def connected(self) -> int:
+        """Whether it is logged in, as a number."""
+        return int(self._node.wait_connected(0))
+
+    def unhealthy(self) -> str | None:
+        """Why it cannot answer now; None when it can."""
+        return None if self.connected() else self._node.reason or "not connected yet"
 
     def reload(self) -> None:
         """Read both files and the data again. What was asked before is answered by the old policy, the next by the new.
@@ -95,6 +103,10 @@ class PartyService:
         self._live.configure(federation)
         self._live.offer(self.party.offer())
         self._tell_offer()
+
+    def drain(self, timeout: float) -> bool:
+        """Begin nothing new; wait ``timeout`` seconds at most for what runs. Return whether all of it ended."""
+        return self._node.drain(timeout)
 
     def close(self) -> None:
         """Stop what runs, say goodbye, and close ledger and tables."""
@@ -149,6 +161,22 @@ class CoordinatorService:
         if federation.name != self._federation.name or old != new:
             raise ConfigError(f"{self._file}: name or coordinator have changed: start the coordinator anew")
         self._federation = federation
+
+    def ended(self) -> str | None:
+        """None: it does not end by itself."""
+        return None
+
+    def connected(self) -> int:
+        """How many parties are connected."""
+        return len(self.hub.connected())
+
+    def unhealthy(self) -> str | None:
+        """None: while it exists it listens."""
+        return None
+
+    def drain(self, timeout: float) -> bool:
+        """Begin nothing new; wait ``timeout`` seconds at most for what runs. Return whether all of it ended."""
+        return self.hub.drain(timeout)
 
     def close(self) -> None:
         """Say goodbye to everybody and stop listening."""

@@ -7,14 +7,16 @@ file, 3 refused by policy or budget, 130 interrupted. A traceback is shown only 
 from __future__ import annotations
 
 import enum
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fedsql.cli_common import guarded
+from fedsql.cli_serve import coordinator, party
 
 if TYPE_CHECKING:
     from fedsql.session import Session
@@ -68,7 +70,9 @@ def _root(
 
 @app.command()
 def shell(
-    federation: Annotated[Path, typer.Argument(metavar="FEDERATION", help="The federation.toml to open.")],
+    federation: Annotated[
+        str, typer.Argument(metavar="FEDERATION", help="The federation.toml to open, or fedsql://HOST:PORT.")
+    ],
     command: Commands = None,
     file: Annotated[
         list[str] | None,
@@ -78,6 +82,14 @@ def shell(
     ] = None,
     format: Formats = Format.table,
     analyst: Annotated[str, typer.Option(metavar="NAME", help="Who asks.")] = "analyst",
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The analyst's private key (default: NAME/identity.pem beside the file)."),
+    ] = None,
+    pinned: Annotated[
+        Path | None,
+        typer.Option("--federation", metavar="FILE", help="With fedsql://: the federation.toml (default: here)."),
+    ] = None,
     timing: Timing = None,
 ) -> None:
     """Ask a federation: a prompt, or -c, -f or a pipe."""
@@ -87,13 +99,13 @@ def shell(
         from fedsql.shell.batch import texts_of
 
         texts = None if command is None and file is None else texts_of(command or (), file or ())
-        session = Session.open(federation, analyst)
+        session = Session.open(federation, analyst, key=key, federation=pinned)
         try:
             return _ask(session, texts, _screen(format, timing))
         finally:
             session.close()
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -112,7 +124,7 @@ def check(
         print(render(report), end="", flush=True)
         return 2 if report.problems else 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -134,7 +146,7 @@ def init(
         print(f"Allow columns in {written[0]}, then: fedsql check {written[-1]}", file=sys.stderr)
         return 0
 
-    _guarded(work)
+    guarded(work)
 
 
 @app.command()
@@ -167,7 +179,11 @@ def demo(
             finally:
                 session.close()
 
-    _guarded(work)
+    guarded(work)
+
+
+app.command()(coordinator)
+app.command()(party)
 
 
 def main() -> None:
@@ -197,24 +213,3 @@ def _ask(session: Session, texts: Sequence[tuple[str, str]] | None, screen: Scre
 
         return repl(session, screen)
     return run_texts(session, texts_of((), ("-",)) if texts is None else texts, screen)
-
-
-def _guarded(work: Callable[[], int]) -> None:
-    """Run a command and leave with its exit code; every error becomes a message."""
-    try:
-        code = work()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # Whoever read has enough. Python flushes standard output once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    except Exception as error:
-        from fedsql.shell.messages import error_text, exit_code
-        from fedsql.shell.screen import as_ours, say, terminal_width
-
-        found = as_ours(error)
-        say(error_text(found, width=terminal_width()))
-        code = exit_code(found)
-    raise typer.Exit(code)

@@ -33,7 +33,7 @@ from fedsql.executors.protocol.outline import (
 )
 from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
 from fedsql.executors.protocol.vector import add_noise, encrypt, place
-from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, Wanted
 
 HIDDEN = verdict.NO_RANK  # the position of a group that is not released
 _LABEL_BYTES = 128  # what a label box holds at least
@@ -48,27 +48,44 @@ class Slots:
     label_key: bytes | None = None
 
 
-def contribute(
+@dataclass(frozen=True)
+class Ready:
+    """A release up to READY: ``messages`` are still to be sent, ``go`` is what `deliver` waits for."""
+
+    outline: Outline
+    part: GroupPartials
+    slots: Slots
+    messages: Sequence[Message]
+
+    @property
+    def go(self) -> Wanted:
+        """The message by which the coordinator says that everybody is READY."""
+        return f"{self.outline.number}/go", COORDINATOR
+
+
+def prepare(talk: Conversation, outline: Outline, part: GroupPartials, domain: Sequence[Label] | None) -> Steps[Ready]:
+    """Go as far with ``part`` as can be gone before every contributor is READY."""
+    slots = yield from _locate(talk, outline, part.labels, domain)
+    if outline.circuit is None:
+        messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]
+    else:
+        messages = yield from _decide(talk, outline, part, slots)
+    return Ready(outline, part, slots, messages)
+
+
+def deliver(
     talk: Conversation,
-    outline: Outline,
-    part: GroupPartials,
-    domain: Sequence[Label] | None,
+    ready: Ready,
+    go_message: Message,
     public: PublicKey,
     analyst_box: bytes,
     identities: Mapping[str, bytes],
     noise: NoiseDraws | None,
-) -> Steps[None]:
-    """Contribute ``part`` to a release. ``identities`` are the contributors' pinned Ed25519 keys."""
+) -> Message:
+    """Return the party's encrypted vector and labels. ``identities`` are the contributors' pinned Ed25519 keys."""
+    outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
-    slots = yield from _locate(talk, outline, part.labels, domain)
-    ready: list[Message] = []
-    if outline.circuit is None:
-        ready = [talk.seal(f"{n}/ready", COORDINATOR, encode({}))]
-    else:
-        ready = yield from _decide(talk, outline, part, slots)
-    go_key = (f"{n}/go", COORDINATOR)
-    inbox = yield Exchange.of(ready, [go_key])
-    go = decode(talk.open(inbox[go_key]))
+    go = decode(talk.open(go_message))
     shown, positions, rows = _admitted(talk, outline, slots, go, identities)
     columns = place(outline, part, shown, positions, rows)
     if noise is not None:
@@ -79,7 +96,7 @@ def contribute(
         record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go["labels"])
         if talk.me == outline.contributors[0]:
             record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
-    yield Exchange.of([Message.of(f"{n}/vector", talk.me, COORDINATOR, record)])
+    return Message.of(f"{n}/vector", talk.me, COORDINATOR, record)
 
 
 def label_channel(key: bytes, context: Context, release: int, position: int) -> tuple[Channel, bytes]:

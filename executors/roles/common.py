@@ -37,6 +37,11 @@ def context_of(question: Question, plan: Plan) -> Context:
     return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors, shape)
 
 
+def event(name: str, **fields: object) -> dict[str, Any]:
+    """Return the ``extra`` of a log record: which event it is, with its fields (JSON-able, and never data of rows)."""
+    return {"event": name, "fields": fields}
+
+
 def sealed_size(size: int) -> int:
     """Return the length to which texts that quote SQL are padded before they are sealed: whole kilobytes."""
     return -(-(size + 4) // 1024) * 1024

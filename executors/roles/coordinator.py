@@ -5,6 +5,7 @@ It holds an identity key and nothing of the data. The SQL reaches it only inside
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +13,16 @@ from typing import Any
 from fedsql.codec import digest, encode
 from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.paillier import PublicKey
-from fedsql.errors import ProtocolError
+from fedsql.errors import DatabaseError, ProtocolError
 from fedsql.executors.protocol.arrange import collect, conclude
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import abort
+from fedsql.executors.roles.common import FAILED, abort, event
 from fedsql.executors.roles.consult import pass_on
+
+_log = logging.getLogger("fedsql.coordinator")
+_log.addHandler(logging.NullHandler())
 
 
 @dataclass
@@ -30,21 +34,32 @@ class Coordinator:
     def serve(self, identities: Mapping[str, bytes]) -> Steps[None]:
         """Coordinate one question, or one consultation. ``identities`` are the parties' pinned keys."""
         parties: list[str] = []
+        told: dict[str, object] = {}
         try:
             inbox = yield Exchange((), ((("ask", ANALYST),), (("consult", ANALYST),)))
             if request := inbox.get(("consult", ANALYST)):
                 yield from pass_on(request, identities, parties)
             else:
-                yield from self._serve(inbox["ask", ANALYST], identities, parties)
+                yield from self._serve(inbox["ask", ANALYST], identities, parties, told)
+                _log.info("answered", extra=event("answered", **told))
         except Aborted as aborted:
+            # What a party says is sealed to the analyst; what the transport says is not.
+            why = str(aborted.record.get("message", "the reason is sealed to the analyst"))
+            by = str(aborted.record.get("party", aborted.sender))
+            _log.warning("called off", extra=event("aborted", **told, by=by, reason=why))
             others = [name for name in parties if name != aborted.sender]
             yield Exchange.of(
                 [Message.of("abort", COORDINATOR, name, dict(aborted.record)) for name in (*others, ANALYST)]
             )
         except Exception as error:
+            refused = isinstance(error, DatabaseError)
+            reason = event("refused" if refused else "failed", **told, reason=str(error) if refused else FAILED)
+            _log.log(logging.WARNING if refused else logging.ERROR, reason["event"], extra=reason, exc_info=not refused)
             yield Exchange.of([abort(error, COORDINATOR, name) for name in (*parties, ANALYST)])
 
-    def _serve(self, request: Message, identities: Mapping[str, bytes], parties: list[str]) -> Steps[None]:
+    def _serve(
+        self, request: Message, identities: Mapping[str, bytes], parties: list[str], told: dict[str, object]
+    ) -> Steps[None]:
         asked: Any = request.record()
         try:
             outlines = [Outline.of(record) for record in asked["outlines"]]
@@ -64,6 +79,7 @@ class Coordinator:
         if sorted(boxes) != needed or not set(needed) <= set(identities):
             raise ProtocolError("the request does not go to exactly the contributors")
         parties.extend(needed)
+        told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": needed}
         talk = Conversation(COORDINATOR, context, self.identity)
         questions = [
             Message.of("question", COORDINATOR, name, {"query_id": context.query_id, "box": boxes[name]})

@@ -86,6 +86,10 @@ class Hub:
         with self._changed:
             return sorted(each.name for each in self._connections if each.role == PARTY and not each.outbox.closed)
 
+    def drain(self, timeout: float) -> bool:
+        """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
+        return self._router.drain(timeout)
+
     def close(self) -> None:
         """Say goodbye to everybody and stop listening."""
         with self._changed:

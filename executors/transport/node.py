@@ -147,6 +147,10 @@ class Node:
         """Call off every open query."""
         self._queries.abort_all(reason)
 
+    def drain(self, timeout: float) -> bool:
+        """Begin no new query; wait ``timeout`` seconds at most for those that run. Return whether all are over."""
+        return self._queries.drain(timeout)
+
     def close(self) -> None:
         """Interrupt every open query, say goodbye, and wait for all threads."""
         with self._changed:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock
+from threading import Condition
 from typing import Any, TypeVar
 
 from fedsql.errors import InterfaceError, OperationalError
@@ -53,7 +53,7 @@ class Queries:
         self._on_abort = on_abort or (lambda query_id, attempt: None)
         self._outbox = outbox
         self._settings = settings
-        self._guard = Lock()
+        self._guard = Condition()  # notified when a query is over
         self._inboxes: dict[Query, Mailbox] = {}
         self._watching: dict[Query, OnProgress] = {}
         self._over: dict[Query, None] = {}
@@ -74,7 +74,10 @@ class Queries:
                 begins = (
                     message.kind != ABORT and frame.part == 0
                 )  # from a peer, perhaps: it got the question before us
-                if self._on_query is None or not begins or frame.query in self._over or self._closed:
+                if self._on_query is None or not begins or frame.query in self._over:
+                    return
+                if self._closed:
+                    self._refuse(frame.query)
                     return
                 inbox = self._inboxes[frame.query] = Mailbox(self._settings.inbox)
                 self._pool.submit(self._answer, self._on_query, frame.query, inbox)
@@ -123,12 +126,25 @@ class Queries:
             inbox.put(abort_message(COORDINATOR, self._name, COORDINATOR, reason))
             self._on_abort(*query)
 
+    def drain(self, timeout: float) -> bool:
+        """Begin no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
+        with self._guard:
+            self._closed = True
+            return self._guard.wait_for(lambda: not self._inboxes, timeout)
+
     def close(self) -> None:
         """Interrupt every open query and wait for the party's threads."""
         with self._guard:
             self._closed = True
         self.abort_all("the connection was closed here")
         self._pool.shutdown()
+
+    def _refuse(self, query: Query) -> None:
+        outbox = self._outbox()
+        if outbox is not None:
+            reason = f"{self._name} is shutting down"
+            message = abort_message(self._name, COORDINATOR, self._name, reason, lost=True)
+            outbox.urge((ABORT, query), list(frames_of(query, message)))
 
     def _answer(self, on_query: OnQuery, query: Query, inbox: Mailbox) -> None:
         try:
@@ -168,3 +184,4 @@ class Queries:
             self._over[query] = None
             if len(self._over) > _REMEMBERED:
                 del self._over[next(iter(self._over))]
+            self._guard.notify_all()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
+from threading import Condition
 from typing import Any
 
 from fedsql.errors import OperationalError
@@ -56,7 +56,7 @@ class Router:
         self._on_query = on_query
         self._find = find
         self._settings = settings
-        self._guard = Lock()
+        self._guard = Condition()  # notified when a query is over
         self._queries: dict[Query, _Open] = {}
         self._open: Counter[str] = Counter()  # by analyst's name
         self._waiting: list[_Open] = []  # for a thread, in order
@@ -93,6 +93,12 @@ class Router:
         for query in queries:
             self._abort(query, connection.wire_name, _gone(connection.wire_name), lost=True)
 
+    def drain(self, timeout: float) -> bool:
+        """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
+        with self._guard:
+            self._closed = True
+            return self._guard.wait_for(lambda: all(query.done for query in self._queries.values()), timeout)
+
     def close(self) -> None:
         """Abort every open query and wait for the coordinator's protocols to end."""
         with self._guard:
@@ -114,8 +120,10 @@ class Router:
                     return query.off or (COORDINATOR, "this query is over at the coordinator")
                 return query.off or query
             opens = connection.role == ANALYST_ROLE and message.recipient == COORDINATOR and frame.part == 0
-            if self._closed or not opens or message.kind == ABORT:
+            if not opens or message.kind == ABORT:
                 return _UNKNOWN
+            if self._closed:
+                return COORDINATOR, "the coordinator is shutting down"
             if self._open[connection.name] >= self._settings.open_queries:
                 return ANALYST, f"{connection.name} has {self._settings.open_queries} open queries already"
             query = _Open(frame.query, connection, Mailbox(self._settings.inbox))
@@ -154,6 +162,7 @@ class Router:
                 over = [key for key, each in self._queries.items() if each.done]
                 for key in over[: max(0, len(over) - _REMEMBERED)]:
                     del self._queries[key]
+                self._guard.notify_all()
 
     def _send(self, query: _Open, messages: Sequence[Message]) -> None:
         """Send messages of the coordinator; whom it writes to becomes a member.

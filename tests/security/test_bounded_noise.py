@@ -30,9 +30,9 @@ def session(**release):
 @pytest.fixture
 def silent(monkeypatch):
     """No noise: only to see what is added up."""
-    from fedsql.executors.roles import party
+    from fedsql.executors.roles import attempt
 
-    monkeypatch.setattr(party, "skellam", lambda variance, size: noise.skellam(2.0**-40, size) * 0)
+    monkeypatch.setattr(attempt, "skellam", lambda variance, size: noise.skellam(2.0**-40, size) * 0)
 
 
 @pytest.mark.usefixtures("silent")

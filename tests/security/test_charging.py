@@ -17,7 +17,7 @@ from harness import Watched, small
 
 from fedsql.errors import BudgetExhausted, Error, OperationalError
 from fedsql.executors.protocol.wire import Message
-from fedsql.executors.roles.party import Party
+from fedsql.executors.roles.attempt import Attempt
 from fedsql.privacy.ledger import Charge, Ledger
 from fedsql.session import Session
 
@@ -76,7 +76,7 @@ def test_each_party_pays_once_before_it_sends_anything_that_depends_on_data(opti
 
 
 def test_the_test_sees_a_party_that_pays_late_or_not_at_all(world, monkeypatch):
-    monkeypatch.setattr(Party, "_charge", lambda self, question, plan: None)
+    monkeypatch.setattr(Attempt, "_charge", lambda self, question, plan: None)
     with pytest.raises(AssertionError):
         paid_first(world)
 

@@ -11,7 +11,7 @@ from scipy import stats
 from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.outline import NoiseDraws
 from fedsql.executors.protocol.vector import add_noise
-from fedsql.executors.roles import party as role
+from fedsql.executors.roles import attempt as role
 from fedsql.planner import fragments
 from fedsql.planner.planning import ReleasePlan
 from fedsql.privacy.noise import skellam
@@ -122,8 +122,8 @@ def test_every_party_draws_for_every_slot_and_partial_before_its_data_is_touched
     drawn: list[tuple[float, int]] = []
     ran: list[int] = []
     monkeypatch.setattr(role, "skellam", lambda v, n: drawn.append((v, n)) or skellam(v, n))
-    original = role.Party._run
-    monkeypatch.setattr(role.Party, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
+    original = role.Attempt._run
+    monkeypatch.setattr(role.Attempt, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
     run = world.ask(SQL)
     plan = run.plan.releases[0]
     assert plan.noise is not None

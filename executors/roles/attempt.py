@@ -1,0 +1,179 @@
+"""One attempt of one question at a party: verify -> plan -> policy -> CHARGE -> fragment -> partials -> vector.
+
+A party receives a question, never a plan: it plans the SQL itself, applies its own policy, charges its ledger before
+anything that depends on data is sent, and runs only the fragment that it derived. All that it has sent is in the ledger
+before the vector leaves: delivered once more, the same question gets the same bytes. An attempt that was cut short is never
+taken up again, so no charge is answered with two different noises.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsql.codec import decode, digest
+from fedsql.crypto.keys import verify
+from fedsql.crypto.sealing import seal, unpad
+from fedsql.errors import OperationalError, ProtocolError
+from fedsql.executors.engines.fragments import read_fragment
+from fedsql.executors.protocol.contribute import deliver, prepare
+from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
+from fedsql.executors.roles.common import FAILED, context_of, outline_of
+from fedsql.executors.roles.directory import Directories, Directory
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.planner.catalog import Offer
+from fedsql.planner.fragments import SAMPLING_KEY
+from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
+from fedsql.privacy.ledger import Charge
+from fedsql.privacy.noise import skellam
+
+if TYPE_CHECKING:
+    from fedsql.executors.roles.party import Engine, Party
+
+_log = logging.getLogger("fedsql.party")
+
+
+@dataclass
+class Attempt:
+    """What a party holds while it answers. ``engine`` and ``offer`` are those of its beginning, whatever is reloaded."""
+
+    party: Party
+    engine: Engine
+    offer: Offer
+    directories: Directories
+    watch: Stopwatch
+    question: Question | None = None
+    sent: list[Message] = field(default_factory=list)
+
+    def told(self) -> dict[str, object]:
+        """Return what names this attempt in the operator's log."""
+        if self.question is None:
+            return {"party": self.party.name}
+        question = self.question
+        return {
+            "party": self.party.name,
+            "analyst": question.analyst,
+            "query_id": question.query_id.hex(),
+            "attempt": question.attempt,
+        }
+
+    def answer(self, message: Message) -> Steps[None]:
+        """Answer the question in ``message``. Raises what the analyst is told."""
+        party = self.party
+        with self.watch("plan"):
+            question, directory = self._verified(message)
+            self.question = question
+            plan = directory.plan(question)
+            if plan.contributors != question.contributors or plan.digest != question.plan_digest:
+                raise ProtocolError("the question's plan is not the one that this party derives from its text")
+            public = party.public_key(question.paillier_n)
+        talk = Conversation(party.name, context_of(question, plan), party.identity)
+        hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
+        inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
+        identities = directory.identities | {COORDINATOR: directory.coordinator}
+        talk.admit(decode(inbox["roster", COORDINATOR].body), identities, (*plan.parties, COORDINATOR))
+        mine = [release for release in plan.releases if party.name in release.contributors]
+        with self.watch("charge"):
+            self._charge(question, plan)
+        with self.watch("noise"):
+            noise = [_draw(release) for release in mine]
+        with self.watch("fragment"):
+            parts = [self._run(release) for release in mine]
+        ready = yield from together(
+            prepare(talk, outline_of(release), part, release.domain) for release, part in zip(mine, parts, strict=True)
+        )
+        inbox = yield Exchange.of([m for each in ready for m in each.messages], [each.go for each in ready])
+        vectors = [
+            deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
+            for each, drawn in zip(ready, noise, strict=True)
+        ]
+        yield Exchange.of(vectors)
+
+    def _verified(self, message: Message) -> tuple[Question, Directory]:
+        """Open and verify the question; return it and the view it is planned against. Raises ProtocolError."""
+        party = self.party
+        body: Any = message.record()
+        if not isinstance(body, dict):
+            raise ProtocolError("a question is malformed")
+        opened = decode(unpad(party.seal_key.open(body["box"], b"question", body["query_id"])))
+        try:
+            question = Question.decode(opened["question"])
+        except ValueError:
+            raise ProtocolError("a question is malformed") from None
+        directory = self.directories.at(question.offers)
+        pinned = directory.analysts.get(question.analyst)
+        if pinned is None or pinned != question.analyst_key:
+            raise ProtocolError(f"the analyst {question.analyst} is not known here, or asks with another key")
+        if not verify(pinned, opened["signature"], b"fedsql question" + opened["question"]):
+            raise ProtocolError("the question is not signed by its analyst")
+        if question.federation != directory.catalog.federation or question.query_id != body["query_id"]:
+            raise ProtocolError("the question was asked of another federation or under another id")
+        if question.planner != PLANNER_VERSION:
+            raise ProtocolError(
+                f"the analyst plans with version {question.planner}, {party.name} with {PLANNER_VERSION}"
+            )
+        directory.check(question.offers)
+        if directory.catalog.offer(party.name) != self.offer:  # reloaded a moment ago
+            raise ProtocolError(
+                f"what {party.name} offers has changed since the question was planned", hint="ask again"
+            )
+        seal(question.analyst_box, b"")  # refused here, where errors can still be told in the open
+        now = party.clock()
+        if question.expiry > now + 2 * VALID_FOR:
+            raise ProtocolError("the question is valid for too long", hint="compare the clocks")
+        if not party.ledger.remember_nonce(question.nonce, question.expiry, now):
+            raise ProtocolError("the question has expired or was asked before (its nonce is known)")
+        # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
+        attempt = digest(["attempt", question.query_id, question.attempt])
+        if not party.ledger.remember_nonce(attempt, math.inf, now):
+            raise ProtocolError("this attempt of the query was asked before")
+        return question, directory
+
+    def _charge(self, question: Question, plan: Plan) -> None:
+        party = self.party
+        scans = sorted({table for release in plan.releases for table in release.tables(party.name)})
+        versions = [o.data_version for o in self.engine.offers() if o.name in scans]
+        party.ledger.charge(
+            Charge(
+                query_id=question.query_id,
+                attempt=question.attempt,
+                analyst=question.analyst,
+                tables=tuple(scans),
+                question=plan.meaning,
+                data_version="/".join(versions),
+                time=party.clock(),
+                rdp=plan.rdp,
+                answers=sum(party.name in release.contributors for release in plan.releases),
+            ),
+            party.limits,
+        )
+
+    def _run(self, release: ReleasePlan) -> GroupPartials:
+        """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
+        # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
+        # There it cannot stand like this, for quotes inside of a text are doubled.
+        place = f"sha256('{SAMPLING_KEY}' ||"
+        sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
+        try:
+            return read_fragment(self.engine.run(sql), release)
+        except Exception as error:
+            _log.error("%s: fragment failed: %s", self.party.name, error)
+            raise OperationalError(FAILED) from None
+
+
+def _draw(release: ReleasePlan) -> NoiseDraws | None:
+    """Draw this party's noise shares, before its data is touched."""
+    if release.noise is None:
+        return None
+    assert release.domain is not None
+    rows = len(release.domain)
+    draws = [skellam(n.share, rows) if n.share > 0 else np.zeros(rows, np.int64) for n in release.noise]
+    return NoiseDraws(draws, [n.grid for n in release.noise])

@@ -1,0 +1,38 @@
+"""What the commands share: every error becomes a message and an exit code (see `fedsql.cli`)."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+
+class LogFormat(enum.StrEnum):
+    """How a process writes its log."""
+
+    text = "text"
+    json = "json"
+
+
+def guarded(work: Callable[[], int]) -> None:
+    """Run a command and leave with its exit code; every error becomes a message."""
+    try:
+        code = work()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read has enough. Python flushes standard output once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    except Exception as error:
+        from fedsql.shell.messages import error_text, exit_code
+        from fedsql.shell.screen import as_ours, say, terminal_width
+
+        found = as_ours(error)
+        say(error_text(found, width=terminal_width()))
+        code = exit_code(found)
+    raise typer.Exit(code)
