@@ -14,6 +14,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.14 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 
+# What the main job is tested by: once more, with a real coordinator between all participants.
+OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo
+
 .PHONY: check style types imports wheel test demo clean
 
 check: style types imports wheel
@@ -33,6 +36,7 @@ wheel: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+	$(BIN)/pytest --network $(OVER_NETWORK)
 
 demo: $(READY)
 	@$(BIN)/fedsql demo
