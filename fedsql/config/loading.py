@@ -20,6 +20,7 @@ from fedsql.config.problems import choices, key, near, translate
 from fedsql.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
+_SHARED = "federation.toml"
 
 
 def load_federation(path: str | os.PathLike[str]) -> FederationConfig:
@@ -89,7 +90,42 @@ def _federation(record: Mapping[str, Any], base: Path, where: str, *, durable: b
     if problems or federation is None:
         raise ConfigError(*problems)
     federation._embedded = embedded
+    federation._roots = _roots(federation, base, where)
     return federation
+
+
+def federation_file(party: PartyConfig) -> Path:
+    """Return where a party finds the shared file: as its own says, else beside it, else in the folder above.
+
+    Raises ConfigError that names the places looked at.
+    """
+    if party.federation is not None:
+        return party.base / Path(party.federation).expanduser()
+    places = [party.base / _SHARED, party.base.absolute().parent / _SHARED]
+    for place in places:
+        if place.exists():
+            return place
+    listed = " nor ".join(str(place) for place in places)
+    raise ConfigError(party.line("federation", f'there is neither {listed}; write federation = "path/to/{_SHARED}"'))
+
+
+def _roots(federation: FederationConfig, base: Path, where: str) -> bytes | None:
+    """Return the TLS roots of the coordinator's certificate."""
+    given = None if federation.coordinator is None else federation.coordinator.ca
+    if given is None:
+        return None
+    pem, shown = given.encode(), "the text"
+    if not given.lstrip().startswith("-----BEGIN"):
+        file = base / Path(given).expanduser()
+        try:
+            pem, shown = file.read_bytes(), str(file)
+        except OSError as error:
+            raise ConfigError(f"{where}coordinator.ca: {file}: cannot be read: {error.strerror}") from None
+    if b"PRIVATE KEY" in pem:
+        raise ConfigError(f"{where}coordinator.ca: {shown} holds a private key: name the certificate alone")
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise ConfigError(f"{where}coordinator.ca: {shown} holds no certificate (-----BEGIN CERTIFICATE-----)")
+    return pem
 
 
 def _configs(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -30,10 +30,12 @@ from fedsql.config.values import (
     USES,
     Address,
     Bounds,
+    Certificates,
     ColumnName,
     Count,
     Flag,
     Identifier,
+    Memory,
     Names,
     Natural,
     Number,
@@ -140,11 +142,23 @@ class ReleaseConfig(_Model):
     quota: QuotaConfig = QuotaConfig()
 
 
+class LimitsConfig(_Model):
+    """[limits]: what one fragment may take. ``time`` in seconds; ``queries``: how many run at once, the others wait."""
+
+    memory: Memory | None = None
+    threads: Count | None = None
+    time: Period = 300
+    groups: Count = 1_000_000
+    queries: Count = 4
+
+
 class PartyConfig(_Model):
     """A party's file. Where it came from (`base`, `line`) is set by `fedsql.config.loading`."""
 
     name: PartyName
     state: Text | None = None
+    federation: Text | None = None
+    limits: LimitsConfig = LimitsConfig()
     tables: Annotated[dict[Identifier, TableConfig], AfterValidator(distinct)] = {}
     release: ReleaseConfig = ReleaseConfig()
 
@@ -191,11 +205,15 @@ class PartyEntry(_Model):
 
 
 class CoordinatorConfig(_Model):
-    """coordinator = {...}: where it listens, its pinned key, and who runs it."""
+    """coordinator = {...}: where it listens, its pinned key, who runs it, and which TLS root its certificate hangs on.
+
+    ``ca`` is the root in PEM, or the path of a file with it; None: the roots of the system.
+    """
 
     address: Address
     public_key: PublicKey
     operator: Text | None = None
+    ca: Certificates | None = None
 
 
 class AnalystConfig(_Model):
@@ -214,6 +232,12 @@ class FederationConfig(_Model):
     analysts: Annotated[dict[Identifier, AnalystConfig], AfterValidator(distinct)] = {}
 
     _embedded: dict[str, PartyConfig] = PrivateAttr(default_factory=dict)
+    _roots: bytes | None = PrivateAttr(default=None)
+
+    @property
+    def root_certificates(self) -> bytes | None:
+        """The TLS roots (PEM) that the coordinator's certificate hangs on; None: those of the system."""
+        return self._roots
 
     @property
     def embedded(self) -> Mapping[str, PartyConfig]:

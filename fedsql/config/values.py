@@ -151,6 +151,20 @@ def _address(text: str) -> str:
     return text
 
 
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?B)", text):
+        raise ValueError('write a size such as "4GB"')
+    return text
+
+
+def _certificates(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        raise ValueError(
+            "this is a private key: it stays with its owner; write the certificate (-----BEGIN CERTIFICATE)"
+        )
+    return text
+
+
 def distinct(names: Mapping[str, Any]) -> Mapping[str, Any]:
     """Refuse names that differ in case only, for SQL does not tell them apart."""
     seen: dict[str, str] = {}
@@ -174,4 +188,6 @@ ColumnName = Annotated[str, AfterValidator(_column_name)]
 Bounds = Annotated[tuple[Decimal, Decimal], BeforeValidator(_bounds)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_values)]
 Address = Annotated[str, AfterValidator(_address)]
+Memory = Annotated[str, AfterValidator(_memory)]
+Certificates = Annotated[Text, AfterValidator(_certificates)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
