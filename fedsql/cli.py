@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fedsql.cli_audit import app as audit
 from fedsql.cli_common import guarded
 from fedsql.cli_serve import coordinator, party
 
@@ -184,6 +185,7 @@ def demo(
 
 app.command()(coordinator)
 app.command()(party)
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:

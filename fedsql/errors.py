@@ -103,7 +103,7 @@ class ProtocolError(OperationalError):
 
 
 class IntegrityError(DatabaseError):
-    """PEP 249's IntegrityError (local tables only)."""
+    """PEP 249's IntegrityError: of local tables, and of an audit log whose chain is broken."""
 
     sqlstate = "23000"
 

@@ -169,7 +169,8 @@ def test_the_same_attempt_is_charged_once_even_when_nothing_is_left(ledger):
     for number in range(fits):
         ledger.charge(noisy(number), LIMITS)
     before = ledger.spent("ada", LIMITS, NOW)
-    ledger.charge(noisy(0, time=NOW + 5), LIMITS)
+    with pytest.raises(ProtocolError, match="asked before"):
+        ledger.charge(noisy(0, time=NOW + 5), LIMITS)
     assert ledger.spent("ada", LIMITS, NOW) == before
     with pytest.raises(BudgetExhausted):
         ledger.charge(noisy(0, attempt=2), LIMITS)
