@@ -17,16 +17,27 @@ from pydantic import BaseModel, ValidationError
 
 from fedsql.config.models import FederationConfig, PartyConfig, TableConfig
 from fedsql.config.problems import choices, key, near, translate
+from fedsql.config.roots import private_key_line, tls_roots
 from fedsql.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 _SHARED = "federation.toml"
 
 
-def load_federation(path: str | os.PathLike[str]) -> FederationConfig:
-    """Read a `federation.toml` and the party files that it names. Raises ConfigError with one line for each mistake."""
+def load_federation(path: str | os.PathLike[str], text: str | None = None) -> FederationConfig:
+    """Read a `federation.toml` and the party files that it names. Raises ConfigError with one line for each mistake.
+
+    With ``text`` the file is taken to hold that, so that a change can be checked before it is made.
+    """
     file = Path(path)
-    return _federation(_read(file, str(file)), file.parent, f"{file.name}: ", durable=True)
+    if text is None:
+        text = _text(file, str(file))
+    if (number := private_key_line(text)) is not None:
+        raise ConfigError(
+            f"{file.name}: line {number}: a private key; this file is for everybody: take the key out",
+            hint="whoever has seen it can pose as its owner: make a new one with fedsql keygen",
+        )
+    return _federation(_parse(text, file.name), file.parent, f"{file.name}: ", durable=True)
 
 
 def load_party(path: str | os.PathLike[str]) -> PartyConfig:
@@ -41,8 +52,11 @@ def load_party(path: str | os.PathLike[str]) -> PartyConfig:
 
 def is_party_file(path: str | os.PathLike[str]) -> bool:
     """Say whether a file is one party's rather than a federation's. Raises ConfigError when it cannot be read."""
-    record = _read(Path(path), str(path))
-    return "parties" not in record and ("tables" in record or "release" in record)
+    file = Path(path)
+    record = _read(file, str(file))
+    own = PartyConfig.model_fields.keys() - {"name"}
+    # A party that has no table yet has a name alone; of a shared file such a beginning is a mistake to be told of.
+    return "parties" not in record and bool(own & record.keys() or (record.keys() <= {"name"} and file.name != _SHARED))
 
 
 def federation_from(mapping: Mapping[str, Any], base: str | os.PathLike[str] = ".") -> FederationConfig:
@@ -87,10 +101,14 @@ def _federation(record: Mapping[str, Any], base: Path, where: str, *, durable: b
             embedded[name] = party
     if federation is not None:
         problems += (f"{where}{line}" for line in _missing(federation))
+        federation._embedded = embedded
+        if federation.coordinator is not None and federation.coordinator.ca is not None:
+            try:
+                federation._roots = tls_roots(federation.coordinator.ca, base)
+            except ValueError as error:
+                problems.append(f"{where}{key('coordinator', 'ca')}: {error}")
     if problems or federation is None:
         raise ConfigError(*problems)
-    federation._embedded = embedded
-    federation._roots = _roots(federation, base, where)
     return federation
 
 
@@ -107,25 +125,6 @@ def federation_file(party: PartyConfig) -> Path:
             return place
     listed = " nor ".join(str(place) for place in places)
     raise ConfigError(party.line("federation", f'there is neither {listed}; write federation = "path/to/{_SHARED}"'))
-
-
-def _roots(federation: FederationConfig, base: Path, where: str) -> bytes | None:
-    """Return the TLS roots of the coordinator's certificate."""
-    given = None if federation.coordinator is None else federation.coordinator.ca
-    if given is None:
-        return None
-    pem, shown = given.encode(), "the text"
-    if not given.lstrip().startswith("-----BEGIN"):
-        file = base / Path(given).expanduser()
-        try:
-            pem, shown = file.read_bytes(), str(file)
-        except OSError as error:
-            raise ConfigError(f"{where}coordinator.ca: {file}: cannot be read: {error.strerror}") from None
-    if b"PRIVATE KEY" in pem:
-        raise ConfigError(f"{where}coordinator.ca: {shown} holds a private key: name the certificate alone")
-    if b"-----BEGIN CERTIFICATE-----" not in pem:
-        raise ConfigError(f"{where}coordinator.ca: {shown} holds no certificate (-----BEGIN CERTIFICATE-----)")
-    return pem
 
 
 def _configs(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -220,8 +219,12 @@ def _validate(model: type[M], record: Mapping[str, Any], where: str, problems: l
 
 def _read(file: Path, shown: str, label: str | None = None) -> dict[str, Any]:
     """Read a TOML file. Raises ConfigError; ``shown`` names a file that is not there, ``label`` one with mistakes."""
+    return _parse(_text(file, shown), label or file.name)
+
+
+def _text(file: Path, shown: str) -> str:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{shown}: there is no such file{_neighbour(file)}") from None
     except IsADirectoryError:
@@ -230,11 +233,14 @@ def _read(file: Path, shown: str, label: str | None = None) -> dict[str, Any]:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{shown}: is not UTF-8 text; save it as UTF-8") from None
+
+
+def _parse(text: str, label: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).removesuffix(")").rpartition(" (at ")
-        raise ConfigError(f"{label or file.name}: {place}: not TOML: {message[:1].lower()}{message[1:]}") from None
+        raise ConfigError(f"{label}: {place}: not TOML: {message[:1].lower()}{message[1:]}") from None
 
 
 def _neighbour(file: Path) -> str:

@@ -30,7 +30,6 @@ from fedsql.config.values import (
     USES,
     Address,
     Bounds,
-    Certificates,
     ColumnName,
     Count,
     Flag,
@@ -213,7 +212,7 @@ class CoordinatorConfig(_Model):
     address: Address
     public_key: PublicKey
     operator: Text | None = None
-    ca: Certificates | None = None
+    ca: Text | None = None
 
 
 class AnalystConfig(_Model):

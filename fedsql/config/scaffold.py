@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsql.config.models import ReleaseConfig
+from fedsql.config.models import LimitsConfig, ReleaseConfig
 from fedsql.config.problems import key
 from fedsql.errors import ConfigError
 from fedsql.types import SqlType
@@ -117,7 +117,7 @@ def _suggestion(name: str, type_: str) -> str:
 
 
 def _release_text() -> str:
-    release = ReleaseConfig()
+    release, limits = ReleaseConfig(), LimitsConfig()
     lines = ["# [release]   # as written these are the defaults"]
     lines += [f"# {name} = {json.dumps(getattr(release, name))}   # {note}" for name, note in _NOTES.items()]
     lines += [
@@ -128,6 +128,13 @@ def _release_text() -> str:
         "# [release.quota]   # without noise",
         f"# queries = {release.quota.queries}",
         f'# period = "{release.quota.period // 86400}d"',
+        "",
+        "# [limits]   # what one query may take here; memory and threads as DuckDB decides unless written",
+        '# memory = "4GB"',
+        "# threads = 4",
+        f'# time = "{limits.time // 60}m"',
+        f"# groups = {limits.groups}",
+        f"# queries = {limits.queries}   # so many at once, the others wait",
     ]
     return "\n".join([*lines, ""])
 

@@ -44,7 +44,7 @@ IN_PARTY = [
     ('name = "nord"\n', "north.toml: name: 'nord' is [parties.north] in federation.toml; write one name in both"),
     (
         'name = "north"\ntabels = 1\n',
-        "north.toml: tabels: unknown key; did you mean tables? valid: name, state, tables, release",
+        "north.toml: tabels: unknown key; did you mean tables? valid: name, state, federation, limits, tables, release",
     ),
     ('name = "north"\ntables = 1\n', "north.toml: tables: expected a table of keys"),
     (
@@ -287,7 +287,7 @@ IN_FEDERATION = [
         'coordinator = { address = "grpc://c:1", key = "" }\n' + FEDERATION,
         [
             "federation.toml: coordinator.public_key: missing",
-            "federation.toml: coordinator.key: unknown key; valid: address, public_key, operator",
+            "federation.toml: coordinator.key: unknown key; valid: address, public_key, operator, ca",
         ],
     ),
 ]
