@@ -14,8 +14,9 @@ import duckdb
 from pydantic import ValidationError
 
 from fedsql.config.models import PartyConfig
+from fedsql.config.placing import write_new
 from fedsql.config.problems import translate
-from fedsql.config.scaffold import Listed, federation_text, party_text, write_new
+from fedsql.config.scaffold import Listed, federation_text, party_text
 from fedsql.connectors import open_source
 from fedsql.errors import ConfigError
 from fedsql.executors.engines.store import RAW, reason

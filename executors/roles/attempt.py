@@ -12,11 +12,11 @@ import logging
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fedsql.codec import decode, digest
+from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
 from fedsql.errors import OperationalError, ProtocolError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fedsql.executors.roles.party import Engine, Party
 
 _log = logging.getLogger("fedsql.party")
+T = TypeVar("T")
 
 
 @dataclass
@@ -67,16 +68,29 @@ class Attempt:
 
     def answer(self, message: Message) -> Steps[None]:
         """Answer the question in ``message``. Raises what the analyst is told."""
+        question, directory = self._verified(message)
+        self.question = question
+        stored = self.party.ledger.finished(question.query_id, question.attempt)
+        if stored is not None and stored[0] == question.digest:  # delivered once more
+            yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
+            return
+        self._admit(question)
+        last = yield from self._up_to_go(question, directory)
+        with self.watch("keep"):
+            self._keep(question, [*self.sent, *last])
+        yield Exchange.of(last)
+
+    def _up_to_go(self, question: Question, directory: Directory) -> Steps[list[Message]]:
+        """Take part until every contributor is READY; return the last messages, which hold the encrypted vectors."""
         party = self.party
         with self.watch("plan"):
-            question, directory = self._verified(message)
-            self.question = question
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
                 raise ProtocolError("the question's plan is not the one that this party derives from its text")
             public = party.public_key(question.paillier_n)
         talk = Conversation(party.name, context_of(question, plan), party.identity)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
+        self.sent.append(hello)
         inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
         identities = directory.identities | {COORDINATOR: directory.coordinator}
         talk.admit(decode(inbox["roster", COORDINATOR].body), identities, (*plan.parties, COORDINATOR))
@@ -87,15 +101,37 @@ class Attempt:
             noise = [_draw(release) for release in mine]
         with self.watch("fragment"):
             parts = [self._run(release) for release in mine]
-        ready = yield from together(
-            prepare(talk, outline_of(release), part, release.domain) for release, part in zip(mine, parts, strict=True)
+        ready = yield from self._kept(
+            together(
+                prepare(talk, outline_of(release), part, release.domain)
+                for release, part in zip(mine, parts, strict=True)
+            )
         )
-        inbox = yield Exchange.of([m for each in ready for m in each.messages], [each.go for each in ready])
-        vectors = [
+        messages = [message for each in ready for message in each.messages]
+        self.sent.extend(messages)
+        inbox = yield Exchange.of(messages, [each.go for each in ready])
+        return [
             deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
             for each, drawn in zip(ready, noise, strict=True)
         ]
-        yield Exchange.of(vectors)
+
+    def _kept(self, steps: Steps[T]) -> Steps[T]:
+        """Drive ``steps``, and remember what it sends."""
+        try:
+            exchange = next(steps)
+            while True:
+                self.sent.extend(exchange.send)
+                inbox = yield exchange
+                exchange = steps.send(inbox)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _keep(self, question: Question, messages: list[Message]) -> None:
+        """Put what is sent into the ledger, before its last part leaves."""
+        text = encode([[m.kind, m.sender, m.recipient, m.body, m.sealed] for m in messages])
+        now = self.party.clock()
+        self.party.ledger.finish(question.query_id, question.attempt, question.digest, text, question.expiry, now)
 
     def _verified(self, message: Message) -> tuple[Question, Directory]:
         """Open and verify the question; return it and the view it is planned against. Raises ProtocolError."""
@@ -129,13 +165,23 @@ class Attempt:
         now = party.clock()
         if question.expiry > now + 2 * VALID_FOR:
             raise ProtocolError("the question is valid for too long", hint="compare the clocks")
+        if question.expiry <= now:
+            raise ProtocolError("the question has expired or was asked before (its nonce is known)")
+        return question, directory
+
+    def _admit(self, question: Question) -> None:
+        """Admit a question that was never seen before. Raises ProtocolError."""
+        party, now = self.party, self.party.clock()
         if not party.ledger.remember_nonce(question.nonce, question.expiry, now):
             raise ProtocolError("the question has expired or was asked before (its nonce is known)")
+        if party.ledger.is_dead(question.query_id):
+            raise ProtocolError(
+                "the query was answered in another attempt: ask anew", hint="every answer has one query id"
+            )
         # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
         attempt = digest(["attempt", question.query_id, question.attempt])
         if not party.ledger.remember_nonce(attempt, math.inf, now):
             raise ProtocolError("this attempt of the query was asked before")
-        return question, directory
 
     def _charge(self, question: Question, plan: Plan) -> None:
         party = self.party
@@ -154,6 +200,15 @@ class Attempt:
                 answers=sum(party.name in release.contributors for release in plan.releases),
             ),
             party.limits,
+            {
+                "sql": question.sql,
+                "parameters": [list(parameter) for parameter in question.parameters],
+                "contributors": [list(names) for names in plan.contributors],
+                "shown": [
+                    {"keys": len(r.release.keys), "values": [a.function for a in r.release.aggregates]}
+                    for r in plan.releases
+                ],
+            },
         )
 
     def _run(self, release: ReleasePlan) -> GroupPartials:

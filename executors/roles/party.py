@@ -14,7 +14,7 @@ import pyarrow as pa
 from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import SealKey
-from fedsql.errors import DatabaseError, InternalError, ProtocolError
+from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError, ProtocolError
 from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Message, Steps
 from fedsql.executors.roles.attempt import Attempt
 from fedsql.executors.roles.common import FAILED, abort, event
@@ -111,6 +111,7 @@ class Party:
             _log.warning("called off", extra=event("aborted", **attempt.told(), by=by, reason=why))
         except Exception as error:
             refused = isinstance(error, DatabaseError) and not isinstance(error, InternalError)
+            self._audit(error, attempt)
             told = event("refused" if refused else "failed", **attempt.told(), reason=str(error) if refused else FAILED)
             _log.log(logging.WARNING if refused else logging.ERROR, told["event"], extra=told, exc_info=not refused)
             yield Exchange.of([abort(error, self.name, COORDINATOR, attempt.question)])
@@ -118,6 +119,18 @@ class Party:
     def spent(self, analyst: str) -> Spent:
         """Return where ``analyst`` stands with this party's budget and quota."""
         return self.ledger.spent(analyst, self.limits, self.clock())
+
+    def _audit(self, error: Exception, attempt: Attempt) -> None:
+        """Write into the audit log why a question is not answered. What is spent up has said so itself."""
+        question = attempt.question
+        if isinstance(error, BudgetExhausted) or question is None:
+            return
+        reason = str(error) if isinstance(error, DatabaseError) and not isinstance(error, InternalError) else FAILED
+        asked = {"analyst": question.analyst, "query_id": question.query_id, "attempt": question.attempt}
+        try:
+            self.ledger.note("refused", {**asked, "sql": question.sql, "reason": reason}, self.clock())
+        except OperationalError:
+            _log.exception("%s: the audit log cannot be written", self.name)
 
     def _consulted(self, message: Message, directory: Directory) -> tuple[Message, str]:
         request = opened(message, self.name, self.seal_key, directory, self.clock())

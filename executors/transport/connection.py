@@ -22,6 +22,7 @@ class Connection:
     name: str = ""
     role: str = ""
     since: int = 0  # Unix time of the login
+    offered: bool = False  # whether it has made its offer since then: its last one may be out of date
     heard: float = field(default_factory=time.monotonic)  # inf while what was heard is being passed on
     closed_at: float = math.inf
 

@@ -176,6 +176,7 @@ class Hub:
                 connection.outbox.urge("pong", control("pong"))
             elif frame.message.kind == "offer" and connection.role == PARTY and frame.parts == 1:
                 with self._changed:
+                    connection.offered = True
                     self._offers[connection.name] = connection.since, frame.message.body
                     self._announce(self._connections)
             elif frame.message.kind == "bye":
@@ -201,7 +202,7 @@ class Hub:
 
         The offer of a party that is away stays: so plans that do not need it go on being made, and it is known what needs it.
         """
-        here = {each.name for each in self._parties()}
+        here = {each.name for each in self._parties() if each.offered}
         frames = control(
             "directory", sorted((name, since, name in here, o) for name, (since, o) in self._offers.items())
         )
@@ -226,10 +227,12 @@ class Hub:
             with self._changed:
                 connections = list(self._connections)
             for each in connections:
-                if now - each.heard > (self._settings.silent if each.name else self._settings.login):
+                patience = self._settings.silent if each.name else self._settings.login
+                if not each.outbox.closed and now - each.heard > patience:
                     _log.warning("%s (%s) does not answer: closed", each.name or "somebody", each.peer)
                     each.close("nothing was heard for too long")
                     self._router.lost(each)
+                    self._went(each)
                 if now - each.closed_at > _GRACE:
                     sever(self._server.port, each.peer)
 

@@ -44,9 +44,10 @@ def paid_first(world: Watched, sql: str = SQL) -> None:
     original = Ledger.charge
     owners = {id(party.ledger): name for name, party in world.federation.parties.items()}
 
-    def charge(ledger: Ledger, given: Charge, limits: object) -> None:
-        original(ledger, given, limits)
+    def charge(ledger: Ledger, given: Charge, limits: object, note: object) -> str:
+        head = original(ledger, given, limits, note)
         log.append((owners[id(ledger)], "charge"))
+        return head
 
     def wire(message: Message) -> list[Message]:
         log.append((message.sender, message.kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import replace
@@ -133,12 +134,31 @@ def test_a_question_expires_by_the_partys_clock(world, monkeypatch):
 def test_a_question_is_answered_once(world):
     run = world.ask(SQL)
     assert run.error is None
-    refused(world.send(run.question, run.plan), "asked before (its nonce is known)")
     refused(world.ask(SQL, edit=lambda q: replace(q, nonce=run.question.nonce)), "asked before (its nonce is known)")
     # A new nonce does not make a new attempt of it: under noise a second answer would be a second draw, unpaid.
     again = world.ask(SQL, edit=lambda q: replace(q, query_id=run.question.query_id))
-    refused(again, "this attempt of the query was asked before")
-    assert world.ask(SQL, edit=lambda q: replace(q, query_id=run.question.query_id, attempt=2)).rows == run.rows
+    refused(again, "the query was answered in another attempt")
+    later = world.ask(SQL, edit=lambda q: replace(q, query_id=run.question.query_id, attempt=2))
+    refused(later, "the query was answered in another attempt")
+
+
+def test_a_question_delivered_once_more_gets_the_stored_bytes(world):
+    """The coordinator has new keys for it, so that it can do nothing with them."""
+    run = world.ask(SQL)
+    assert run.error is None
+    again = world.send(run.question, run.plan)
+    assert again.error is not None
+    for kind in ("hello", "tags", "vector"):
+        before = {(m.sender, m.kind): m.body for m in run.of(kind) if not m.sender.startswith("@")}
+        assert before == {(m.sender, m.kind): m.body for m in again.of(kind) if not m.sender.startswith("@")}
+        assert before
+    for party in world.federation.parties.values():
+        assert [e["event"] for e in events(party, run.question.query_id)] == ["charged", "answered"]
+
+
+def events(party, query_id):
+    rows = party.ledger._db.execute("SELECT record FROM audit ORDER BY seq").fetchall()
+    return [e for (record,) in rows if (e := json.loads(record)).get("query_id") == query_id.hex()]
 
 
 def test_a_box_for_one_query_does_not_open_in_another(world):

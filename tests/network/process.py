@@ -1,0 +1,80 @@
+"""A coordinator or a party as a process of its own, with quick settings and, if asked for, a fault at one message.
+
+    python process.py coordinator FOLDER
+    python process.py party FOLDER NAME [FAULT NUMBER]
+
+FAULT is kill, stop or cut (the connection); it strikes at the party's message number NUMBER, sent or received, of the
+second query that it takes part in, at the next one of its fourth query, and so on; every other query is left alone.
+With number 0 it only counts. What happens is said on standard output, one line each.
+"""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.transport import queries
+from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.settings import Settings
+
+QUICK = Settings(
+    ping=0.1, silent=1.0, login=10.0, stalled=2.0, deadline=3.0, backoff=0.05, longest_backoff=0.2, open_queries=64
+)
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+class Faults:
+    """Drives the queries of a party, and strikes at one message of every other one."""
+
+    def __init__(self, service, kind, number):
+        self.service, self.kind, self.number = service, kind, number
+        self.queries = itertools.count()
+
+    def drive(self, *arguments, **options):
+        query, seen = next(self.queries), itertools.count(1)
+
+        def record(message):
+            number = next(seen)
+            if self.number == 0:
+                say("message", number, message.kind)
+            elif query % 2 == 1 and number == self.number + query // 2:
+                say("strikes", message.kind)
+                self.strike()
+
+        return drive(*arguments, **options, record=record)
+
+    def strike(self):
+        if self.kind == "cut":
+            self.service._node._dialed.outbox.close()
+            self.service._node._dialed._over.set()
+        else:
+            os.kill(os.getpid(), signal.SIGKILL if self.kind == "kill" else signal.SIGSTOP)
+
+
+def main(role, folder, name=None, kind="", number=0):
+    folder = Path(folder)
+    shared = folder / "federation.toml"
+    if role == "coordinator":
+        service = CoordinatorService(shared, folder / "coordinator", settings=QUICK)
+        say("listening")
+    else:
+        service = PartyService(folder / f"{name}.toml", shared, settings=QUICK)
+        if kind:
+            queries.drive = Faults(service, kind, int(number)).drive
+        service.start()
+        assert service.wait_connected(20), service.reason
+        say("connected")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop.wait()
+    service.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,122 @@
+"""A federation of real processes on the loopback interface, for tests: a coordinator and three parties, or some of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fedsql.crypto.keys import IdentityKey, format_public
+from fedsql.session import Session
+
+NAMES = ("north", "south", "west")
+SQL = "SELECT g, COUNT(*) AS n, SUM(v) AS s FROM t GROUP BY g ORDER BY g"
+ROWS = {"north": ("a", 5), "south": ("a", 7), "west": ("b", 4)}
+WHOLE = [("a", 20, 112), ("b", 16, 80)]
+PROCESS = Path(__file__).with_name("process.py")
+PARTY = """name = "{name}"
+[tables.t]
+source = "{name}.parquet"
+privacy_unit = "id"
+[tables.t.columns]
+id = {{ use = ["join"] }}
+g = {{ use = ["group", "filter"] }}
+v = {{ use = ["aggregate", "filter"], bounds = [0, 1000] }}
+[release]
+{release}
+"""
+
+
+def rows_of(name: str) -> pa.Table:
+    """Return a party's rows: twelve units of two groups, neither of which has ten units at one party."""
+    big, value = ROWS[name]
+    groups = [big] * 8 + ["b" if big == "a" else "a"] * 4
+    return pa.table({"id": list(range(12)), "g": groups, "v": [value] * 12})
+
+
+class Network:
+    """The files in ``folder`` and the processes that serve them. ``release`` is TOML that stands in every party's file."""
+
+    def __init__(self, folder: Path, release: str = "min_group_size = 10\nmin_parties = 2") -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        lines = ['name = "hospitals"', f'coordinator = {{ address = "grpc://127.0.0.1:{port}", public_key = "']
+        lines[1] += self._key(folder / "coordinator" / "identity.pem") + '" }'
+        for name in NAMES:
+            public = self._key(folder / ".fedsql" / name / "identity.pem")
+            lines += [f"[parties.{name}]", f'public_key = "{public}"']
+            (folder / f"{name}.toml").write_text(PARTY.format(name=name, release=release))
+            pq.write_table(rows_of(name), folder / f"{name}.parquet")
+        for name in ("ada", "bob"):
+            lines += [f"[analysts.{name}]", f'public_key = "{self._key(folder / name / "identity.pem")}"']
+        self.shared.write_text("\n".join(lines) + "\n")
+
+    @property
+    def shared(self) -> Path:
+        return self.folder / "federation.toml"
+
+    def start(self, *names: str, fault: tuple[str, int] | None = None) -> None:
+        """Start processes and wait until they listen or are connected. A ``fault`` strikes all of them."""
+        for name in names:
+            role = [name] if name == "coordinator" else ["party"]
+            rest = [] if name == "coordinator" else [name, *map(str, fault or ())]
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, str(PROCESS), *role, str(self.folder), *rest], stdout=subprocess.PIPE, text=True
+            )
+        for name in names:
+            assert self.says(name) in ("listening", "connected")
+
+    def says(self, name: str) -> str:
+        """Wait for the next line of a process; empty when it has ended."""
+        stream = self.processes[name].stdout
+        assert stream is not None
+        return stream.readline().strip()
+
+    def signal(self, name: str, number: int) -> None:
+        os.kill(self.processes[name].pid, number)
+
+    def end(self, *names: str) -> None:
+        """End processes, whatever state they are in."""
+        for name in names:
+            process = self.processes.pop(name)
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def session(self, analyst: str = "ada") -> Session:
+        return Session.open(self.shared, analyst)
+
+    def charges(self, name: str) -> list[tuple[str, int]]:
+        """Return (query id, attempt) of each charge in a party's ledger."""
+        file = self.folder / ".fedsql" / name / "ledger.sqlite"
+        if not file.exists():
+            return []
+        with sqlite3.connect(file) as ledger:
+            rows = ledger.execute("SELECT query_id, attempt FROM charges ORDER BY time").fetchall()
+        ledger.close()
+        return [(query_id.hex(), attempt) for query_id, attempt in rows]
+
+    def close(self) -> None:
+        self.end(*list(self.processes))
+
+    def _key(self, path: Path) -> str:
+        key = IdentityKey.generate()
+        key.to_file(path)
+        return format_public(key.public)
