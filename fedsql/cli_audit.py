@@ -19,6 +19,10 @@ from fedsql.cli_common import guarded
 if TYPE_CHECKING:
     from fedsql.privacy.audit import Entry
 
+_FIRST = {"sql": 0, "reason": 1}
+_DIGEST = re.compile("[0-9a-f/]{32,}|null")
+_INDENT = " " * 8
+
 app = typer.Typer(help="Check and read a party's audit log.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -119,7 +123,10 @@ def _ledger(place: Path) -> Path:
 
 
 def _lines(entry: Entry, width: int) -> Iterator[str]:
-    """Yield an entry as lines of at most ``width``: when, what, who and which query; then the details, indented."""
+    """Yield an entry as lines of at most ``width``: when, what, who and which query; then the details, indented.
+
+    Lines of SQL stay lines: joined, a comment would seem to hide what follows it. Digests are left to --format json.
+    """
     from fedsql.shell.render import clean
 
     details = dict(entry.details)
@@ -128,25 +135,27 @@ def _lines(entry: Entry, width: int) -> Iterator[str]:
         first.append(str(analyst))
     if (query := details.pop("query_id", None)) is not None:
         first.append(f"{str(query)[:8]}/{details.pop('attempt', '?')}")
-    yield from textwrap.wrap(clean("  ".join(first)), width, subsequent_indent=" " * 8)
-    for name, value in details.items():
-        if value not in (None, "", [], {}):
-            text = " ".join(_text(value).split())
-            yield from textwrap.wrap(
-                clean(f"{name}: {text}"), width, initial_indent=" " * 8, subsequent_indent=" " * 10
-            )
+    yield from textwrap.wrap(clean("  ".join(first)), width, subsequent_indent=_INDENT)
+    for name in sorted(details, key=lambda name: (_FIRST.get(name, 2), name)):
+        text = _text(details[name])
+        if text and not _DIGEST.fullmatch(text):
+            for number, line in enumerate(f"{name}: {text}".split("\n")):
+                indent = _INDENT + "  " * bool(number)
+                yield from textwrap.wrap(
+                    clean(line.expandtabs()), width, initial_indent=indent, subsequent_indent=_INDENT + "  "
+                )
 
 
 def _text(value: Any) -> str:
-    """Return a detail for people: lists with commas, mappings as name=value, both without brackets where nothing nests."""
+    """Return a detail for people: lists with commas and mappings as name=value, in JSON only where they nest deeper."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={_inner(inner)}" for name, inner in value.items())
     if isinstance(value, list):
         return ", ".join(map(_inner, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return _inner(value)
 
 
 def _inner(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return _text(value)
+    if isinstance(value, str):
+        return value
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
