@@ -6,7 +6,7 @@ run: `reload` takes what is right as a whole or leaves everything as it was.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from fedsql.config.loading import load_federation, load_party
@@ -14,6 +14,7 @@ from fedsql.config.models import FederationConfig, PartyConfig
 from fedsql.config.problems import choices
 from fedsql.crypto.keys import IdentityKey, format_public, parse_public
 from fedsql.errors import ConfigError
+from fedsql.executors.dry_run import keep_offers
 from fedsql.executors.embedded import open_party, open_store
 from fedsql.executors.live import LiveDirectory, signed_offer
 from fedsql.executors.protocol.wire import Steps
@@ -22,10 +23,8 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.address import Address
 from fedsql.executors.transport.hub import Hub
 from fedsql.executors.transport.login import PARTY
-from fedsql.executors.transport.node import Node
+from fedsql.executors.transport.node import Node, Offered
 from fedsql.executors.transport.settings import Settings
-
-_log = logging.getLogger("fedsql.service")
 
 
 class PartyService:
@@ -37,7 +36,7 @@ class PartyService:
     def __init__(self, file: Path, federation_file: Path, settings: Settings | None = None) -> None:
         self._file, self._federation_file = file, federation_file
         config, federation = load_party(file), load_federation(federation_file)
-        self._federation = federation
+        self._federation, self._state = federation, config.state_directory
         self.party = open_party(config)
         try:
             _check_pinned(config, federation, self.party.identity, federation_file)
@@ -53,7 +52,7 @@ class PartyService:
                 federation.root_certificates,
                 on_query=self._answer,
                 on_abort=self.party.interrupt,
-                on_directory=self._live.update,
+                on_directory=self._heard,
                 settings=settings,
             )
             self._tell_offer()
@@ -116,6 +115,11 @@ class PartyService:
 
     def _tell_offer(self) -> None:
         self._node.offer(signed_offer(self.party.offer(), self._federation.name, self.party.identity))
+
+    def _heard(self, offers: Mapping[str, Offered]) -> None:
+        self._live.update(offers)
+        if self._state is not None:
+            keep_offers(self._state, offers)
 
     def _answer(self, query_id: bytes, attempt: int, watch: Stopwatch) -> Steps[None]:
         return self.party.serve(self._live, watch, (query_id, attempt))

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fedsql.cli_common import LogFormat, guarded
 
-if TYPE_CHECKING:
-    from fedsql.serving import Service
-
 Log = Annotated[LogFormat, typer.Option("--log", help="How the log on standard error is written.")]
-Address = Annotated[
-    str | None,
-    typer.Option("--operations", metavar="HOST:PORT", help="Serve /healthz and /metrics there (default: nowhere)."),
-]
 
 
 def coordinator(
@@ -34,18 +25,17 @@ def coordinator(
         typer.Option(metavar="ADDRESS", help="Where to listen, such as grpc+tls://0.0.0.0:31337 (default: as pinned)."),
     ] = None,
     log: Log = LogFormat.text,
-    operations: Address = None,
 ) -> None:
     """Run the coordinator: the one process that listens. It sees no SQL and no data."""
 
     def work() -> int:
         from fedsql.executors.services import CoordinatorService
+        from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
-        with _operated(log, operations) as operate:
-            service = CoordinatorService(federation, state or federation.parent / "coordinator", listen)
-            operate(service)
-            run(service, [federation])
+        set_up(log.value)
+        service = CoordinatorService(federation, state or federation.parent / "coordinator", listen)
+        run(service, [federation])
         return 0
 
     guarded(work)
@@ -58,7 +48,6 @@ def party(
         typer.Option(metavar="FILE", help="The shared federation.toml (default: as the party file says, or near it)."),
     ] = None,
     log: Log = LogFormat.text,
-    operations: Address = None,
     dry_run: Annotated[
         str | None, typer.Option("--dry-run", metavar="SQL", help="Say what this party would do with this, and why.")
     ] = None,
@@ -76,35 +65,16 @@ def party(
         if dry_run is not None:
             return _dry_run(file, shared, dry_run, analyst, epsilon)
         from fedsql.executors.services import PartyService
+        from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
-        with _operated(log, operations) as operate:
-            service = PartyService(file, shared)
-            operate(service)
-            service.start()
-            run(service, [file, shared])
+        set_up(log.value)
+        service = PartyService(file, shared)
+        service.start()
+        run(service, [file, shared])
         return 0
 
     guarded(work)
-
-
-@contextmanager
-def _operated(log: LogFormat, address: str | None) -> Iterator[Callable[[Service], None]]:
-    """Set up the log; the function given serves /healthz and /metrics of a service until the end, if ``address`` is set."""
-    from fedsql.operation.logs import set_up
-
-    set_up(log.value)
-    with ExitStack() as stack:
-
-        def operate(service: Service) -> None:
-            if address is not None:
-                from fedsql.operation.health import Operations
-
-                operations = Operations(address, service.unhealthy, service.connected)
-                operations.start()
-                stack.callback(operations.close)
-
-        yield operate
 
 
 def _dry_run(file: Path, shared: Path, sql: str, analyst: str, epsilon: float) -> int:

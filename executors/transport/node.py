@@ -195,6 +195,7 @@ class Node:
     def _logged_in(self, link: Link) -> None:
         with self._changed:
             self._link, self.reason = link, ""
+            _log.info("%s: connected", self._location)
             if self._offer is not None:
                 self._send_offer(link)
             self._changed.notify_all()

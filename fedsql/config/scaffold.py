@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fedsql.config.models import LimitsConfig, ReleaseConfig
 from fedsql.config.problems import key
-from fedsql.errors import ConfigError
 from fedsql.types import SqlType
 
 _IDENTIFYING = re.compile(
@@ -31,6 +29,17 @@ _NOTES = {
     "join_both_sides": "in a join the unmatched must be as many, too",
     "aggregates": "min, max, quantile and mode only when listed",
 }
+_EXAMPLE = """\
+# An example. `fedsql init --from FILE` lists all columns of a file like this, in a party file of its own.
+# [tables.patients]
+# source = "patients.parquet"   # beside this file
+# privacy_unit = "patient_id"   # whom the promises protect
+#
+# [tables.patients.columns]
+# patient_id = { use = ["join"] }
+# sex        = { use = ["group", "filter"], values = ["F", "M"] }
+# age        = { use = ["filter", "aggregate"], bounds = [0, 120] }
+"""
 
 
 @dataclass(frozen=True)
@@ -44,15 +53,7 @@ class Listed:
 
 def party_text(party: str, tables: Sequence[Listed]) -> str:
     """Return the text of a party file that offers nothing yet."""
-    head = (
-        f"# What {party} lets others ask. Only {party} writes this file. What is not listed does not exist for others.\n"
-        "# Take the # away from what you allow, write its bounds, then run `fedsql check`.\n"
-        "#   use: group (GROUP BY), filter (WHERE), aggregate (SUM, AVG, ...), join (join keys)\n"
-        "#   bounds = [low, high]: what a value can be, from knowledge and not from the data: they are public\n"
-        '#   values = ["F", "M"]: all that a column can hold, public; makes grouping cheaper\n'
-        f'name = "{party}"\n'
-    )
-    return "\n".join([head, *(_table_text(table) for table in tables), _release_text()])
+    return "\n".join([_head(party), *(_table_text(table) for table in tables), _release_text()])
 
 
 def federation_text(party: str) -> str:
@@ -65,22 +66,20 @@ def federation_text(party: str) -> str:
     )
 
 
-def write_new(files: Mapping[Path, str]) -> list[Path]:
-    """Write all files or none; return their paths. Raises ConfigError naming those that exist: nothing is overwritten."""
-    if there := [f"{path}: is there already; move it, or choose another folder" for path in files if path.exists()]:
-        raise ConfigError(*there)
-    written: list[Path] = []
-    try:
-        for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                written.append(path)
-                file.write(text)
-    except OSError as error:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    return written
+def blank_party_text(party: str) -> str:
+    """Return the text of a party file that has no table yet, but an example of one."""
+    return "\n".join([_head(party), _EXAMPLE, _release_text()])
+
+
+def _head(party: str) -> str:
+    return (
+        f"# What {party} lets others ask. Only {party} writes this file. What is not listed does not exist for others.\n"
+        "# Take the # away from what you allow, write its bounds, then run `fedsql check`.\n"
+        "#   use: group (GROUP BY), filter (WHERE), aggregate (SUM, AVG, ...), join (join keys)\n"
+        "#   bounds = [low, high]: what a value can be, from knowledge and not from the data: they are public\n"
+        '#   values = ["F", "M"]: all that a column can hold, public; makes grouping cheaper\n'
+        f'name = "{party}"\n'
+    )
 
 
 def _table_text(table: Listed) -> str:

@@ -158,6 +158,15 @@ def _memory(text: str) -> str:
     return text
 
 
+def mistake_in_name(name: str, *, party: bool) -> str | None:
+    """Return what is wrong with the name of a party, or else of an analyst; None for a name that can be used."""
+    try:
+        (_party_name if party else _identifier)(name)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def distinct(names: Mapping[str, Any]) -> Mapping[str, Any]:
     """Refuse names that differ in case only, for SQL does not tell them apart."""
     seen: dict[str, str] = {}

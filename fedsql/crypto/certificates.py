@@ -11,6 +11,7 @@ import datetime
 import ipaddress
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -68,10 +69,9 @@ def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple
 
 
 def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if "%" not in host:  # an interface of one machine means nothing on another
+            return x509.IPAddress(ipaddress.ip_address(host))
     if len(host) > 253 or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", host) or re.fullmatch(r"[\d.]+", host):
         raise ValueError(f"{host!r} is neither a host name (letters, digits, - and .) nor an IP address")
     return x509.DNSName(host)

@@ -68,6 +68,10 @@ class IdentityKey:
             raise ConfigError(f"{path}: not an Ed25519 key")
         return cls(private)
 
+    def to_pem(self) -> bytes:
+        """Return the key as the content of a PEM file (PKCS #8, not encrypted): what only its owner may ever read."""
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write the key as a new PEM file (PKCS #8), 0600; missing parent directories are made 0700.
 
@@ -75,12 +79,11 @@ class IdentityKey:
         overwritten, and of two processes that both make the first key one wins.
         """
         target = Path(path)
-        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _make_private_directories(target.parent)
         draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(pem)
+                file.write(self.to_pem())
                 file.flush()
                 os.fsync(file.fileno())
             # POSIX rename would replace an existing key silently, link refuses; on Windows rename itself refuses.
