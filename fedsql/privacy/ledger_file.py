@@ -37,6 +37,7 @@ _VERSIONS = (
     UPDATE charges SET answer = x''
         WHERE attempt = (SELECT max(attempt) FROM charges AS every WHERE every.query_id = charges.query_id);
     CREATE UNIQUE INDEX one_answer ON charges (query_id) WHERE answer IS NOT NULL;
+    CREATE INDEX charges_by_analyst ON charges (analyst, time);
     CREATE INDEX nonces_by_expiry ON nonces (expiry);
     CREATE TABLE finished (
         query_id BLOB NOT NULL, attempt INTEGER NOT NULL, question BLOB NOT NULL, messages BLOB NOT NULL,
