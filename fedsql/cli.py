@@ -18,6 +18,7 @@ import typer
 from fedsql.cli_audit import app as audit
 from fedsql.cli_common import guarded
 from fedsql.cli_serve import coordinator, party
+from fedsql.cli_setup import enroll, init, keygen
 
 if TYPE_CHECKING:
     from fedsql.session import Session
@@ -129,28 +130,6 @@ def check(
 
 
 @app.command()
-def init(
-    sources: Annotated[
-        list[Path], typer.Option("--from", metavar="FILE", help="A Parquet or CSV file; may be given several times.")
-    ],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")] = Path(),
-    party: Annotated[str, typer.Option(metavar="NAME", help="What your organisation is called.")] = "mine",
-) -> None:
-    """Write a party file for your data, in which nothing is allowed yet."""
-
-    def work() -> int:
-        from fedsql.executors.scaffold import scaffold
-
-        written = scaffold(sources, folder, party)
-        for path in written:
-            print(path, flush=True)
-        print(f"Allow columns in {written[0]}, then: fedsql check {written[-1]}", file=sys.stderr)
-        return 0
-
-    guarded(work)
-
-
-@app.command()
 def demo(
     command: Commands = None,
     noise: Annotated[bool, typer.Option("--noise", help="Ask hospitals that add noise to every answer.")] = False,
@@ -183,6 +162,9 @@ def demo(
     guarded(work)
 
 
+app.command()(init)
+app.command()(keygen)
+app.command()(enroll)
 app.command()(coordinator)
 app.command()(party)
 app.add_typer(audit, name="audit")

@@ -1,0 +1,190 @@
+"""The commands that write files to begin with: `fedsql init`, `fedsql keygen` and `fedsql enroll`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedsql.cli_common import guarded
+
+if TYPE_CHECKING:
+    from fedsql.executors.enrolment import Enrolled
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")] = Path(),
+    parties: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="A federation over the network of these, such as north,south,west."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="How the coordinator's machine is reached (default: localhost); more are in its TLS."
+        ),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Where it listens (default: 31337).")
+    ] = None,
+    analyst: Annotated[str | None, typer.Option(metavar="NAME", help="Who may ask (default: analyst).")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Give each party a real table that can be asked.")] = False,
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Instead: a party file for this Parquet or CSV file; repeatable."),
+    ] = None,
+    party: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --from: what your organisation is called (default: mine).")
+    ] = None,
+) -> None:
+    """Write a federation over the network, or one party's file."""
+
+    def work() -> int:
+        from fedsql.errors import ConfigError
+
+        networked = {"--host": host, "--port": port, "--analyst": analyst, "--example": example or None}
+        if parties is None and sources is None:
+            raise ConfigError(
+                "--parties or --from: missing",
+                hint="--parties north,south writes a federation over the network, --from FILE a party file for a file",
+            )
+        if parties is not None and sources is not None:
+            raise ConfigError("--parties, --from: give one of them; they write different things")
+        if parties is None and (given := [option for option, value in networked.items() if value is not None]):
+            raise ConfigError(f"{', '.join(given)}: goes with --parties")
+        if parties is not None and party is not None:
+            raise ConfigError("--party: goes with --from; --parties has all names")
+        if parties is not None:
+            return _federation(folder, parties, host or [], port, analyst, example)
+        return _party_file(sources or [], folder, party or "mine")
+
+    guarded(work)
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key; nothing is replaced.")],
+) -> None:
+    """Make a key: the private one into FILE, the public one to the screen."""
+
+    def work() -> int:
+        from fedsql.crypto.keys import IdentityKey, format_public
+        from fedsql.errors import ConfigError
+
+        identity = IdentityKey.generate()
+        try:
+            identity.to_file(file)
+        except OSError as error:
+            raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
+        print(format_public(identity.public), flush=True)
+        _say(
+            "Send the line above to whoever keeps federation.toml, where it is pinned:",
+            "  fedsql enroll federation.toml --party NAME --public-key LINE",
+            "(--analyst NAME for who only asks). The private key never leaves you. It is in",
+            f"  {file}",
+            "and is looked for, beside federation.toml, at",
+            "  NAME/.fedsql/NAME/identity.pem    of a party",
+            "  NAME/identity.pem                 of an analyst",
+        )
+        return 0
+
+    guarded(work)
+
+
+def enroll(
+    federation: Annotated[Path, typer.Argument(metavar="FEDERATION", help="The shared federation.toml.")],
+    party: Annotated[str | None, typer.Option(metavar="NAME", help="A party of this name joins.")] = None,
+    analyst: Annotated[str | None, typer.Option(metavar="NAME", help="An analyst of this name joins.")] = None,
+    public_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Their public key, ed25519:... (default: a key is made here).")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Their private key, where it is here.")] = None,
+) -> None:
+    """Add a party or an analyst to a federation over the network."""
+
+    def work() -> int:
+        from fedsql.errors import ConfigError
+        from fedsql.executors.enrolment import enroll
+
+        if (party is None) == (analyst is None):
+            raise ConfigError("--party NAME or --analyst NAME: give one of them: who joins?")
+        name = party if party is not None else analyst or ""
+        done = enroll(federation, name, party=party is not None, public_key=public_key, key=key)
+        for path in (federation, *done.written):
+            print(path, flush=True)
+        _say(*_after_enrolment(federation, done, party is not None))
+        return 0
+
+    guarded(work)
+
+
+def _federation(
+    folder: Path, names: str, hosts: list[str], port: int | None, analyst: str | None, example: bool
+) -> int:
+    from fedsql.executors.setup import PORT, SHARED, set_up
+
+    parties, analyst = [name.strip() for name in names.split(",")], analyst or "analyst"
+    written = set_up(
+        folder, parties if names.strip() else [], hosts=hosts, port=port or PORT, analyst=analyst, example=example
+    )
+    for path in written:
+        print(path, flush=True)
+    _say(
+        "To try it, each in a terminal of its own:",
+        *([f"  cd {folder}"] if folder != Path() else []),
+        f"  fedsql coordinator {SHARED}",
+        *(f"  fedsql party {party}/{party}.toml" for party in parties),
+        f"  fedsql shell {SHARED} --analyst {analyst}",
+        f"{written[0]} says who gets which folder, what must stay secret, and what to {'ask' if example else 'do'} first.",
+    )
+    return 0
+
+
+def _party_file(sources: list[Path], folder: Path, party: str) -> int:
+    from fedsql.executors.scaffold import scaffold
+
+    written = scaffold(sources, folder, party)
+    for path in written:
+        print(path, flush=True)
+    print(f"Allow columns in {written[0]}, then: fedsql check {written[-1]}", file=sys.stderr)
+    return 0
+
+
+def _after_enrolment(file: Path, done: Enrolled, party: bool) -> list[str]:
+    """Return what to say: what goes to whom, and how the newcomer begins."""
+    folder = file.parent / done.name
+    others = [name for name in (*done.federation.parties, *done.federation.analysts) if name != done.name]
+    lines = [
+        f"{done.name} is known by {done.public_key}",
+        f"Everybody needs the new {file.name}: the coordinator, {', '.join(others)}, and {done.name}. It holds no secret;"
+        " who runs already reads it again by itself.",
+    ]
+    if done.key is None:
+        lines += [f"The private key stays with {done.name}, who keeps it beside {file.name} in"]
+        lines += [f"  {done.name}/.fedsql/{done.name}/identity.pem" if party else f"  {done.name}/identity.pem"]
+    elif folder in done.key.parents:
+        lines += [f"{folder} is for {done.name} alone: the private key is in it. If that is another machine, move it"]
+        lines += ["there in a safe way and leave no copy."]
+    if party:
+        lines += [
+            f"{done.name} says in its own file what others may ask, then runs",
+            f"  fedsql check {done.name}/{done.name}.toml",
+            f"  fedsql party {done.name}/{done.name}.toml",
+        ]
+    else:
+        key = f" --key {done.key}" if done.key is not None and folder not in done.key.parents else ""
+        lines += [f"{done.name} asks with", f"  fedsql shell {file.name} --analyst {done.name}{key}"]
+    return lines
+
+
+def _say(*lines: str) -> None:
+    """Write to standard error: text wrapped to the terminal's width, a line that begins with spaces as it is."""
+    width = max(20, shutil.get_terminal_size((80, 24)).columns)
+    for line in lines:
+        shown = (
+            line if line.startswith(" ") else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        )
+        print(shown, file=sys.stderr, flush=True)

@@ -1,0 +1,74 @@
+"""Files that appear all together or not at all, and never in another file's place; secrets are for their owner alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from fedsql.errors import ConfigError
+
+
+def write_new(files: Mapping[Path, str | bytes], private: Collection[Path] = ()) -> list[Path]:
+    """Write all files or none; return their paths. Raises ConfigError naming those that exist: nothing is overwritten.
+
+    Those in ``private`` are 0600, and folders made for them 0700.
+    """
+    with placed(files, private) as written:
+        return written
+
+
+@contextmanager
+def placed(files: Mapping[Path, str | bytes], private: Collection[Path] = ()) -> Iterator[list[Path]]:
+    """Write files as `write_new` does; when what is done with them fails, they go again, and the folders made for them."""
+    if taken := [path for path in files if path.exists()]:
+        raise ConfigError(*(f"{path}: is there already; move it, or choose another folder" for path in taken))
+    made: list[Path] = []
+    try:
+        try:
+            for path, content in files.items():
+                _make_folders(path.parent, made, private=path in private)
+                _write(path, content, made, private=path in private)
+        except OSError as error:
+            raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from None
+        yield list(files)
+    except BaseException:
+        for path in reversed(made):
+            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+
+
+def replace(path: Path, content: str) -> None:
+    """Put ``content`` in the place of a file that is there, at one stroke; its rights stay. Raises ConfigError."""
+    target = path.resolve()  # a link goes on to point to it
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        rights = stat.S_IMODE(target.stat().st_mode)
+        _write(draft, content, [], private=True)
+        draft.chmod(rights)
+        os.replace(draft, target)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _make_folders(folder: Path, made: list[Path], *, private: bool) -> None:
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):  # mkdir's own ``parents`` would leave these open
+        each.mkdir(mode=0o700 if private else 0o777)
+        made.append(each)
+
+
+def _write(path: Path, content: str | bytes, made: list[Path], *, private: bool) -> None:
+    handle = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600 if private else 0o666
+    )
+    made.append(path)
+    with open(handle, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
