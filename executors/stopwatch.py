@@ -18,17 +18,19 @@ class Rest:
 class Stopwatch:
     """Adds up wall seconds by stage. Stages do not nest; several participants may share one watch.
 
-    ``on_stage`` is told each stage that begins.
+    ``on_stage`` is told each stage that begins, and the place in a queue.
     """
 
-    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(self, on_stage: Callable[[str, int | None], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self._on_stage = on_stage
+        self._entered: tuple[str, int | None] | None = None
 
-    def enter(self, stage: str) -> None:
-        """Tell that ``stage`` begins."""
-        if self._on_stage is not None:
-            self._on_stage(stage)
+    def enter(self, stage: str, place: int | None = None) -> None:
+        """Tell that ``stage`` begins, or the ``place`` in its queue."""
+        if self._on_stage is not None and (stage, place) != self._entered:
+            self._entered = stage, place
+            self._on_stage(stage, place)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 import duckdb
 import pyarrow as pa
@@ -22,8 +21,9 @@ from fedsql.config.models import PartyConfig, TableConfig
 from fedsql.config.problems import key, near
 from fedsql.connectors import Source, open_source
 from fedsql.connectors.source import detach
-from fedsql.errors import ConfigError
+from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.engines.offers import quoted, release_policy, verify
+from fedsql.executors.engines.runs import OnPlace, Runs
 from fedsql.planner.catalog import Offer, TableOffer
 
 RAW = "source"  # what the owner's sql calls the rows of the source
@@ -42,24 +42,15 @@ _SHOWN = 20
 class PartyStore:
     """The loaded, verified and locked tables of one party. Safe to use from several threads.
 
-    ``secret`` keys the data versions, so that they tell outsiders nothing. ``threads`` and ``memory`` (such as "4GB")
-    limit DuckDB, which never spills to disk. Raises ConfigError with a line for each mistake in all tables; with
-    ``partial`` it keeps the tables that are right and lists the lines in ``problems``.
+    ``secret`` keys the data versions, so that they tell outsiders nothing. The file's [limits] hold for each query; DuckDB
+    never spills to disk. Raises ConfigError with a line for each mistake in all tables; with ``partial`` it keeps the
+    tables that are right and lists the lines in ``problems``.
     """
 
-    def __init__(
-        self,
-        config: PartyConfig,
-        secret: bytes,
-        *,
-        threads: int | None = None,
-        memory: str | None = None,
-        partial: bool = False,
-    ) -> None:
+    def __init__(self, config: PartyConfig, secret: bytes, *, partial: bool = False) -> None:
         self.config = config
-        self._guard = threading.Lock()
-        self._running: set[duckdb.DuckDBPyConnection] = set()
-        limits = {"threads": threads, "memory_limit": memory}
+        self._runs = Runs(config.limits.queries, config.limits.time)
+        limits = {"threads": config.limits.threads, "memory_limit": config.limits.memory}
         self._database = duckdb.connect(
             ":memory:",
             config={
@@ -93,32 +84,29 @@ class PartyStore:
         """Return everything that the party tells the federation, with its two raw 32-byte public keys."""
         return Offer(self.config.name, self._offers, release_policy(self.config.release), identity_key, seal_key)
 
-    def run(self, sql: str) -> pa.Table:
+    def run(self, sql: str, key: Hashable = None, on_place: OnPlace | None = None) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
-        Raises ValueError when ``sql`` is not exactly one query.
+        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait. Raises
+        OperationalError when it was cancelled or is over a limit, ValueError when ``sql`` is not exactly one query.
         """
-        with self._guard:
-            cursor = self._database.cursor()
-            self._running.add(cursor)
-        try:
+        with self._runs.one(self._database, key, on_place) as cursor:
             if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise ValueError("a fragment is exactly one query")
-            return cursor.sql(sql).to_arrow_table()
-        finally:
-            with self._guard:
-                self._running.discard(cursor)
-            cursor.close()
+            most = self.config.limits.groups
+            table = cursor.sql(sql).limit(most + 1).to_arrow_table()
+            if table.num_rows > most:
+                raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")
+            return table
 
-    def interrupt(self) -> None:
-        """Stop the queries that run now: their `run` raises duckdb.InterruptException."""
-        with self._guard:
-            for cursor in self._running:
-                cursor.interrupt()
+    def interrupt(self, key: Hashable = None) -> None:
+        """Stop the queries of ``key``, also those that have not begun; without a key all that run now."""
+        self._runs.interrupt(key)
 
     def close(self) -> None:
         """Stop what runs and drop all rows."""
         self.interrupt()
+        self._runs.wait()
         self._database.close()
 
     def _drop_unoffered(self) -> None:

@@ -51,6 +51,7 @@ class Attempt:
     offer: Offer
     directories: Directories
     watch: Stopwatch
+    key: tuple[bytes, int] | None = None  # what `Engine.interrupt` knows its fragments by
     question: Question | None = None
     sent: list[Message] = field(default_factory=list)
 
@@ -126,6 +127,9 @@ class Attempt:
         except StopIteration as stop:
             result: T = stop.value
             return result
+
+    def _queued(self, place: int) -> None:
+        self.watch.enter("queued", place)
 
     def _keep(self, question: Question, messages: list[Message]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""
@@ -218,7 +222,7 @@ class Attempt:
         place = f"sha256('{SAMPLING_KEY}' ||"
         sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
         try:
-            return read_fragment(self.engine.run(sql), release)
+            return read_fragment(self.engine.run(sql, self.key, self._queued), release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None

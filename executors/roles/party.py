@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Protocol
@@ -37,11 +37,11 @@ class Engine(Protocol):
     def offers(self) -> tuple[TableOffer, ...]:
         """Return what the party's policy lets others see of its tables."""
 
-    def run(self, sql: str) -> pa.Table:
-        """Run a fragment."""
+    def run(self, sql: str, key: Hashable = None, on_place: Callable[[int], None] | None = None) -> pa.Table:
+        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn."""
 
-    def interrupt(self) -> None:
-        """Stop the fragments that run now."""
+    def interrupt(self, key: Hashable = None) -> None:
+        """Stop the fragments of ``key``, also those not begun; without one all that run now."""
 
     def close(self) -> None:
         """Drop the tables."""
@@ -76,7 +76,7 @@ class Party:
 
     def interrupt(self, query_id: bytes | None = None, attempt: int = 0) -> None:
         """Stop the fragments of one attempt, or all that run now."""
-        self.engine.interrupt()
+        self.engine.interrupt(None if query_id is None else (query_id, attempt))
 
     def close(self) -> None:
         """Close the tables and the ledger."""
@@ -95,7 +95,7 @@ class Party:
         ``query`` (query id, attempt) is what `interrupt` knows it by.
         """
         with self._guard:
-            attempt = Attempt(self, self.engine, self._offer(), directories, watch)
+            attempt = Attempt(self, self.engine, self._offer(), directories, watch, query)
         try:
             inbox = yield Exchange((), ((("question", COORDINATOR),), (("consult", COORDINATOR),)))
             if request := inbox.get(("consult", COORDINATOR)):

@@ -47,7 +47,7 @@ def texts(error: BaseException | None) -> str:
 
 
 def failing(world: Watched, party: str, failure: Exception) -> Run:
-    def run(sql: str) -> pa.Table:
+    def run(sql: str, *_: object) -> pa.Table:
         raise failure
 
     with pytest.MonkeyPatch.context() as patch:
@@ -154,7 +154,7 @@ SCRIPT = f"""
 import duckdb
 from harness import Watched, small
 world = Watched(small({GROUPS!r}))
-def run(sql):
+def run(sql, *_):
     raise duckdb.ConversionException("{SECRET}")
 world.federation.parties["north"].engine.run = run
 print(world.ask({SQL!r}).error)

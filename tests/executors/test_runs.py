@@ -1,0 +1,105 @@
+"""Limits of fragments: cancelled by key, before they begin or while they run; in time, in number, in groups, in memory."""
+
+import threading
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from fedsql.config.models import LimitsConfig, PartyConfig
+from fedsql.errors import OperationalError
+from fedsql.executors.engines.store import PartyStore
+
+ENDLESS = "SELECT count(*) AS n FROM range(1000000000000) AS a, t WHERE a.range % 7 = x"
+SMALL = "SELECT count(*) AS n FROM t"
+
+
+def store(**limits):
+    table = {"source": pa.table({"x": list(range(100))}), "columns": {"x": {"use": ["group"]}}}
+    return PartyStore(PartyConfig(name="north", tables={"t": table}, limits=LimitsConfig(**limits)), bytes(32))
+
+
+def in_thread(work):
+    errors = []
+
+    def run():
+        try:
+            work()
+        except OperationalError as error:
+            errors.append(error.message)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, errors
+
+
+def test_one_query_is_cancelled_and_the_others_go_on():
+    held = store()
+    first, errors = in_thread(lambda: held.run(ENDLESS, "first"))
+    held.interrupt("first")  # before it begins, or while it runs: the same
+    first.join()
+    assert errors == ["the query was cancelled"]
+    assert held.run(SMALL, "second").to_pylist() == [{"n": 100}]
+    with pytest.raises(OperationalError, match="cancelled"):
+        held.run(SMALL, "first")
+    held.close()
+
+
+def test_a_query_ends_in_time():
+    held = store(time="1s")
+    with pytest.raises(OperationalError, match=r"it took over 1 s \(\[limits\] time\)"):
+        held.run(ENDLESS)
+    assert held.run(SMALL).to_pylist() == [{"n": 100}]
+    held.close()
+
+
+def test_too_many_groups_are_refused():
+    held = store(groups=50)
+    with pytest.raises(OperationalError, match="more than 50 groups"):
+        held.run("SELECT x FROM t GROUP BY x")
+    assert held.run("SELECT x FROM t WHERE x < 50 GROUP BY x").num_rows == 50
+    held.close()
+
+
+def test_what_needs_too_much_memory_fails_alone():
+    held = store(memory="50MB", threads=1)
+    for _ in range(20):
+        with pytest.raises(duckdb.Error):
+            held.run("SELECT array_agg(a.range) AS l FROM range(100000000) AS a GROUP BY a.range")
+    assert held.run(SMALL).to_pylist() == [{"n": 100}]
+    held.close()
+
+
+def test_the_others_wait_in_order_and_are_told_their_places():
+    held = store(queries=1)
+    told, moved = [], threading.Condition()
+
+    def place(name):
+        def tell(number):
+            with moved:
+                told.append((name, number))
+                moved.notify_all()
+
+        return tell
+
+    def wait_for(*wanted):
+        with moved:
+            assert moved.wait_for(lambda: set(wanted) <= set(told), 20)
+
+    first, stopped = in_thread(lambda: held.run(ENDLESS, "first"))
+    while not held._runs._running:
+        first.join(0.001)
+    second, _ = in_thread(lambda: held.run(SMALL, "second", place("second")))
+    wait_for(("second", 1))
+    third, gone = in_thread(lambda: held.run(SMALL, "third", place("third")))
+    wait_for(("third", 2))
+    fourth, _ = in_thread(lambda: held.run(SMALL, "fourth", place("fourth")))
+    wait_for(("fourth", 3))
+    held.interrupt("third")
+    third.join()
+    wait_for(("fourth", 2))
+    held.interrupt("first")
+    for thread in (first, second, fourth):
+        thread.join()
+    assert stopped == gone == ["the query was cancelled"]
+    held.close()
