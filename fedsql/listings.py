@@ -50,14 +50,14 @@ def _parties(federation: Federation) -> Answer:
     offers = {offer.party: offer for offer in federation.directory.catalog.offers}
     rows = []
     for each in federation.presence():
-        since = None if each.since is None else datetime.fromtimestamp(each.since, UTC).strftime("%Y-%m-%d %H:%MZ")
+        since = None if each.since is None else datetime.fromtimestamp(each.since, UTC).strftime("%m-%d %H:%M")
         offer = offers.get(each.party)
         told: tuple[object, ...] = (None,) * 4
         if offer is not None:
             r = offer.release
             told = (", ".join(t.name for t in offer.tables), r.min_group_size, r.min_parties, r.noise)
         rows.append((each.party, each.state, since, *told))
-    return listing(("party", "state", "since", "tables", "min_group_size", "min_parties", "noise"), rows)
+    return listing(("party", "state", "since_utc", "tables", "min_group_size", "min_parties", "noise"), rows)
 
 
 def _budget(federation: Federation, analyst: Analyst) -> Answer:
