@@ -23,7 +23,9 @@ from fedsql.executors.engines.store import RAW, reason
 
 
 def scaffold(sources: Sequence[Path], directory: Path, party: str) -> list[Path]:
-    """Write ``<party>.toml`` with one table for each source, and a federation.toml naming it; return both paths.
+    """Write ``<party>.toml`` with one table for each source, and a federation.toml naming it; return their paths.
+
+    In a folder beside a federation.toml the party file comes alone: it is that federation's.
 
     Raises ConfigError, having written nothing, when a file is there already, a source cannot be read, two sources give
     the same table name, or ``party`` is no name.
@@ -47,9 +49,10 @@ def scaffold(sources: Sequence[Path], directory: Path, party: str) -> list[Path]
         tables.append(table)
     if problems:
         raise ConfigError(*problems)
-    return write_new(
-        {directory / f"{party}.toml": party_text(party, tables), directory / "federation.toml": federation_text(party)}
-    )
+    files: dict[Path, str | bytes] = {directory / f"{party}.toml": party_text(party, tables)}
+    if not (directory.absolute().parent / "federation.toml").exists():
+        files[directory / "federation.toml"] = federation_text(party)
+    return write_new(files)
 
 
 def _columns(source: Path) -> list[tuple[str, str]]:

@@ -89,10 +89,18 @@ def set_up(
         name, address, coordinator, certificate.decode(), public, {analyst: format_public(asking.public)}
     )
     load_federation(folder / SHARED, shared)  # nothing is written that could not be read
-    readme = readme_text(name, address, parties, analyst, local=_is_local(hosts), sql=sql)
+    readme = readme_text(name, address, parties, analyst, local=is_local(hosts), sql=sql)
     open_to_all: dict[Path, str | bytes] = {folder / "README.md": readme, folder / SHARED: shared}
     write_new(open_to_all | private, private)
     return [*open_to_all, *(folder / each for each in dict.fromkeys((AUTHORITY, COORDINATOR, *parties, analyst)))]
+
+
+def is_local(hosts: Sequence[str]) -> bool:
+    """Say whether the first of ``hosts``, by which the coordinator is dialled, is how a machine calls itself."""
+    try:
+        return not hosts or ipaddress.ip_address(hosts[0]).is_loopback
+    except ValueError:
+        return hosts[0] == "localhost"
 
 
 def party_key(folder: Path, party: str) -> Path:
@@ -123,11 +131,3 @@ def _party_mistakes(parties: Sequence[str]) -> list[str]:
 
 def _address(host: str, port: int) -> str:
     return f"grpc+tls://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _is_local(hosts: Sequence[str]) -> bool:
-    """Say whether the address is one by which a machine calls itself."""
-    try:
-        return not hosts or ipaddress.ip_address(hosts[0]).is_loopback
-    except ValueError:
-        return hosts[0] == "localhost"

@@ -25,7 +25,8 @@ def init(
     host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="How the coordinator's machine is reached (default: localhost); more are in its TLS."
+            metavar="NAME",
+            help="How others reach the coordinator's machine (default: localhost); repeatable, the first is dialled.",
         ),
     ] = None,
     port: Annotated[
@@ -50,7 +51,7 @@ def init(
         if parties is None and sources is None:
             raise ConfigError(
                 "--parties or --from: missing",
-                hint="--parties north,south writes a federation over the network, --from FILE a party file for a file",
+                hint="--parties north,south writes a federation over the network, --from FILE one party's file for that data",
             )
         if parties is not None and sources is not None:
             raise ConfigError("--parties, --from: give one of them; they write different things")
@@ -81,11 +82,11 @@ def keygen(
             raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
         print(format_public(identity.public), flush=True)
         _say(
-            "Send the line above to whoever keeps federation.toml, where it is pinned:",
-            "  fedsql enroll federation.toml --party NAME --public-key LINE",
-            "(--analyst NAME for who only asks). The private key never leaves you. It is in",
+            "Send the line above, the KEY, to whoever keeps federation.toml. They pin it with",
+            "  fedsql enroll federation.toml --party NAME --public-key KEY",
+            "(--analyst NAME for who only asks). The private key never leaves you; it is in",
             f"  {file}",
-            "and is looked for, beside federation.toml, at",
+            "It is looked for beside federation.toml, at",
             "  NAME/.fedsql/NAME/identity.pem    of a party",
             "  NAME/identity.pem                 of an analyst",
         )
@@ -124,7 +125,7 @@ def enroll(
 def _federation(
     folder: Path, names: str, hosts: list[str], port: int | None, analyst: str | None, example: bool
 ) -> int:
-    from fedsql.executors.setup import PORT, SHARED, set_up
+    from fedsql.executors.setup import PORT, SHARED, is_local, set_up
 
     parties, analyst = [name.strip() for name in names.split(",")], analyst or "analyst"
     written = set_up(
@@ -132,9 +133,10 @@ def _federation(
     )
     for path in written:
         print(path, flush=True)
+    here = is_local(hosts)
     _say(
-        "To try it, each in a terminal of its own:",
-        *([f"  cd {folder}"] if folder != Path() else []),
+        "To start it, each in a terminal of its own:" if here else "To start it, each on its own machine:",
+        *([f"  cd {folder}"] if folder != Path() and here else []),
         f"  fedsql coordinator {SHARED}",
         *(f"  fedsql party {party}/{party}.toml" for party in parties),
         f"  fedsql shell {SHARED} --analyst {analyst}",
@@ -156,27 +158,33 @@ def _party_file(sources: list[Path], folder: Path, party: str) -> int:
 def _after_enrolment(file: Path, done: Enrolled, party: bool) -> list[str]:
     """Return what to say: what goes to whom, and how the newcomer begins."""
     folder = file.parent / done.name
-    others = [name for name in (*done.federation.parties, *done.federation.analysts) if name != done.name]
+    known = dict.fromkeys((*done.federation.parties, *done.federation.analysts))
+    others = [name for name in known if name != done.name]
     lines = [
         f"{done.name} is known by {done.public_key}",
-        f"Everybody needs the new {file.name}: the coordinator, {', '.join(others)}, and {done.name}. It holds no secret;"
-        " who runs already reads it again by itself.",
+        f"Everybody needs the new {file.name}: the coordinator, {', '.join(others)}, and {done.name}. It holds no secret."
+        " Who runs already reads it again by itself.",
     ]
-    if done.key is None:
-        lines += [f"The private key stays with {done.name}, who keeps it beside {file.name} in"]
-        lines += [f"  {done.name}/.fedsql/{done.name}/identity.pem" if party else f"  {done.name}/identity.pem"]
-    elif folder in done.key.parents:
-        lines += [f"{folder} is for {done.name} alone: the private key is in it. If that is another machine, move it"]
-        lines += ["there in a safe way and leave no copy."]
+    here = done.key is not None and folder in done.key.parents
+    if here:
+        lines.append(
+            f"{folder} is for {done.name} alone: the private key is in it. Where {done.name} is on another machine, move"
+            " it there in a safe way and leave no copy."
+        )
+    elif party:
+        lines.append(f"{done.name} keeps the private key, beside {file.name}, at")
+        lines.append(f"  {done.name}/.fedsql/{done.name}/identity.pem")
     if party:
-        lines += [
-            f"{done.name} says in its own file what others may ask, then runs",
-            f"  fedsql check {done.name}/{done.name}.toml",
-            f"  fedsql party {done.name}/{done.name}.toml",
-        ]
+        first = "" if here else f" (fedsql init {done.name} --from DATA --party {done.name} writes one)"
+        lines.append(f"{done.name} says in its own file{first} what others may ask, then runs")
+        own = (folder if here else Path(done.name)) / f"{done.name}.toml"
+        lines += [f"  fedsql {command} {own}" for command in ("check", "party")]
     else:
-        key = f" --key {done.key}" if done.key is not None and folder not in done.key.parents else ""
-        lines += [f"{done.name} asks with", f"  fedsql shell {file.name} --analyst {done.name}{key}"]
+        key = "" if here else f" --key {done.key or 'FILE'}"
+        lines += [
+            f"{done.name} asks with",
+            f"  fedsql shell {file if done.key else file.name} --analyst {done.name}{key}",
+        ]
     return lines
 
 

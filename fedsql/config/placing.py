@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fedsql.errors import ConfigError
@@ -37,7 +37,8 @@ def placed(files: Mapping[Path, str | bytes], private: Collection[Path] = ()) ->
         yield list(files)
     except BaseException:
         for path in reversed(made):
-            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder stays where somebody else has put a file meanwhile
+                path.rmdir() if path.is_dir() else path.unlink()
         raise
 
 
