@@ -53,7 +53,9 @@ def test_a_name_of_any_length_is_taken(name):
     assert 63 <= len(common.value.encode()) <= 64 or common.value == name
 
 
-@pytest.mark.parametrize("host", ["", "a b", "*", "*.example", "http://c", "c:1", "-c", "1.2.3", "c..d", "ö.example", "fe80::1%eth0"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "*", "*.example", "http://c", "c:1", "-c", "1.2.3", "c..d", "ö.example", "fe80::1%eth0"]
+)
 def test_what_is_no_host_is_named(host):
     with pytest.raises(ValueError, match="is neither a host name"):
         issue(ROOT, ROOT_KEY, ["localhost", host])
