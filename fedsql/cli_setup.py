@@ -75,6 +75,8 @@ def keygen(
         from fedsql.crypto.keys import IdentityKey, format_public
         from fedsql.errors import ConfigError
 
+        if file.is_dir():
+            raise ConfigError(f"{file}: is a folder; name a file in it")
         identity = IdentityKey.generate()
         try:
             identity.to_file(file)

@@ -263,6 +263,7 @@ def test_keygen_prints_the_public_key_alone(tmp_path: Path) -> None:
     before = file.read_bytes()
     assert refused("keygen", file) == [f"error: {file}: exists already; an identity key is never overwritten"]
     assert file.read_bytes() == before
+    assert refused("keygen", tmp_path) == [f"error: {tmp_path}: is a folder; name a file in it"]
     assert refused("keygen", file / "x.pem") == [f"error: {file / 'x.pem'}: cannot be written: Not a directory"]
 
 
