@@ -69,7 +69,7 @@ def init(
 def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key; nothing is replaced.")],
 ) -> None:
-    """Make a key: the private one into FILE, the public one to the screen."""
+    """Make a private key in FILE; print the public one."""
 
     def work() -> int:
         from fedsql.crypto.keys import IdentityKey, format_public
