@@ -3,9 +3,8 @@
     python process.py coordinator FOLDER
     python process.py party FOLDER NAME [FAULT NUMBER]
 
-FAULT is kill, stop or cut (the connection); it strikes at the party's message number NUMBER, sent or received, of the
-second query that it takes part in, at the next one of its fourth query, and so on; every other query is left alone.
-With number 0 it only counts. What happens is said on standard output, one line each.
+FAULT is kill, stop or cut (the connection). A SIGUSR1 arms it: it strikes in the next query, at the party's message
+number NUMBER, sent or received; armed again, at the next number. With number 0 it only counts. What happens is said on standard output, one line each.
 """
 
 import itertools
@@ -30,21 +29,28 @@ def say(*words):
 
 
 class Faults:
-    """Drives the queries of a party, and strikes at one message of every other one."""
+    """Drives the queries of a party, and strikes at one message of the next one when it is armed."""
 
     def __init__(self, service, kind, number):
         self.service, self.kind, self.number = service, kind, number
-        self.queries = itertools.count()
+        self.armed = False
+        signal.signal(signal.SIGUSR1, self.arm)
+
+    def arm(self, *_):
+        self.armed = True
+        say("armed")
 
     def drive(self, *arguments, **options):
-        query, seen = next(self.queries), itertools.count(1)
+        seen, armed = itertools.count(1), self.armed
+        self.armed = False
 
         def record(message):
             number = next(seen)
             if self.number == 0:
                 say("message", number, message.kind)
-            elif query % 2 == 1 and number == self.number + query // 2:
+            elif armed and number == self.number:
                 say("strikes", message.kind)
+                self.number += 1
                 self.strike()
 
         return drive(*arguments, **options, record=record)
