@@ -17,7 +17,7 @@ READY := .venv/.ready
 # What the main job is tested by: once more, with a real coordinator between all participants.
 OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo
 
-.PHONY: check style types imports wheel test test-faults demo clean
+.PHONY: check style types imports wheel test demo clean
 
 check: style types imports wheel
 
@@ -37,10 +37,6 @@ wheel: $(READY)
 test: $(READY)
 	$(BIN)/pytest
 	$(BIN)/pytest --network $(OVER_NETWORK)
-
-# Real processes, killed, stopped and cut off at every message. Not part of `test`: on a loaded machine it is not steady yet.
-test-faults: $(READY)
-	$(BIN)/pytest tests/network/faults.py
 
 demo: $(READY)
 	@$(BIN)/fedsql demo

@@ -3,8 +3,8 @@
     python process.py coordinator FOLDER
     python process.py party FOLDER NAME [FAULT NUMBER]
 
-FAULT is kill, stop or cut (the connection). A SIGUSR1 arms it: it strikes in the next query, at the party's message
-number NUMBER, sent or received; armed again, at the next number. With number 0 it only counts. What happens is said on standard output, one line each.
+FAULT is kill, stop or cut (the connection). A SIGUSR1 arms it: it strikes in the next query that gets as far
+as the party's message number NUMBER, sent or received; armed again, at the next number. With number 0 it only counts. What happens is said on standard output, one line each.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.settings import Settings
 
 QUICK = Settings(
-    ping=0.1, silent=1.0, login=10.0, stalled=2.0, deadline=3.0, backoff=0.05, longest_backoff=0.2, open_queries=64
+    ping=0.1, silent=2.0, login=20.0, stalled=4.0, deadline=5.0, backoff=0.05, longest_backoff=0.2, open_queries=64
 )
 
 
@@ -41,16 +41,16 @@ class Faults:
         say("armed")
 
     def drive(self, *arguments, **options):
-        seen, armed = itertools.count(1), self.armed
-        self.armed = False
+        seen = itertools.count(1)
 
         def record(message):
             number = next(seen)
             if self.number == 0:
                 say("message", number, message.kind)
-            elif armed and number == self.number:
-                say("strikes", message.kind)
+            elif self.armed and number == self.number:
+                self.armed = False
                 self.number += 1
+                say("strikes", message.kind)
                 self.strike()
 
         return drive(*arguments, **options, record=record)
@@ -74,7 +74,7 @@ def main(role, folder, name=None, kind="", number=0):
         if kind:
             queries.drive = Faults(service, kind, int(number)).drive
         service.start()
-        assert service.wait_connected(20), service.reason
+        assert service.wait_connected(40), service.reason
         say("connected")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

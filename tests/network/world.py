@@ -8,7 +8,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +49,7 @@ class Network:
     def __init__(self, folder: Path, release: str = "min_group_size = 10\nmin_parties = 2") -> None:
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[str]] = {}
+        self._lines: dict[str, SimpleQueue[str]] = {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -67,20 +70,25 @@ class Network:
 
     def start(self, *names: str, fault: tuple[str, int] | None = None) -> None:
         """Start processes and wait until they listen or are connected. A ``fault`` strikes all of them."""
+        self.end(*(name for name in names if name in self.processes))  # left by a test that failed
         for name in names:
             role = [name] if name == "coordinator" else ["party"]
             rest = [] if name == "coordinator" else [name, *map(str, fault or ())]
             self.processes[name] = subprocess.Popen(
                 [sys.executable, str(PROCESS), *role, str(self.folder), *rest], stdout=subprocess.PIPE, text=True
             )
+            self._lines[name] = SimpleQueue()
+            threading.Thread(target=self._read, args=(self.processes[name], self._lines[name]), daemon=True).start()
         for name in names:
             assert self.says(name) in ("listening", "connected")
 
     def says(self, name: str) -> str:
         """Wait for the next line of a process; empty when it has ended."""
-        stream = self.processes[name].stdout
-        assert stream is not None
-        return stream.readline().strip()
+        return self._lines[name].get(timeout=60)
+
+    def is_silent(self, name: str) -> bool:
+        """Whether the process has said nothing that is not read yet."""
+        return self._lines[name].empty()
 
     def signal(self, name: str, number: int) -> None:
         os.kill(self.processes[name].pid, number)
@@ -97,8 +105,8 @@ class Network:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            while self.says(name):  # to the end of what it said, so that its reader has closed the pipe
+                pass
 
     def session(self, analyst: str = "ada") -> Session:
         return Session.open(self.shared, analyst)
@@ -112,6 +120,14 @@ class Network:
             rows = ledger.execute("SELECT query_id, attempt FROM charges ORDER BY time").fetchall()
         ledger.close()
         return [(query_id.hex(), attempt) for query_id, attempt in rows]
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as stream:
+            for line in stream:
+                lines.put(line.strip())
+        lines.put("")
 
     def close(self) -> None:
         self.end(*list(self.processes))

@@ -47,14 +47,21 @@ def rows(session):
 
 
 def struck(federation, session):
-    """Ask while the fault strikes; return whether there was an answer."""
+    """Ask until the fault strikes; return whether that question had an answer.
+
+    On a busy machine any participant can be late; then the error says so, and the question is asked anew.
+    """
     federation.signal(VICTIM, signal.SIGUSR1)
     assert federation.says(VICTIM) == "armed"
-    answer, error = outcome(session)
-    assert answer == WHOLE if error is None else VICTIM in error.message and error.query_id
-    assert error is None or isinstance(error, PartyUnreachable)
-    assert federation.says(VICTIM).startswith("strikes")
-    return error is None
+    for _ in range(50):
+        answer, error = outcome(session)
+        assert error is not None or answer == WHOLE
+        if not federation.is_silent(VICTIM):
+            assert federation.says(VICTIM).startswith("strikes")
+            assert error is None or (VICTIM in error.message and error.query_id)
+            assert error is None or isinstance(error, PartyUnreachable)
+            return error is None
+    raise AssertionError("the fault did not strike")
 
 
 def outcome(session):
