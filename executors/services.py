@@ -6,18 +6,23 @@ run: `reload` takes what is right as a whole or leaves everything as it was.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
+import fedsql
 from fedsql.config.loading import load_federation, load_party
-from fedsql.config.models import FederationConfig, PartyConfig
-from fedsql.config.problems import choices
+from fedsql.config.models import FederationConfig
+from fedsql.crypto.certificates import expiry
 from fedsql.crypto.keys import IdentityKey, format_public, parse_public
-from fedsql.errors import ConfigError
+from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.dry_run import keep_offers
 from fedsql.executors.embedded import open_party, open_store
 from fedsql.executors.live import LiveDirectory, signed_offer
+from fedsql.executors.pinned import check_pinned, everywhere, tls_files
 from fedsql.executors.protocol.wire import Steps
+from fedsql.executors.roles.common import OnOutcome, event
 from fedsql.executors.roles.coordinator import Coordinator
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.address import Address
@@ -25,6 +30,9 @@ from fedsql.executors.transport.hub import Hub
 from fedsql.executors.transport.login import PARTY
 from fedsql.executors.transport.node import Node, Offered
 from fedsql.executors.transport.settings import Settings
+from fedsql.planner.catalog import Offer
+
+_log = logging.getLogger("fedsql.service")
 
 
 class PartyService:
@@ -37,9 +45,10 @@ class PartyService:
         self._file, self._federation_file = file, federation_file
         config, federation = load_party(file), load_federation(federation_file)
         self._federation, self._state = federation, config.state_directory
+        self._started = self._ending = False
         self.party = open_party(config)
         try:
-            _check_pinned(config, federation, self.party.identity, federation_file)
+            check_pinned(config, federation, self.party.identity, federation_file)
             assert federation.coordinator is not None
             self._live = LiveDirectory(federation, self.party.offer())
             self._node = Node(
@@ -66,8 +75,17 @@ class PartyService:
         return self._node.reason
 
     def start(self) -> None:
-        """Dial the coordinator, and go on doing so whenever the connection is lost."""
+        """Dial the coordinator, and go on doing so whenever the connection is lost.
+
+        Raises OperationalError when the audit log cannot be written: then nothing is answered.
+        """
+        self._note("started", self.party.offer())
+        self._started = True
         self._node.start()
+
+    def observe(self, on_outcome: OnOutcome) -> None:
+        """Tell ``on_outcome`` what becomes of each question."""
+        self.party.on_outcome = on_outcome
 
     def wait_connected(self, timeout: float) -> bool:
         """Wait until it is logged in, ``timeout`` seconds at most; return whether it is."""
@@ -83,20 +101,46 @@ class PartyService:
 
     def unhealthy(self) -> str | None:
         """Why it cannot answer now; None when it can."""
-        return None if self.connected() else self._node.reason or "not connected yet"
+        if self._ending:
+            return "it is ending"
+        if not self.connected():
+            return self._node.reason or "not connected yet"
+        try:
+            self.party.ledger.entries()
+        except OperationalError as error:
+            return error.message
+        return None
+
+    def load(self) -> tuple[int, int]:
+        """How many fragments run, and how many wait for their turn."""
+        return self.party.engine.load()
+
+    def traffic(self) -> tuple[int, int]:
+        """How many bytes were received and sent since the start."""
+        return self._node.traffic.total()
+
+    def entries(self) -> tuple[int, int]:
+        """How many attempts were ever charged, and how many entries the audit log has. Raises OperationalError."""
+        return self.party.ledger.entries()
 
     def reload(self) -> None:
         """Read both files and the data again. What was asked before is answered by the old policy, the next by the new.
 
-        Raises ConfigError when they are not right; then nothing has changed.
+        Raises ConfigError when they are not right, OperationalError when the audit log cannot be written; then nothing
+        has changed.
         """
         config, federation = load_party(self._file), load_federation(self._federation_file)
         if config.name != self.party.name:
             raise ConfigError(
                 config.line("name", f"was {self.party.name}; another name is another party: start it anew")
             )
-        _check_pinned(config, federation, self.party.identity, self._federation_file)
+        check_pinned(config, federation, self.party.identity, self._federation_file)
         store = open_store(config, self.party.identity)
+        try:
+            self._note("reloaded", store.offer())
+        except OperationalError:
+            store.close()
+            raise
         self.party.replace(store, store.offer().release)
         self._federation = federation
         self._live.configure(federation)
@@ -105,13 +149,30 @@ class PartyService:
 
     def drain(self, timeout: float) -> bool:
         """Begin nothing new; wait ``timeout`` seconds at most for what runs. Return whether all of it ended."""
+        self._ending = True
         return self._node.drain(timeout)
 
     def close(self) -> None:
         """Stop what runs, say goodbye, and close ledger and tables."""
         self.party.interrupt()
         self._node.close()
+        if self._started:
+            self._started = False
+            try:
+                self._note("stopped")
+            except OperationalError:
+                _log.exception("the audit log cannot be written")
         self.party.close()
+
+    def _note(self, what: str, offer: Offer | None = None) -> None:
+        """Write into the audit log, and its new head into the operator's, what began to hold or that it ended."""
+        details: dict[str, object] = {"version": fedsql.__version__}
+        if offer is not None:
+            details["policy"] = asdict(offer.release)
+            details["tables"] = [table.name for table in offer.tables]
+            details["data_version"] = "/".join(table.data_version for table in offer.tables)
+        head = self.party.ledger.note(what, details, self.party.clock())
+        _log.info(what, extra=event(what, party=self.party.name, audit=head))
 
     def _tell_offer(self) -> None:
         self._node.offer(signed_offer(self.party.offer(), self._federation.name, self.party.identity))
@@ -136,6 +197,7 @@ class CoordinatorService:
         self, federation_file: Path, state: Path, listen: str | None = None, settings: Settings | None = None
     ) -> None:
         self._file = federation_file
+        self._ending = False
         self._federation = load_federation(federation_file)
         pinned = self._federation.coordinator
         if pinned is None:
@@ -147,8 +209,9 @@ class CoordinatorService:
                 f"{federation_file}: coordinator.public_key is not that of {state / 'identity.pem'}"
                 f" ({format_public(identity.public)})"
             )
-        address = listen or _everywhere(pinned.address)
-        tls = _tls(state) if Address.parse(address).tls else None
+        address = listen or everywhere(pinned.address)
+        tls = tls_files(state) if Address.parse(address).tls else None
+        self._expiry = expiry(tls[0]) if tls else None
         self.hub = Hub(
             address, self._federation.name, identity, self._known, self._coordinate, tls=tls, settings=settings
         )
@@ -175,11 +238,33 @@ class CoordinatorService:
         return len(self.hub.connected())
 
     def unhealthy(self) -> str | None:
-        """None: while it exists it listens."""
-        return None
+        """Why it takes no question now; None when it does: while it exists it listens."""
+        return "it is ending" if self._ending else None
+
+    def observe(self, on_outcome: OnOutcome) -> None:
+        """Tell ``on_outcome`` what becomes of each question."""
+        self._coordinator.on_outcome = on_outcome
+
+    def load(self) -> tuple[int, int]:
+        """How many questions are under way, and how many wait for their turn."""
+        return self.hub.load()
+
+    def traffic(self) -> tuple[int, int]:
+        """How many bytes were received and sent since the start."""
+        return self.hub.traffic.total()
+
+    def present(self) -> dict[str, bool]:
+        """Which parties of the federation are connected."""
+        there = set(self.hub.connected())
+        return {name: name in there for name in sorted(self._federation.parties)}
+
+    def certificate_expiry(self) -> float | None:
+        """When the TLS certificate ends that it shows, in seconds since 1970; None without TLS."""
+        return self._expiry
 
     def drain(self, timeout: float) -> bool:
         """Begin nothing new; wait ``timeout`` seconds at most for what runs. Return whether all of it ended."""
+        self._ending = True
         return self.hub.drain(timeout)
 
     def close(self) -> None:
@@ -193,35 +278,3 @@ class CoordinatorService:
     def _coordinate(self, query_id: bytes, attempt: int) -> Steps[None]:
         parties = self._federation.parties
         return self._coordinator.serve({n: parse_public(e.public_key) for n, e in parties.items() if e.public_key})
-
-
-def _check_pinned(config: PartyConfig, federation: FederationConfig, identity: IdentityKey, file: Path) -> None:
-    if federation.coordinator is None:
-        raise ConfigError(f"{file}: coordinator: missing; without one all parties run in one process (fedsql shell)")
-    entry = federation.parties.get(config.name)
-    if entry is None:
-        raise ConfigError(
-            f"{file}: parties: there is no {config.name}{choices(config.name, tuple(federation.parties))}"
-        )
-    own = format_public(identity.public)
-    if entry.public_key != own:
-        raise ConfigError(
-            f"{file}: parties.{config.name}.public_key: is not the key of this party, which is {own}",
-            hint="its private key is identity.pem in the party's state folder; everybody needs the same federation file",
-        )
-
-
-def _everywhere(address: str) -> str:
-    """Return the address to listen at by default: a public name is often not one of this machine's own interfaces."""
-    where = Address.parse(address)
-    return where._replace(host="0.0.0.0").location() if where.tls else address
-
-
-def _tls(state: Path) -> tuple[bytes, bytes]:
-    try:
-        return (state / "tls.pem").read_bytes(), (state / "tls.key").read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename}: cannot be read: {error.strerror}",
-            hint="grpc+tls:// needs tls.pem (the certificate chain) and tls.key beside the coordinator's identity.pem",
-        ) from None

@@ -147,9 +147,14 @@ def _lines(entry: Entry, width: int) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """Return a detail for people: lists with commas and mappings as name=value, in JSON only where they nest deeper."""
+    """Return a detail for people: lists with commas, mappings as name=value, JSON only where they nest deeper.
+
+    Of several mappings, such as what was released, each has a line.
+    """
     if isinstance(value, dict):
         return ", ".join(f"{name}={_inner(inner)}" for name, inner in value.items())
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        return "\n".join("; ".join(f"{name}={_text(inner)}" for name, inner in each.items()) for each in value)
     if isinstance(value, list):
         return ", ".join(map(_inner, value))
     return _inner(value)

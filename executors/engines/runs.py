@@ -68,6 +68,11 @@ class Runs:
                     cursor.interrupt()
             self._changed.notify_all()
 
+    def load(self) -> tuple[int, int]:
+        """Return how many queries run, and how many wait for their turn."""
+        with self._changed:
+            return len(self._running), len(self._waiting)
+
     def wait(self) -> None:
         """Wait until nothing runs."""
         with self._changed:

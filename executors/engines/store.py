@@ -103,6 +103,10 @@ class PartyStore:
         """Stop the queries of ``key``, also those that have not begun; without a key all that run now."""
         self._runs.interrupt(key)
 
+    def load(self) -> tuple[int, int]:
+        """Return how many queries run, and how many wait for their turn."""
+        return self._runs.load()
+
     def close(self) -> None:
         """Stop what runs and drop all rows."""
         self.interrupt()

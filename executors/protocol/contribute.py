@@ -81,8 +81,11 @@ def deliver(
     analyst_box: bytes,
     identities: Mapping[str, bytes],
     noise: NoiseDraws | None,
-) -> Message:
-    """Return the party's encrypted vector and labels. ``identities`` are the contributors' pinned Ed25519 keys."""
+) -> tuple[Message, int]:
+    """Return the message with the party's encrypted vector and labels, and how many rows are released.
+
+    ``identities`` are the contributors' pinned Ed25519 keys. The rows may be padded: what everybody may know of them.
+    """
     outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
     go = decode(talk.open(go_message))
@@ -96,7 +99,7 @@ def deliver(
         record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go["labels"])
         if talk.me == outline.contributors[0]:
             record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
-    return Message.of(f"{n}/vector", talk.me, COORDINATOR, record)
+    return Message.of(f"{n}/vector", talk.me, COORDINATOR, record), rows
 
 
 def label_channel(key: bytes, context: Context, release: int, position: int) -> tuple[Channel, bytes]:

@@ -31,6 +31,7 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.positions import shown
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
 from fedsql.privacy.ledger import Charge
 from fedsql.privacy.noise import skellam
@@ -76,13 +77,18 @@ class Attempt:
             yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
             return
         self._admit(question)
-        last = yield from self._up_to_go(question, directory)
+        last, released = yield from self._up_to_go(question, directory)
         with self.watch("keep"):
-            self._keep(question, [*self.sent, *last])
+            self._keep(question, [*self.sent, *last], released)
         yield Exchange.of(last)
 
-    def _up_to_go(self, question: Question, directory: Directory) -> Steps[list[Message]]:
-        """Take part until every contributor is READY; return the last messages, which hold the encrypted vectors."""
+    def _up_to_go(
+        self, question: Question, directory: Directory
+    ) -> Steps[tuple[list[Message], list[dict[str, object]]]]:
+        """Take part until every contributor is READY.
+
+        Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
+        """
         party = self.party
         with self.watch("plan"):
             plan = directory.plan(question)
@@ -111,10 +117,12 @@ class Attempt:
         messages = [message for each in ready for message in each.messages]
         self.sent.extend(messages)
         inbox = yield Exchange.of(messages, [each.go for each in ready])
-        return [
-            deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
-            for each, drawn in zip(ready, noise, strict=True)
-        ]
+        last, released = [], []
+        for release, each, drawn in zip(mine, ready, noise, strict=True):
+            message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
+            last.append(message)
+            released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
+        return last, released
 
     def _kept(self, steps: Steps[T]) -> Steps[T]:
         """Drive ``steps``, and remember what it sends."""
@@ -131,11 +139,11 @@ class Attempt:
     def _queued(self, place: int) -> None:
         self.watch.enter("queued", place)
 
-    def _keep(self, question: Question, messages: list[Message]) -> None:
+    def _keep(self, question: Question, messages: list[Message], released: list[dict[str, object]]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""
         text = encode([[m.kind, m.sender, m.recipient, m.body, m.sealed] for m in messages])
-        now = self.party.clock()
-        self.party.ledger.finish(question.query_id, question.attempt, question.digest, text, question.expiry, now)
+        now, note = self.party.clock(), {"released": released}
+        self.party.ledger.finish(question.query_id, question.attempt, question.digest, text, question.expiry, now, note)
 
     def _verified(self, message: Message) -> tuple[Question, Directory]:
         """Open and verify the question; return it and the view it is planned against. Raises ProtocolError."""
@@ -226,6 +234,16 @@ class Attempt:
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None
+
+
+def _columns(release: ReleasePlan) -> list[str]:
+    """Return the keys and aggregates of a release, in the words of the question."""
+    aggregates = [
+        f"{a.function}({'DISTINCT ' * a.distinct}{', '.join(map(shown, a.arguments)) or '*'})"
+        + (f" FILTER (WHERE {shown(a.condition)})" if a.condition is not None else "")
+        for a in release.release.aggregates
+    ]
+    return [*(shown(key.expression) for key in release.release.keys), *aggregates]
 
 
 def _draw(release: ReleasePlan) -> NoiseDraws | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedsql import errors
@@ -15,6 +15,7 @@ from fedsql.executors.protocol.wire import ABORT, Message
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.question import Question
 
+OnOutcome = Callable[[str, float], None]
 FAILED = "a party could not run its part of the query"
 # Errors that follow from the question, the policy or the ledger alone may be told; all else becomes FAILED.
 _TOLD = ("PolicyDenied", "BudgetExhausted", "NotSupportedError", "ProgrammingError", "DataError", "ProtocolError")
@@ -40,6 +41,14 @@ def context_of(question: Question, plan: Plan) -> Context:
 def event(name: str, **fields: object) -> dict[str, Any]:
     """Return the ``extra`` of a log record: which event it is, with its fields (JSON-able, and never data of rows)."""
     return {"event": name, "fields": fields}
+
+
+def untold(outcome: str, seconds: float) -> None:
+    """Tell nobody an outcome: an `OnOutcome`, which gets what became of a question, and the seconds that it took here.
+
+    Outcomes are answered, refused, failed and cancelled (called off by another participant), and consulted where it was a
+    budget that was asked for.
+    """
 
 
 def sealed_size(size: int) -> int:

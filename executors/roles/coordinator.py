@@ -6,6 +6,7 @@ It holds an identity key and nothing of the data. The SQL reaches it only inside
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from fedsql.executors.protocol.arrange import collect, conclude
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import FAILED, abort, event
+from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
 from fedsql.executors.roles.consult import pass_on
 
 _log = logging.getLogger("fedsql.coordinator")
@@ -30,17 +31,21 @@ class Coordinator:
     """The coordinator of a federation."""
 
     identity: IdentityKey = field(default_factory=IdentityKey.generate)
+    on_outcome: OnOutcome = untold
 
     def serve(self, identities: Mapping[str, bytes]) -> Steps[None]:
         """Coordinate one question, or one consultation. ``identities`` are the parties' pinned keys."""
         parties: list[str] = []
         told: dict[str, object] = {}
+        outcome, begun = "cancelled", time.perf_counter()
         try:
             inbox = yield Exchange((), ((("ask", ANALYST),), (("consult", ANALYST),)))
             if request := inbox.get(("consult", ANALYST)):
                 yield from pass_on(request, identities, parties)
+                outcome = "consulted"
             else:
                 yield from self._serve(inbox["ask", ANALYST], identities, parties, told)
+                outcome = "answered"
                 _log.info("answered", extra=event("answered", **told))
         except Aborted as aborted:
             # What a party says is sealed to the analyst; what the transport says is not.
@@ -53,9 +58,12 @@ class Coordinator:
             )
         except Exception as error:
             refused = isinstance(error, DatabaseError)
-            reason = event("refused" if refused else "failed", **told, reason=str(error) if refused else FAILED)
-            _log.log(logging.WARNING if refused else logging.ERROR, reason["event"], extra=reason, exc_info=not refused)
+            outcome, reason = ("refused", str(error)) if refused else ("failed", FAILED)
+            extra = event(outcome, **told, reason=reason)
+            _log.log(logging.WARNING if refused else logging.ERROR, outcome, extra=extra, exc_info=not refused)
             yield Exchange.of([abort(error, COORDINATOR, name) for name in (*parties, ANALYST)])
+        finally:
+            self.on_outcome(outcome, time.perf_counter() - begun)
 
     def _serve(
         self, request: Message, identities: Mapping[str, bytes], parties: list[str], told: dict[str, object]

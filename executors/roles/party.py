@@ -17,7 +17,7 @@ from fedsql.crypto.sealing import SealKey
 from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError, ProtocolError
 from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Message, Steps
 from fedsql.executors.roles.attempt import Attempt
-from fedsql.executors.roles.common import FAILED, abort, event
+from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
 from fedsql.executors.roles.consult import opened, reply
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
@@ -43,6 +43,9 @@ class Engine(Protocol):
     def interrupt(self, key: Hashable = None) -> None:
         """Stop the fragments of ``key``, also those not begun; without one all that run now."""
 
+    def load(self) -> tuple[int, int]:
+        """Return how many fragments run, and how many wait for their turn."""
+
     def close(self) -> None:
         """Drop the tables."""
 
@@ -58,6 +61,7 @@ class Party:
     identity: IdentityKey
     seal_key: SealKey = field(default_factory=SealKey)
     clock: Callable[[], float] = time.time
+    on_outcome: OnOutcome = untold
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
     _guard: Lock = field(default_factory=Lock)  # of engine and policy: they change together
 
@@ -96,25 +100,32 @@ class Party:
         """
         with self._guard:
             attempt = Attempt(self, self.engine, self._offer(), directories, watch, query)
+        outcome, begun = "cancelled", time.perf_counter()
         try:
             inbox = yield Exchange((), ((("question", COORDINATOR),), (("consult", COORDINATOR),)))
             if request := inbox.get(("consult", COORDINATOR)):
                 told_budget, analyst = self._consulted(request, directories.at(()))
                 yield Exchange.of([told_budget])
+                outcome = "consulted"
                 _log.info("told an analyst its budget", extra=event("consulted", party=self.name, analyst=analyst))
             else:
                 yield from attempt.answer(inbox["question", COORDINATOR])
-                _log.info("answered", extra=event("answered", **attempt.told(), seconds=dict(watch.seconds)))
+                outcome, told = "answered", {**attempt.told(), **self._head()}
+                _log.info("answered", extra=event("answered", **told, seconds=dict(watch.seconds)))
         except Aborted as aborted:
             why = str(aborted.record.get("message", "another participant gave up"))
             by = str(aborted.record.get("party", aborted.sender))
-            _log.warning("called off", extra=event("aborted", **attempt.told(), by=by, reason=why))
+            told = {**attempt.told(), **self._head()}
+            _log.warning("called off", extra=event("aborted", **told, by=by, reason=why))
         except Exception as error:
             refused = isinstance(error, DatabaseError) and not isinstance(error, InternalError)
             self._audit(error, attempt)
-            told = event("refused" if refused else "failed", **attempt.told(), reason=str(error) if refused else FAILED)
-            _log.log(logging.WARNING if refused else logging.ERROR, told["event"], extra=told, exc_info=not refused)
+            outcome, reason = ("refused", str(error)) if refused else ("failed", FAILED)
+            extra = event(outcome, **attempt.told(), **self._head(), reason=reason)
+            _log.log(logging.WARNING if refused else logging.ERROR, outcome, extra=extra, exc_info=not refused)
             yield Exchange.of([abort(error, self.name, COORDINATOR, attempt.question)])
+        finally:
+            self.on_outcome(outcome, time.perf_counter() - begun)
 
     def spent(self, analyst: str) -> Spent:
         """Return where ``analyst`` stands with this party's budget and quota."""
@@ -131,6 +142,14 @@ class Party:
             self.ledger.note("refused", {**asked, "sql": question.sql, "reason": reason}, self.clock())
         except OperationalError:
             _log.exception("%s: the audit log cannot be written", self.name)
+
+    def _head(self) -> dict[str, object]:
+        """Return the audit log's head for the operator's log; nothing where it cannot be read."""
+        try:
+            return {"audit": self.ledger.head()}
+        except OperationalError:
+            _log.exception("%s: the audit log cannot be read", self.name)
+            return {}
 
     def _consulted(self, message: Message, directory: Directory) -> tuple[Message, str]:
         request = opened(message, self.name, self.seal_key, directory, self.clock())

@@ -27,9 +27,14 @@ class Address(NamedTuple):
         if host is None or port is None or parts.scheme not in ("grpc", "grpc+tls") or parts.path not in ("", "/"):
             raise ConfigError(f"{text}: a coordinator's address is written grpc+tls://<host>:<port>")
         address = cls(host, port, parts.scheme == "grpc+tls")
-        if not address.tls and not _loopback(host):
+        if not address.tls and not address.local:
             raise ConfigError(f"{text}: without TLS only this machine can be reached", hint="write grpc+tls://")
         return address
+
+    @property
+    def local(self) -> bool:
+        """Whether it is reached from this machine alone."""
+        return is_loopback(self.host)
 
     def location(self) -> str:
         """Return the address as Arrow Flight wants it."""
@@ -37,7 +42,8 @@ class Address(NamedTuple):
         return f"{'grpc+tls' if self.tls else 'grpc'}://{host}:{self.port}"
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether ``host`` is this machine itself, by name or number."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

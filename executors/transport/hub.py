@@ -36,6 +36,7 @@ from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.router import OnQuery, Router
 from fedsql.executors.transport.settings import Settings
 from fedsql.executors.transport.severing import sever
+from fedsql.executors.transport.traffic import Traffic
 
 _log = logging.getLogger("fedsql.transport")
 _log.addHandler(logging.NullHandler())  # for the operator; without it Python would print where no logging is set up
@@ -64,6 +65,7 @@ class Hub:
         if where.tls != (tls is not None):
             raise ConfigError(f"{address}: grpc+tls:// needs a certificate and its key, grpc:// takes none")
         self._settings = settings or Settings()
+        self.traffic = Traffic()
         self._login_side = HubSide(federation, identity, known)
         self._connections: set[Connection] = set()
         self._offers: dict[str, tuple[int, bytes]] = {}  # each party's last one, with when it came or went
@@ -85,6 +87,10 @@ class Hub:
         """Return the names of the parties that are connected."""
         with self._changed:
             return sorted(each.name for each in self._connections if each.role == PARTY and not each.outbox.closed)
+
+    def load(self) -> tuple[int, int]:
+        """Return how many queries run, and how many wait for their turn."""
+        return self._router.load()
 
     def drain(self, timeout: float) -> bool:
         """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
@@ -113,7 +119,8 @@ class Hub:
             if self._closing.is_set() or len(self._connections) >= self._settings.connections:
                 return
             self._connections.add(connection)
-        pumping = Thread(target=pump, args=(connection.outbox, writer.write_metadata), daemon=True)
+        write = self.traffic.sending(writer.write_metadata)
+        pumping = Thread(target=pump, args=(connection.outbox, write), daemon=True)
         pumping.start()
         reason = ""
         try:
@@ -147,9 +154,9 @@ class Hub:
         self._leave(connection)
 
     def _login(self, connection: Connection, reader: Any) -> None:
-        theirs, ours = challenge_of(_receive(reader)[0], "dial"), new_challenge()
+        theirs, ours = challenge_of(self._receive(reader)[0], "dial"), new_challenge()
         connection.outbox.urge("login", self._login_side.challenge(theirs, ours))
-        name, role = self._login_side.admit(_receive(reader)[0], theirs, ours)
+        name, role = self._login_side.admit(self._receive(reader)[0], theirs, ours)
         with self._changed:
             if connection.outbox.closed:  # it took too long
                 raise StopIteration
@@ -165,7 +172,7 @@ class Hub:
         _log.info("%s %s connected", role, name)
 
     def _listen(self, connection: Connection, reader: Any) -> None:
-        frame, data = _receive(reader)
+        frame, data = self._receive(reader)
         if connection.outbox.closed:
             raise StopIteration
         connection.heard = math.inf  # while it waits for a slow recipient it cannot be heard
@@ -185,6 +192,13 @@ class Hub:
                 raise Malformed
         finally:
             connection.heard = time.monotonic()
+
+    def _receive(self, reader: Any) -> tuple[Frame, bytes]:
+        chunk = reader.read_chunk()
+        if chunk.data is not None or chunk.app_metadata is None:
+            raise Malformed
+        data = self.traffic.received(chunk.app_metadata.to_pybytes())
+        return parse(data), data
 
     def _leave(self, connection: Connection) -> None:
         with self._changed:
@@ -235,14 +249,6 @@ class Hub:
                     self._went(each)
                 if now - each.closed_at > _GRACE:
                     sever(self._server.port, each.peer)
-
-
-def _receive(reader: Any) -> tuple[Frame, bytes]:
-    chunk = reader.read_chunk()
-    if chunk.data is not None or chunk.app_metadata is None:
-        raise Malformed
-    data: bytes = chunk.app_metadata.to_pybytes()
-    return parse(data), data
 
 
 class _Server(flight.FlightServerBase):  # type: ignore[misc]

@@ -24,6 +24,7 @@ from fedsql.executors.transport.frames import (
 from fedsql.executors.transport.login import ParticipantSide, Refused, new_challenge
 from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.settings import Settings
+from fedsql.executors.transport.traffic import Traffic
 
 _GRACE = 1.0  # seconds for a goodbye
 _DIALING = 0.2  # seconds between looks at the clock before the hub has said how often it wants to hear
@@ -32,7 +33,9 @@ _DIALING = 0.2  # seconds between looks at the clock before the hub has said how
 class Link:
     """One connection. Once `run` has returned, ``reason`` says why it ended; ``final``, that the hub wants no other."""
 
-    def __init__(self, location: str, side: ParticipantSide, tls_root_certs: bytes | None, settings: Settings) -> None:
+    def __init__(
+        self, location: str, side: ParticipantSide, tls_root_certs: bytes | None, settings: Settings, traffic: Traffic
+    ) -> None:
         self.outbox = Outbox(settings.room)
         self.reason = "the connection to the coordinator was lost"
         self.final = False
@@ -40,6 +43,7 @@ class Link:
         self._root_certs = tls_root_certs
         self._side = side
         self._settings = settings
+        self._traffic = traffic
         self._ping = settings.ping
         self._heard = time.monotonic()
         self._logged_in = False
@@ -67,9 +71,8 @@ class Link:
     ) -> None:
         name = self._side.name
         reading = Thread(target=self._read, args=(reader, on_login, on_frame), name=f"fedsql-read-{name}", daemon=True)
-        writing = Thread(
-            target=pump, args=(self.outbox, writer.write_metadata), name=f"fedsql-write-{name}", daemon=True
-        )
+        write = self._traffic.sending(writer.write_metadata)
+        writing = Thread(target=pump, args=(self.outbox, write), name=f"fedsql-write-{name}", daemon=True)
         reading.start()
         writing.start()
         while not self._over.wait(self._ping if self._logged_in else min(self._ping, _DIALING)):
@@ -129,7 +132,7 @@ class Link:
         metadata = reader.read_chunk().app_metadata
         if metadata is None:
             raise Malformed
-        frame = parse(metadata.to_pybytes())
+        frame = parse(self._traffic.received(metadata.to_pybytes()))
         self._heard = time.monotonic()
         if frame.query == CONTROL and frame.message.kind == "bye":
             record = control_record(frame, "bye")

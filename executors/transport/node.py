@@ -25,6 +25,7 @@ from fedsql.executors.transport.mailbox import Mailbox
 from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.queries import OnProgress, OnQuery, Queries
 from fedsql.executors.transport.settings import Settings
+from fedsql.executors.transport.traffic import Traffic
 
 _log = logging.getLogger("fedsql.transport")
 _log.addHandler(logging.NullHandler())  # for the operator; without it Python would print where no logging is set up
@@ -68,6 +69,7 @@ class Node:
         self._root_certs = tls_root_certs
         self._on_directory = on_directory
         self._settings = settings or Settings()
+        self.traffic = Traffic()
         self._changed = Condition()  # guards what follows; notified at each change of it
         self._dialed: Link | None = None
         self._link: Link | None = None  # the same, while it is logged in
@@ -165,7 +167,7 @@ class Node:
     def _supervise(self) -> None:
         failures = 0
         while not self._closing.is_set():
-            link = Link(self._location, self._side, self._root_certs, self._settings)
+            link = Link(self._location, self._side, self._root_certs, self._settings, self.traffic)
             control = Mailbox(self._settings.inbox)
             with self._changed:
                 self._dialed = link

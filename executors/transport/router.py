@@ -93,6 +93,12 @@ class Router:
         for query in queries:
             self._abort(query, connection.wire_name, _gone(connection.wire_name), lost=True)
 
+    def load(self) -> tuple[int, int]:
+        """Return how many queries run, and how many wait for their turn."""
+        with self._guard:
+            waiting = len(self._waiting)
+            return sum(self._open.values()) - waiting, waiting
+
     def drain(self, timeout: float) -> bool:
         """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
         with self._guard:

@@ -68,6 +68,11 @@ def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple
     return _pem(builder, root_key), _private(key)
 
 
+def expiry(chain: bytes) -> float:
+    """Return when the first certificate of a PEM chain ends, in seconds since 1970. Raises ValueError when there is none."""
+    return x509.load_pem_x509_certificate(chain).not_valid_after_utc.timestamp()
+
+
 def _host(host: str) -> x509.GeneralName:
     with suppress(ValueError):
         if "%" not in host:  # an interface of one machine means nothing on another

@@ -141,6 +141,17 @@ class Ledger(LedgerFile):
         with self._transaction() as db:
             return audit.append(db, event, details, now)
 
+    def head(self) -> str:
+        """Return the audit log's head, in hexadecimal: whoever keeps it can see later that nothing before was changed."""
+        with self._transaction() as db:
+            return audit.head(db)
+
+    def entries(self) -> tuple[int, int]:
+        """Return how many attempts were charged, ever, and how many entries the audit log has."""
+        with self._transaction() as db:  # neither table loses rows, so the last number is the number of them
+            found = db.execute("SELECT (SELECT max(rowid) FROM charges), (SELECT max(seq) FROM audit)").fetchone()
+            return found[0] or 0, found[1] or 0
+
     def spent(self, analyst: str, limits: Limits, now: float) -> Spent:
         """Return where ``analyst`` stands at the time ``now``. Costs nothing and records nothing."""
         with self._transaction() as db:

@@ -1,0 +1,53 @@
+"""What a party or a coordinator checks before it serves: its keys against the pinned ones, its address, its certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedsql.config.models import FederationConfig, PartyConfig
+from fedsql.config.problems import choices
+from fedsql.crypto.certificates import expiry
+from fedsql.crypto.keys import IdentityKey, format_public
+from fedsql.errors import ConfigError
+from fedsql.executors.transport.address import Address
+
+
+def check_pinned(config: PartyConfig, federation: FederationConfig, identity: IdentityKey, file: Path) -> None:
+    """Check that the shared ``file`` pins ``identity`` for the party of ``config``. Raises ConfigError."""
+    if federation.coordinator is None:
+        raise ConfigError(f"{file}: coordinator: missing; without one all parties run in one process (fedsql shell)")
+    entry = federation.parties.get(config.name)
+    if entry is None:
+        raise ConfigError(
+            f"{file}: parties: there is no {config.name}{choices(config.name, tuple(federation.parties))}"
+        )
+    own = format_public(identity.public)
+    if entry.public_key != own:
+        raise ConfigError(
+            f"{file}: parties.{config.name}.public_key: is not the key of this party, which is {own}",
+            hint="its private key is identity.pem in the party's state folder; everybody needs the same federation file",
+        )
+
+
+def everywhere(address: str) -> str:
+    """Return the address to listen at by default: a public name is often not one of this machine's own interfaces.
+
+    What is reached on this machine alone listens to it alone.
+    """
+    where = Address.parse(address)
+    return address if where.local else where._replace(host="::" if ":" in where.host else "0.0.0.0").location()
+
+
+def tls_files(state: Path) -> tuple[bytes, bytes]:
+    """Return the coordinator's certificate chain and its private key, both PEM. Raises ConfigError."""
+    try:
+        chain, key = (state / "tls.pem").read_bytes(), (state / "tls.key").read_bytes()
+        expiry(chain)
+        return chain, key
+    except ValueError:
+        raise ConfigError(f"{state / 'tls.pem'}: is no certificate (PEM)") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename}: cannot be read: {error.strerror}",
+            hint="grpc+tls:// needs tls.pem (the certificate chain) and tls.key beside the coordinator's identity.pem",
+        ) from None
