@@ -13,7 +13,6 @@ from pathlib import Path
 
 import fedsql
 from fedsql.config.loading import load_federation, load_party
-from fedsql.config.models import FederationConfig
 from fedsql.crypto.certificates import expiry
 from fedsql.crypto.keys import IdentityKey, format_public, parse_public
 from fedsql.errors import ConfigError, OperationalError
@@ -40,6 +39,8 @@ class PartyService:
 
     Raises ConfigError with a line for each mistake, also when its key is not the one that is pinned for it.
     """
+
+    role = PARTY
 
     def __init__(self, file: Path, federation_file: Path, settings: Settings | None = None) -> None:
         self._file, self._federation_file = file, federation_file
@@ -68,6 +69,11 @@ class PartyService:
         except BaseException:
             self.party.close()
             raise
+
+    @property
+    def name(self) -> str:
+        """The party's name."""
+        return self.party.name
 
     @property
     def reason(self) -> str:
@@ -118,6 +124,10 @@ class PartyService:
     def traffic(self) -> tuple[int, int]:
         """How many bytes were received and sent since the start."""
         return self._node.traffic.total()
+
+    def present(self) -> dict[str, bool]:
+        """Whether the coordinator is connected."""
+        return {CoordinatorService.role: bool(self.connected())}
 
     def entries(self) -> tuple[int, int]:
         """How many attempts were ever charged, and how many entries the audit log has. Raises OperationalError."""
@@ -193,6 +203,8 @@ class CoordinatorService:
     address of the federation file; by default it is every interface of this machine, at that port.
     """
 
+    role = "coordinator"
+
     def __init__(
         self, federation_file: Path, state: Path, listen: str | None = None, settings: Settings | None = None
     ) -> None:
@@ -217,9 +229,9 @@ class CoordinatorService:
         )
 
     @property
-    def federation(self) -> FederationConfig:
-        """The federation file as it was last read."""
-        return self._federation
+    def name(self) -> str:
+        """The federation's name."""
+        return self._federation.name
 
     def reload(self) -> None:
         """Read the federation file again: its parties and analysts. Raises ConfigError; then nothing has changed."""

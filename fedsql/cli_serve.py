@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedsql.cli_common import LogFormat, guarded
 
+if TYPE_CHECKING:
+    from fedsql.executors.services import CoordinatorService, PartyService
+
+Operations = Annotated[
+    str | None,
+    typer.Option(
+        "--operations",
+        metavar="HOST:PORT",
+        help="Serve /healthz and /metrics (Prometheus) there, in the clear; a port alone is this machine's.",
+    ),
+]
 Log = Annotated[LogFormat, typer.Option("--log", help="How the log on standard error is written.")]
 
 
@@ -24,6 +37,7 @@ def coordinator(
         str | None,
         typer.Option(metavar="ADDRESS", help="Where to listen, such as grpc+tls://0.0.0.0:31337 (default: as pinned)."),
     ] = None,
+    operations: Operations = None,
     log: Log = LogFormat.text,
 ) -> None:
     """Run the coordinator: the one process that listens. It sees no SQL and no data."""
@@ -33,9 +47,10 @@ def coordinator(
         from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
-        set_up(log.value)
-        service = CoordinatorService(federation, state or federation.parent / "coordinator", listen)
-        run(service, [federation])
+        with _watched(operations) as watch:
+            set_up(log.value)
+            service = CoordinatorService(federation, state or federation.parent / "coordinator", listen)
+            run(service, [federation], on_reload=watch(service))
         return 0
 
     guarded(work)
@@ -47,6 +62,7 @@ def party(
         Path | None,
         typer.Option(metavar="FILE", help="The shared federation.toml (default: as the party file says, or near it)."),
     ] = None,
+    operations: Operations = None,
     log: Log = LogFormat.text,
     dry_run: Annotated[
         str | None, typer.Option("--dry-run", metavar="SQL", help="Say what this party would do with this, and why.")
@@ -68,13 +84,27 @@ def party(
         from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
-        set_up(log.value)
-        service = PartyService(file, shared)
-        service.start()
-        run(service, [file, shared])
+        with _watched(operations) as watch:
+            set_up(log.value)
+            service = PartyService(file, shared)
+            on_reload = watch(service)
+            service.start()
+            run(service, [file, shared], on_reload=on_reload)
         return 0
 
     guarded(work)
+
+
+@contextmanager
+def _watched(where: str | None) -> Iterator[Callable[[PartyService | CoordinatorService], Callable[[bool], None]]]:
+    """Give what takes the service to watch; nobody watches it where no address is given."""
+    if where is None:
+        yield lambda service: lambda success: None
+        return
+    from fedsql.operation.endpoint import Endpoint
+
+    with Endpoint(where) as endpoint:
+        yield endpoint.watch
 
 
 def _dry_run(file: Path, shared: Path, sql: str, analyst: str, epsilon: float) -> int:

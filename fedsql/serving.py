@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ from typing import Protocol
 from fedsql.errors import ConfigError, OperationalError
 
 _log = logging.getLogger("fedsql.service")
+GRACE = 10.0  # seconds for what runs when it is to end
 _LOOK = 2.0  # seconds between looks at the files
 
 
@@ -26,7 +27,7 @@ class Service(Protocol):
     """What is run: see executors/services.py."""
 
     def reload(self) -> None:
-        """Read the files again; ConfigError leaves all as it was."""
+        """Read the files again; ConfigError or OperationalError leave all as it was."""
 
     def drain(self, timeout: float) -> bool:
         """Begin nothing new and wait for what runs."""
@@ -44,8 +45,17 @@ class Service(Protocol):
         """Why it cannot answer now, None when it can."""
 
 
-def run(service: Service, files: Iterable[Path], *, grace: float = 10.0) -> None:
-    """Serve until a signal ends it. Raises OperationalError when the service came to an end by itself."""
+def run(
+    service: Service,
+    files: Iterable[Path],
+    *,
+    grace: float = GRACE,
+    on_reload: Callable[[bool], None] = lambda success: None,
+) -> None:
+    """Serve until a signal ends it; ``on_reload`` is told whether the files could be used when they were read again.
+
+    Raises OperationalError when the service came to an end by itself.
+    """
     watched = list(files)
     seen = _versions(watched)
     with _signals() as (stop, again):
@@ -57,7 +67,7 @@ def run(service: Service, files: Iterable[Path], *, grace: float = 10.0) -> None
                 if now != seen or again.is_set():
                     seen = now
                     again.clear()
-                    _reload(service)
+                    on_reload(_reload(service))
             _log.info("ending: waiting up to %g s for what runs", grace)
             stop.clear()  # a second signal ends the waiting
             until = time.monotonic() + grace
@@ -68,13 +78,15 @@ def run(service: Service, files: Iterable[Path], *, grace: float = 10.0) -> None
             _log.info("ended")
 
 
-def _reload(service: Service) -> None:
+def _reload(service: Service) -> bool:
     try:
         service.reload()
-        _log.info("the files were read again; the next question meets them")
-    except ConfigError as error:
-        for problem in error.problems:
+    except OperationalError as error:
+        for problem in error.problems if isinstance(error, ConfigError) else [error.message]:
             _log.error("not reloaded, the old policy goes on: %s", problem)
+        return False
+    _log.info("the files were read again; the next question meets them")
+    return True
 
 
 def _versions(files: Iterable[Path]) -> list[tuple[int, int] | None]:
