@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fedsql.config.loading import load_federation
 from fedsql.config.models import FederationConfig
-from fedsql.config.placing import placed, replace
+from fedsql.config.placing import alone, placed, replace
 from fedsql.config.scaffold import blank_party_text
 from fedsql.config.setup_texts import ANALYSTS, PARTIES, entry_text
 from fedsql.crypto.keys import IdentityKey, format_public, parse_public
@@ -41,8 +41,14 @@ def enroll(file: Path, name: str, *, party: bool, public_key: str | None = None,
 
     ``public_key`` is theirs, or ``key`` the file of their private one. With neither it is where it is looked for, or
     made there: ``<name>/.fedsql/<name>/identity.pem`` beside the shared file, together with a party file to begin with,
-    or ``<name>/identity.pem`` of an analyst. Raises ConfigError, having changed nothing.
+    or ``<name>/identity.pem`` of an analyst. Who is enrolled at the same moment waits. Raises ConfigError, having changed
+    nothing.
     """
+    with alone(file.resolve().parent):
+        return _enroll(file, name, party, public_key, key)
+
+
+def _enroll(file: Path, name: str, party: bool, public_key: str | None, key: Path | None) -> Enrolled:
     federation = load_federation(file)
     problems = [*_mistakes(file, federation, name, party)]
     if public_key is not None and key is not None:
@@ -69,10 +75,12 @@ def enroll(file: Path, name: str, *, party: bool, public_key: str | None = None,
             raise ConfigError(f"--public-key: {error}") from None
     if owner := _owner(federation, public_key):
         raise ConfigError(f"the key {public_key} is that of {owner} already; everybody has a key of their own")
-    text = _with_entry(file, PARTIES if party else ANALYSTS, name, public_key)
+    with file.open(encoding="utf-8", newline="") as stream:  # line ends stay as they are
+        before = stream.read()
+    text = _with_entry(before, file.name, PARTIES if party else ANALYSTS, name, public_key)
     changed = load_federation(file, text.removeprefix(_MARK))
     with placed(files, files):
-        replace(file, text)
+        replace(file, text, before)
     return Enrolled(name, public_key, tuple(files), place, changed)
 
 
@@ -99,10 +107,8 @@ def _owner(federation: FederationConfig, public_key: str) -> str | None:
     return next((name for name, key in keys if key == public_key), None)
 
 
-def _with_entry(file: Path, kind: str, name: str, public_key: str) -> str:
+def _with_entry(text: str, file: str, kind: str, name: str, public_key: str) -> str:
     """Return the text of the shared file with a new entry at its end. Raises ConfigError when none can stand there."""
-    with file.open(encoding="utf-8", newline="") as stream:  # line ends stay as they are
-        text = stream.read()
     end = "\r\n" if "\r\n" in text else "\n"
     entry = end + entry_text(kind, name, public_key).replace("\n", end)
     text += entry if text.endswith("\n") else end + entry
@@ -110,7 +116,7 @@ def _with_entry(file: Path, kind: str, name: str, public_key: str) -> str:
         tomllib.loads(text.removeprefix(_MARK))
     except tomllib.TOMLDecodeError:
         raise ConfigError(
-            f"{file.name}: {kind}: is written on one line, to which nothing can be added here",
+            f"{file}: {kind}: is written on one line, to which nothing can be added here",
             hint=f'write {name} = {{ public_key = "{public_key}" }} there yourself, or begin [{kind}.<name>] for each',
         ) from None
     return text

@@ -42,14 +42,42 @@ def placed(files: Mapping[Path, str | bytes], private: Collection[Path] = ()) ->
         raise
 
 
-def replace(path: Path, content: str) -> None:
-    """Put ``content`` in the place of a file that is there, at one stroke; its rights stay. Raises ConfigError."""
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is in here with the same folder, and keep it so.
+
+    Where the system or the file system knows no such locks, nobody waits: then `replace` must notice.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, or a folder that is not there, as whoever reads it will say
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def replace(path: Path, content: str, before: str) -> None:
+    """Put ``content`` in the place of a file that held ``before``, at one stroke; its rights stay.
+
+    Raises ConfigError, also when the file holds something else by now.
+    """
     target = path.resolve()  # a link goes on to point to it
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         rights = stat.S_IMODE(target.stat().st_mode)
         _write(draft, content, [], private=True)
         draft.chmod(rights)
+        if target.read_bytes() != before.encode():
+            raise ConfigError(
+                f"{path}: was changed by somebody else a moment ago; nothing was written", hint="try again"
+            )
         os.replace(draft, target)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None

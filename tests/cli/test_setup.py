@@ -5,6 +5,7 @@ import re
 import socket
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 from fedsql.cli import app
 from fedsql.config.loading import federation_file, load_federation, load_party
 from fedsql.crypto.keys import IdentityKey, format_public
+from fedsql.executors.enrolment import enroll
 from fedsql.executors.services import CoordinatorService, PartyService
 from fedsql.session import Session
 
@@ -415,3 +417,11 @@ def test_a_file_that_cannot_be_replaced_leaves_no_key_behind(made: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert line == f"error: {made / 'federation.toml'}: cannot be written: File too large"
     assert tree(made) == before
+
+
+@POSIX
+def test_who_joins_at_the_same_moment_waits(made: Path) -> None:
+    file, names = made / "federation.toml", [f"a{i}" for i in range(8)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: enroll(file, name, party=False), names))
+    assert set(load_federation(file).analysts) == {"analyst", *names}

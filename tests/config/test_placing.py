@@ -71,7 +71,7 @@ def test_a_file_is_replaced_at_one_stroke_and_keeps_its_rights(tmp_path):
     file.chmod(0o640)
     link.symlink_to(file)
     with file.open() as reader:
-        replace(link, "new\r\n")
+        replace(link, "new\r\n", "old")
         assert reader.read() == "old"  # who has it open sees the old one to the end
     assert (link.is_symlink(), file.read_bytes(), rights(file)) == (True, b"new\r\n", 0o640)
     assert [path.name for path in file.parent.iterdir()] == ["f.toml"]
@@ -79,5 +79,13 @@ def test_a_file_is_replaced_at_one_stroke_and_keeps_its_rights(tmp_path):
 
 def test_what_is_not_there_cannot_be_replaced(tmp_path):
     with pytest.raises(ConfigError, match=r"f.toml: cannot be written: No such file"):
-        replace(tmp_path / "f.toml", "new")
+        replace(tmp_path / "f.toml", "new", "old")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten(tmp_path):
+    file = tmp_path / "f.toml"
+    file.write_text("theirs")
+    with pytest.raises(ConfigError, match="was changed by somebody else a moment ago"):
+        replace(file, "ours", "old")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("f.toml", "theirs")]
