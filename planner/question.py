@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, get_type_hints
 
-from fedsql.codec import decode, digest, encode
+from fedsql.codec import decode, digest, encode, fits
 
 PLANNER_VERSION = "1"
 VALID_FOR = 3600  # seconds that a question may be answered after it was signed
@@ -63,14 +63,21 @@ class Question:
             raise ValueError("a question is a record")
         try:
             settings = Settings(**record.pop("settings"))
-            return replace(cls(**{key: _tupled(value) for key, value in record.items()}), settings=settings)
+            question = replace(cls(**{key: _tupled(value) for key, value in record.items()}), settings=settings)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the record of a question") from error
+        for part, kinds in ((question, _KINDS), (settings, _SETTINGS)):
+            if not all(fits(value, kinds[key]) for key, value in vars(part).items()):
+                raise ValueError("not the record of a question")
+        return question
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of the signed record: names this very asking."""
         return digest(self.encode())
+
+
+_KINDS, _SETTINGS = get_type_hints(Question), get_type_hints(Settings)
 
 
 def _listed(value: Any) -> Any:

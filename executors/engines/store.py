@@ -49,6 +49,7 @@ class PartyStore:
 
     def __init__(self, config: PartyConfig, secret: bytes, *, partial: bool = False) -> None:
         self.config = config
+        self.most_groups = config.limits.groups
         self._runs = Runs(config.limits.queries, config.limits.time)
         limits = {"threads": config.limits.threads, "memory_limit": config.limits.memory}
         self._database = duckdb.connect(
@@ -93,7 +94,7 @@ class PartyStore:
         with self._runs.one(self._database, key, on_place) as cursor:
             if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise ValueError("a fragment is exactly one query")
-            most = self.config.limits.groups
+            most = self.most_groups
             table = cursor.sql(sql).limit(most + 1).to_arrow_table()
             if table.num_rows > most:
                 raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")

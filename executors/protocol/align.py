@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedsql.codec import decode, encode
+from fedsql.codec import encode
 from fedsql.crypto.tags import TAG_BYTES, shuffled, tags
-from fedsql.errors import ProtocolError
+from fedsql.errors import OperationalError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Steps
 
@@ -47,8 +47,10 @@ def padded(count: int) -> int:
     return -(-count // step) * step
 
 
-def align(talk: Conversation, release: int, contributors: Sequence[str], labels: Sequence[bytes]) -> Steps[Alignment]:
-    """Run a contributor's part for its distinct ``labels``."""
+def align(
+    talk: Conversation, release: int, contributors: Sequence[str], labels: Sequence[bytes], most: int
+) -> Steps[Alignment]:
+    """Run a contributor's part for its distinct ``labels``. Raises OperationalError when there are over ``most`` slots."""
     leader = contributors[0]
     key_kind = f"{release}/align/key"
     if talk.me == leader:
@@ -58,21 +60,21 @@ def align(talk: Conversation, release: int, contributors: Sequence[str], labels:
         inbox = yield Exchange.of((), [(key_kind, leader)])
         key = talk.open(inbox[key_kind, leader])
         if len(key) != 64:
-            raise ProtocolError("a tag key is malformed")
+            raise inbox[key_kind, leader].malformed()
     order = shuffled(len(labels))
     tagged = tags(key[:32], labels)
     slots_kind = f"{release}/align/slots"
     sent = talk.seal(f"{release}/align/tags", COORDINATOR, b"".join(tagged[i] for i in order))
     inbox = yield Exchange.of([sent], [(slots_kind, COORDINATOR)])
-    found = decode(talk.open(inbox[slots_kind, COORDINATOR]))
-    slots = np.frombuffer(found["slots"], "<u4")
-    count = int(found["count"])
-    if (
-        len(slots) != len(labels)
-        or len(set(slots.tolist())) != len(slots)
-        or (len(slots) and int(slots.max()) >= count)
-    ):
-        raise ProtocolError("the slots of an alignment are malformed")
+    found = inbox[slots_kind, COORDINATOR]
+    data, count = talk.fields(found, slots=bytes, count=int)
+    if count > most:  # how many there are tells of hidden groups: it is for this party's log, not for the analyst
+        raise OperationalError(f"the parties have {count} groups together: [limits] groups allows {most} here")
+    if len(data) != 4 * len(labels):
+        raise found.malformed()
+    slots = np.frombuffer(data, "<u4")
+    if len(set(slots.tolist())) != len(slots) or (len(slots) and int(slots.max()) >= count):
+        raise found.malformed()
     placed = [0] * len(labels)
     for position, index in enumerate(order):
         placed[index] = int(slots[position])
@@ -88,7 +90,7 @@ def match(talk: Conversation, release: int, contributors: Sequence[str]) -> Step
         data = talk.open(inbox[kind, name])
         given[name] = [data[i : i + TAG_BYTES] for i in range(0, len(data), TAG_BYTES)]
         if len(data) % TAG_BYTES or len(set(given[name])) != len(given[name]):
-            raise ProtocolError("tags are malformed")
+            raise inbox[kind, name].malformed()
     distinct = list(dict.fromkeys(tag for listed in given.values() for tag in listed))
     count = padded(len(distinct))
     places = shuffled(count)[: len(distinct)].tolist()

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from fedsql.codec import decode, encode
-from fedsql.crypto.paillier import PublicKey, add
+from fedsql.codec import encode
+from fedsql.crypto.packing import Layout
+from fedsql.crypto.paillier import PublicKey, add, validate
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
-from fedsql.executors.protocol.verdict import Verdict
-from fedsql.executors.protocol.wire import Exchange, Steps
+from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
+from fedsql.executors.protocol.wire import Exchange, Message, Steps
 
 _BITS = ("rows", "salts", "commitments")
 
@@ -41,10 +42,15 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
     matching = Matching(outline.slots or 0, {})
     if outline.slots is None:
         matching = yield from match(talk, n, names)
-    if len(_computing(talk, outline)) == 2:
-        yield Exchange.of(deal_messages(outline.setting(matching.count, talk.context.query_id), talk.sealer))
+    computing = _computing(talk, outline)
+    if len(computing) == 2:
+        yield Exchange.of(deal_messages(outline.setting(matching.count, talk.draw), talk.sealer))
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
-    return Collected(outline, matching, {name: decode(talk.open(inbox[f"{n}/ready", name])) for name in names})
+    ready = {}
+    for name in names:
+        kinds = dict.fromkeys((*_BITS, "signature", "released"), bytes) if name in computing else {}
+        ready[name] = dict(zip(kinds, talk.fields(inbox[f"{n}/ready", name], **kinds), strict=True))
+    return Collected(outline, matching, ready)
 
 
 def conclude(
@@ -60,9 +66,10 @@ def conclude(
     position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
     rows = padded(len(survivors)) if aligned else matching.count
     holder = {slot: secrets.choice(matching.holders[slot]) for slot in survivors} if aligned else {}
+    asked = {name: [position[s] for s in survivors if holder.get(s) == name] for name in names}
     messages = []
     for name in names:
-        go: dict[str, Any] = {"rows": rows, "labels": [position[s] for s in survivors if holder.get(s) == name]}
+        go: dict[str, Any] = {"rows": rows, "labels": asked[name]}
         if made:  # a party gets what verifies the bits of its own slots; where groups are public, of all
             held = sorted(s for s, who in matching.holders.items() if name in who)
             salts, bits = made.reveal(held if aligned else range(matching.count))
@@ -71,29 +78,71 @@ def conclude(
         messages.append(talk.seal(f"{n}/go", name, encode(go)))
     kind = f"{n}/vector"
     inbox = yield Exchange.of(messages, [(kind, name) for name in names])
-    records: dict[str, Any] = {name: inbox[kind, name].record() for name in names}
-    for name, record in records.items():
-        signed = hashlib.sha256(record["vector"]).digest()
-        talk.signed_by(name, identities[name], "vector", signed, record["signature"])
-    total = add(public, [public.from_bytes(record["vector"]) for record in records.values()])
-    boxes = {int(at): bytes(box) for record in records.values() for at, box in record.get("labels", ())}
-    shown = tuple(position[slot] for slot in survivors)
-    if aligned and sorted(boxes) != sorted(shown):
-        raise ProtocolError("labels of released groups are missing")
+    size = Layout(outline.widths, rows, public.plaintext_bytes).plaintexts * public.ciphertext_bytes
+    given = {name: _delivery(talk, inbox[kind, name], identities[name], outline, size) for name in names}
+    boxes: dict[int, bytes] = {}
+    for name, each in given.items():
+        if [at for at, _ in each.labels] != asked[name]:
+            raise ProtocolError(f"{name} did not send the labels of released groups that it was asked for")
+        boxes |= each.labels
     width = row_bytes(outline)
     return Released(
         rows=rows,
-        positions=shown,
+        positions=tuple(position[slot] for slot in survivors),
         bits=b"".join(judged["rows"][s * width : (s + 1) * width] for s in survivors) if judged else b"",
         signatures={c: ready[c]["released"] for c in computing},
-        vector=public.to_bytes(total),
-        label_key=records[names[0]].get("label_key", b""),
-        labels=tuple(boxes[p] for p in shown) if aligned else (),
+        vector=public.to_bytes(_sum(public, {name: public.from_bytes(each.vector) for name, each in given.items()})),
+        label_key=given[names[0]].label_key,
+        labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
     )
 
 
+@dataclass(frozen=True)
+class _Delivery:
+    """What a contributor sends at the end: its encrypted vector, and the sealed labels that it was asked for."""
+
+    vector: bytes
+    labels: list[tuple[int, bytes]]
+    label_key: bytes
+
+
+def _delivery(talk: Conversation, message: Message, identity: bytes, outline: Outline, size: int) -> _Delivery:
+    """Read a contributor's last message. Raises ProtocolError unless it is signed and its vector has ``size`` bytes."""
+    kinds: dict[str, Any] = {"vector": bytes, "signature": bytes}
+    if outline.slots is None:
+        kinds["labels"] = list[tuple[int, bytes]]
+        if message.sender == outline.contributors[0]:
+            kinds["label_key"] = bytes
+    found: dict[str, Any] = dict(zip(kinds, message.fields(**kinds), strict=True))
+    signed = hashlib.sha256(found["vector"]).digest()
+    talk.signed_by(message.sender, identity, "vector", signed, found["signature"])
+    if len(found["vector"]) != size:
+        raise message.malformed()
+    labels = [(at, box) for at, box in found.get("labels", ())]
+    return _Delivery(found["vector"], labels, found.get("label_key", b""))
+
+
+def _sum(public: PublicKey, vectors: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the sum of the contributors' vectors. Raises ProtocolError, which names whose is not valid."""
+    try:
+        return add(public, list(vectors.values()))
+    except ProtocolError as error:
+        for name, vector in vectors.items():
+            if not _valid(public, vector):
+                raise ProtocolError(f"{name}: {error.message}") from None
+        raise
+
+
+def _valid(public: PublicKey, vector: Sequence[int]) -> bool:
+    try:
+        validate(public, vector)
+    except ProtocolError:
+        return False
+    return True
+
+
 def _computing(talk: Conversation, outline: Outline) -> tuple[str, ...]:
-    return outline.computing(talk.context.query_id) if outline.circuit is not None else ()
+    return outline.computing(talk.draw) if outline.circuit is not None else ()
 
 
 def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline, slots: int) -> dict[str, Any] | None:
@@ -102,7 +151,8 @@ def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline
         return None
     first: dict[str, Any] = ready[computing[0]]
     if any(ready[name][part] != first[part] for name in computing for part in _BITS):
-        raise ProtocolError("the computing parties disagree about a verdict")
-    if len(first["rows"]) != slots * row_bytes(outline):
-        raise ProtocolError("a verdict has the wrong length")
+        raise ProtocolError(f"the computing parties {' and '.join(computing)} disagree about a verdict")
+    sizes = (row_bytes(outline), SALT_BYTES, COMMITMENT_BYTES)
+    if [len(first[part]) for part in _BITS] != [slots * size for size in sizes]:
+        raise ProtocolError(f"a verdict of {' and '.join(computing)} has the wrong length")
     return first

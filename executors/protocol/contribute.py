@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fedsql.codec import decode, encode
+from fedsql.codec import encode
 from fedsql.crypto.circuit import Bits
 from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import Channel, pad, seal
@@ -49,6 +49,29 @@ class Slots:
 
 
 @dataclass(frozen=True)
+class Go:
+    """The coordinator's GO: how many ``rows`` there are, and at which of them this party sends the ``labels``.
+
+    Where small groups were judged: what verifies the ``bits`` of this party's slots (see `verdict.check`).
+    """
+
+    rows: int
+    labels: Sequence[int]
+    bits: bytes = b""
+    salts: bytes = b""
+    commitments: bytes = b""
+    signatures: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, talk: Conversation, outline: Outline, message: Message) -> Go:
+        """Read what the coordinator sends. Raises ProtocolError when it is malformed."""
+        kinds: dict[str, Any] = {"rows": int, "labels": list[int]}
+        if outline.circuit is not None:
+            kinds |= {"bits": bytes, "salts": bytes, "commitments": bytes, "signatures": dict[str, bytes]}
+        return cls(*talk.fields(message, **kinds))
+
+
+@dataclass(frozen=True)
 class Ready:
     """A release up to READY: ``messages`` are still to be sent, ``go`` is what `deliver` waits for."""
 
@@ -63,9 +86,14 @@ class Ready:
         return f"{self.outline.number}/go", COORDINATOR
 
 
-def prepare(talk: Conversation, outline: Outline, part: GroupPartials, domain: Sequence[Label] | None) -> Steps[Ready]:
-    """Go as far with ``part`` as can be gone before every contributor is READY."""
-    slots = yield from _locate(talk, outline, part.labels, domain)
+def prepare(
+    talk: Conversation, outline: Outline, part: GroupPartials, domain: Sequence[Label] | None, most: int
+) -> Steps[Ready]:
+    """Go as far with ``part`` as can be gone before every contributor is READY.
+
+    ``most``: over how many slots this party computes. Raises OperationalError when the parties have more groups.
+    """
+    slots = yield from _locate(talk, outline, part.labels, domain, most)
     if outline.circuit is None:
         messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]
     else:
@@ -88,7 +116,7 @@ def deliver(
     """
     outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
-    go = decode(talk.open(go_message))
+    go = Go.of(talk, outline, go_message)
     shown, positions, rows = _admitted(talk, outline, slots, go, identities)
     columns = place(outline, part, shown, positions, rows)
     if noise is not None:
@@ -96,7 +124,7 @@ def deliver(
     vector = encrypt(talk, outline, columns, rows, public)
     record: dict[str, object] = {"vector": vector, "signature": talk.sign("vector", hashlib.sha256(vector).digest())}
     if slots.label_key is not None:
-        record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go["labels"])
+        record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go)
         if talk.me == outline.contributors[0]:
             record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
     return Message.of(f"{n}/vector", talk.me, COORDINATOR, record), rows
@@ -108,11 +136,12 @@ def label_channel(key: bytes, context: Context, release: int, position: int) -> 
 
 
 def _locate(
-    talk: Conversation, outline: Outline, labels: Sequence[Label], domain: Sequence[Label] | None
+    talk: Conversation, outline: Outline, labels: Sequence[Label], domain: Sequence[Label] | None, most: int
 ) -> Steps[Slots]:
     """Find the slot of each group: in the public domain, or by aligning keyed tags."""
     if domain is None:
-        found = yield from align(talk, outline.number, outline.contributors, [encode(list(label)) for label in labels])
+        texts = [encode(list(label)) for label in labels]
+        found = yield from align(talk, outline.number, outline.contributors, texts, most)
         return Slots(found.slots, found.count, found.label_key)
     index = {label: i for i, label in enumerate(domain)}
     if any(label not in index for label in labels):
@@ -123,13 +152,13 @@ def _locate(
 def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[list[Message]]:
     """Take part in the threshold step; return the READY message, with the signed verdict of a computing party."""
     assert outline.circuit is not None
-    kind, query_id = f"{outline.number}/ready", talk.context.query_id
+    kind = f"{outline.number}/ready"
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
     counts[np.asarray(slots.of, np.intp)] = part.counts
     if len(outline.contributors) == 1:
         bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
     else:
-        setting = outline.setting(slots.count, query_id)
+        setting = outline.setting(slots.count, talk.draw)
         if talk.me not in setting.computing:
             return [*share_counts(setting, talk.me, counts, talk.sealer), talk.seal(kind, COORDINATOR, encode({}))]
         yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
@@ -161,22 +190,22 @@ def _verdict_record(context: Context, outline: Outline, commitments: bytes) -> b
 
 
 def _admitted(
-    talk: Conversation, outline: Outline, slots: Slots, go: dict[str, Any], identities: Mapping[str, bytes]
+    talk: Conversation, outline: Outline, slots: Slots, go: Go, identities: Mapping[str, bytes]
 ) -> tuple[Bits, list[int], int]:
     """Return, for each own group, its bits and its position, and the number of rows. Verifies the signed verdict."""
-    rows = int(go["rows"])
-    if rows > slots.count or (outline.slots is not None and rows != slots.count):
+    rows = go.rows
+    if not 0 <= rows <= slots.count or (outline.slots is not None and rows != slots.count):
         raise ProtocolError("the rows of a release are malformed")
     if outline.circuit is None:
         return Bits(np.ones(len(slots.of), bool), np.ones((len(slots.of), 0), bool)), list(slots.of), rows
-    computing = outline.computing(talk.context.query_id)
-    signed = _verdict_record(talk.context, outline, go["commitments"])
+    computing = outline.computing(talk.draw)
+    signed = _verdict_record(talk.context, outline, go.commitments)
     for name in computing:
-        talk.signed_by(name, identities[name], "verdict", signed, go["signatures"].get(name))
+        talk.signed_by(name, identities[name], "verdict", signed, go.signatures.get(name))
     # The coordinator knows the slots of aligned groups; where groups are public, everyone gets all slots.
     asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
     cells = len(outline.circuit.cells)
-    found = verdict.check(asked, go["bits"], go["salts"], go["commitments"], cells)
+    found = verdict.check(asked, go.bits, go.salts, go.commitments, cells)
     where = {slot: i for i, slot in enumerate(asked)}
     order = np.asarray([where[slot] for slot in slots.of], np.intp)
     bits = Bits(found.survive[order], found.cells[order])
@@ -193,17 +222,19 @@ def _label_boxes(
     labels: Sequence[Label],
     slots: Slots,
     positions: Sequence[int],
-    wanted: Sequence[int],
+    go: Go,
 ) -> list[list[object]]:
-    """Seal the labels of the positions that this party was drawn for.
+    """Seal the labels of the positions that this party was drawn for. Raises ProtocolError when it has no such group.
 
     Boxes are equally long up to 124 bytes of label, and the next power of two beyond. A length that served all groups of
     a release would depend on the longest label, so it would tell of groups that are not shown.
     """
     assert slots.label_key is not None
     group_at = {position: i for i, position in enumerate(positions) if position != HIDDEN}
+    if len(set(go.labels)) != len(go.labels) or not set(go.labels) <= group_at.keys():
+        raise ProtocolError("the coordinator asks for labels of groups that are not here")
     boxes: list[list[object]] = []
-    for position in wanted:
+    for position in go.labels:
         channel, bound = label_channel(slots.label_key, context, release, position)
         text = encode(list(labels[group_at[position]]))
         size = max(_LABEL_BYTES, 1 << (len(text) + 3).bit_length())

@@ -7,16 +7,18 @@ is derived from their two fresh keys by HKDF, bound to exactly that context, so 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-from fedsql.codec import encode
+from fedsql.codec import encode, fits
 from fedsql.crypto.keys import IdentityKey, QueryKey, verify
 from fedsql.crypto.sealing import Channel
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.threshold import Sealer
-from fedsql.executors.protocol.wire import Message
+from fedsql.executors.protocol.wire import COORDINATOR, Message, named
 
 Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
 
@@ -41,6 +43,44 @@ class Context:
         digests = [self.plan_digest, self.question_digest, self.shape]
         return encode([list(purpose), self.query_id, self.attempt, digests, listed])
 
+    def signed(self, what: str, name: str, data: bytes) -> bytes:
+        """Return what ``name`` signs for ``data`` as ``what`` in this context."""
+        return self.bind("fedsql", what, name, data)
+
+    def roster(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> Roster:
+        """Return the fresh keys in ``hellos``, verified against pinned identities.
+
+        Raises ProtocolError unless exactly ``names`` said hello with a valid signature.
+        """
+        roster: dict[str, bytes] = {}
+        if not fits(hellos, list[dict[str, Any]]):
+            raise ProtocolError("a hello is malformed")
+        assert isinstance(hellos, list)
+        for hello in hellos:
+            if set(hello) != {"name", "key", "signature"} or not fits(hello["name"], str):
+                raise ProtocolError("a hello is malformed")
+            name, key, signature = hello["name"], hello["key"], hello["signature"]
+            pinned = identities.get(name)
+            if (
+                pinned is None
+                or name in roster
+                or not fits([key, signature], list[bytes])
+                or not verify(pinned, signature, self.signed("hello", name, key))
+            ):
+                raise ProtocolError(f"the hello of {ascii(name)[1:-1]} is not signed by the identity known for it")
+            roster[name] = key
+        if set(roster) != set(names):
+            raise ProtocolError("the contributors are not those of the signed question")
+        return roster
+
+    def draw(self, roster: Roster) -> bytes:
+        """Return 32 bytes that no one chose: all contributors' fresh keys decide them, each drawn before any is known.
+
+        The coordinator's key is left out, for it comes last.
+        """
+        keys = sorted([name, key] for name, key in roster.items() if name != COORDINATOR)
+        return hashlib.sha256(self.bind("draw", keys)).digest()
+
 
 @dataclass
 class Conversation:
@@ -56,35 +96,23 @@ class Conversation:
         """Return this participant's signed fresh key."""
         return {"name": self.me, "key": self.key.public, "signature": self.sign("hello", self.key.public)}
 
-    def admit(self, hellos: Sequence[object], identities: Mapping[str, bytes], names: Sequence[str]) -> None:
-        """Verify hellos against pinned identities and keep them as the roster.
-
-        Raises ProtocolError unless exactly ``names`` (and this participant) said hello with a valid signature.
-        """
-        roster: dict[str, bytes] = {}
-        for hello in hellos:
-            if not isinstance(hello, dict) or set(hello) != {"name", "key", "signature"}:
-                raise ProtocolError("a hello is malformed")
-            name, key = str(hello["name"]), bytes(hello["key"])
-            pinned = identities.get(name)
-            if (
-                pinned is None
-                or name in roster
-                or not verify(pinned, hello["signature"], self._signed("hello", key, name))
-            ):
-                raise ProtocolError(f"the hello of {name} is not signed by the identity known for it")
-            roster[name] = key
-        if set(roster) != set(names):
-            raise ProtocolError("the contributors are not those of the signed question")
+    def admit(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> None:
+        """Verify hellos and keep the others' as the roster: see `Context.roster`."""
+        roster = self.context.roster(hellos, identities, names)
         self.roster = {name: key for name, key in roster.items() if name != self.me}
+
+    @cached_property
+    def draw(self) -> bytes:
+        """What decides who computes: see `Context.draw`. Everybody's hello must have been verified."""
+        return self.context.draw({**self.roster, self.me: self.key.public})
 
     def sign(self, what: str, data: bytes) -> bytes:
         """Sign ``data`` as ``what`` in this context."""
-        return self.identity.sign(self._signed(what, data, self.me))
+        return self.identity.sign(self.context.signed(what, self.me, data))
 
     def signed_by(self, name: str, identity: bytes, what: str, data: bytes, signature: object) -> None:
         """Raise ProtocolError unless ``signature`` is ``name``'s over ``data`` as ``what`` in this context."""
-        if not isinstance(signature, bytes) or not verify(identity, signature, self._signed(what, data, name)):
+        if not isinstance(signature, bytes) or not verify(identity, signature, self.context.signed(what, name, data)):
             raise ProtocolError(f"a message of {name} is not signed by the identity known for it")
 
     def secret(self, peer: str, *purpose: object) -> bytes:
@@ -103,9 +131,21 @@ class Conversation:
 
     def open(self, message: Message) -> bytes:
         """Return what a sealed message holds. Raises ProtocolError when it was altered or is not for here."""
-        if message.sender not in self.roster:
+        sender = message.sender
+        if sender not in self.roster:
             raise ProtocolError("a sealed message comes from nobody in this query")
-        return self._channel(message.sender).open(self._label(message.kind, message.sender, self.me), message.body)
+        try:
+            return self._channel(sender).open(self._label(message.kind, sender, self.me), message.body)
+        except ProtocolError:
+            raise ProtocolError(f"a sealed message of {named(sender)} could not be opened ({message.kind})") from None
+
+    def record(self, message: Message) -> Any:
+        """Return the record that a sealed message holds. Raises ProtocolError as `open`, and when it is none."""
+        return message.decoded(self.open(message))
+
+    def fields(self, message: Message, **kinds: Any) -> list[Any]:
+        """Return the values of the record that a sealed message holds: see `Message.values`."""
+        return message.values(self.record(message), **kinds)
 
     def _channel(self, peer: str) -> Channel:
         if peer not in self._channels:
@@ -118,6 +158,3 @@ class Conversation:
 
     def _label(self, kind: str, sender: str, recipient: str) -> bytes:
         return encode([kind, sender, recipient, self.context.query_id, self.context.attempt])
-
-    def _signed(self, what: str, data: bytes, name: str) -> bytes:
-        return self.context.bind("fedsql", what, name, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 
 from fedsql.codec import encode
 from fedsql.crypto.circuit import Bits, Cell, Circuit
-from fedsql.crypto.packing import Column
+from fedsql.crypto.packing import MAX_VECTORS, MAX_WIDTH, Column
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.threshold import Setting
+from fedsql.executors.protocol.wire import Message
 
 Label = tuple[str | None, ...]
+MOST = 1 << 16  # public slots, tests, cells or partials of a release: more than anybody plans
+_MOST_LITERALS = 1 << 14  # of all cells of a circuit
+_MOST_UNITS = 1 << 31  # a threshold
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,14 @@ class Outline:
     circuit: Circuit | None
     widths: tuple[int, ...]
 
-    def computing(self, query_id: bytes) -> tuple[str, ...]:
-        """Return the computing parties: two of the contributors, which ones depends on the query; one if alone."""
-        first = query_id[0] % len(self.contributors)
-        return (self.contributors[first:] + self.contributors[:first])[:2]
+    def computing(self, draw: bytes) -> tuple[str, ...]:
+        """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
+        return tuple(sorted(self.contributors, key=lambda name: hashlib.sha256(draw + name.encode()).digest())[:2])
 
-    def setting(self, slots: int, query_id: bytes) -> Setting:
+    def setting(self, slots: int, draw: bytes) -> Setting:
         """Return the setting of the threshold step (two contributors or more)."""
         assert self.circuit is not None
-        c1, c2 = self.computing(query_id)
+        c1, c2 = self.computing(draw)
         return Setting(self.number, self.circuit, slots, self.contributors, (c1, c2))
 
     def record(self) -> dict[str, Any]:
@@ -59,23 +63,39 @@ class Outline:
         }
 
     @classmethod
-    def of(cls, record: Any) -> Outline:
-        """Read `record`. Raises ProtocolError when it is malformed."""
-        try:
-            circuit = record["circuit"]
-            if circuit is not None:
-                cells = tuple(Cell(e, some, rest, tuple(also)) for e, some, rest, also in circuit["cells"])
-                circuit = Circuit(tuple(circuit["tests"]), tuple(circuit["survive"]), cells)
-            slots = record["slots"]
-            return cls(
-                int(record["number"]),
-                tuple(str(c) for c in record["contributors"]),
-                None if slots is None else int(slots),
-                circuit,
-                tuple(int(w) for w in record["widths"]),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise ProtocolError("the outline of a release is malformed") from None
+    def of(cls, record: object, message: Message) -> Outline:
+        """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
+        number, contributors, slots, circuit, widths = message.values(
+            record,
+            number=int,
+            contributors=list[str],
+            slots=int | None,
+            circuit=dict[str, Any] | None,
+            widths=list[int],
+        )
+        if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
+            raise message.malformed()
+        if not (slots is None or 0 < slots <= MOST) or len(widths) > MOST:
+            raise message.malformed()
+        if not all(0 < width <= MAX_WIDTH for width in widths):
+            raise message.malformed()
+        read = None if circuit is None else _circuit(circuit, message)
+        return cls(number, tuple(contributors), slots, read, tuple(widths))
+
+
+def _circuit(record: dict[str, Any], message: Message) -> Circuit:
+    literals = int | None
+    cells: Any = list[tuple[literals, literals, literals, list[int]]]
+    tests, survive, cells = message.values(record, tests=list[int], survive=list[int], cells=cells)
+    if max(len(tests), len(cells), len(survive) + sum(len(also) + 3 for *_, also in cells)) > _MOST_LITERALS:
+        raise message.malformed()
+    try:
+        made = Circuit(tuple(tests), tuple(survive), tuple(Cell(e, s, r, tuple(also)) for e, s, r, also in cells))
+    except ValueError:
+        raise message.malformed() from None
+    if max(tests) >= _MOST_UNITS:
+        raise message.malformed()
+    return made
 
 
 @dataclass(frozen=True)
@@ -129,24 +149,19 @@ class Released:
         }
 
     @classmethod
-    def of(cls, record: Any) -> Released:
-        """Read `record`. Raises ProtocolError when it is malformed."""
-        try:
-            found = cls(
-                record["rows"],
-                tuple(record["positions"]),
-                record["bits"],
-                dict(record["signatures"]),
-                record["vector"],
-                record["label_key"],
-                tuple(record["labels"]),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise ProtocolError("a released vector is malformed") from None
-        texts = (found.bits, found.vector, found.label_key, *found.labels, *found.signatures.values())
-        if {type(n) for n in (found.rows, *found.positions)} != {int} or {type(t) for t in texts} != {bytes}:
-            raise ProtocolError("a released vector is malformed")
-        return found
+    def of(cls, record: object, message: Message) -> Released:
+        """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed."""
+        rows, positions, bits, signatures, vector, label_key, labels = message.values(
+            record,
+            rows=int,
+            positions=list[int],
+            bits=bytes,
+            signatures=dict[str, bytes],
+            vector=bytes,
+            label_key=bytes,
+            labels=list[bytes],
+        )
+        return cls(rows, tuple(positions), bits, signatures, vector, label_key, tuple(labels))
 
 
 def released_record(outline: Outline, positions: Sequence[int], bits: bytes) -> bytes:

@@ -15,15 +15,13 @@ from functools import cached_property
 
 import numpy as np
 
-from fedsql.codec import decode, encode
+from fedsql.codec import encode
 from fedsql.crypto import shares
 from fedsql.crypto.circuit import Bits, Circuit, Counts, evaluate_clear
 from fedsql.crypto.shares import SEED_BYTES, Packed, Shape, Words
-from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
 
 Entropy = Callable[[int], bytes]
-MALFORMED = "a threshold message is malformed"
 
 
 @dataclass(frozen=True)
@@ -147,10 +145,7 @@ def decide_alone(circuit: Circuit, counts: Counts) -> Bits:
 
 
 def _read(sealer: Sealer, message: Message, size: int) -> bytes:
-    try:
-        data = decode(sealer.open(message))
-    except ValueError:
-        raise ProtocolError(MALFORMED) from None
+    data = message.decoded(sealer.open(message))
     if not isinstance(data, bytes) or len(data) != size:
-        raise ProtocolError(MALFORMED)
+        raise message.malformed()
     return data

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fedsql.codec import decode, encode
+from fedsql.codec import decode, encode, fits
 from fedsql.errors import ProtocolError
 
 COORDINATOR = "@coordinator"  # "@" cannot start a party's name
 ANALYST = "@analyst"
+
+
+def named(name: str) -> str:
+    """Return what a participant is called in a sentence."""
+    return {ANALYST: "the analyst", COORDINATOR: "the coordinator"}.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,33 @@ class Message:
 
     def record(self) -> object:
         """Decode the body of an unsealed message. Raises ProtocolError when it is malformed."""
+        return self.decoded(self.body)
+
+    def fields(self, **kinds: Any) -> list[Any]:
+        """Return the values of an unsealed message that is a record: see `values`."""
+        return self.values(self.record(), **kinds)
+
+    def decoded(self, text: bytes) -> Any:
+        """Decode ``text``, which this message holds. Raises ProtocolError, which names the sender."""
         try:
-            return decode(self.body)
+            return decode(text)
         except ValueError:
-            raise ProtocolError("a message is malformed") from None
+            raise self.malformed() from None
+
+    def values(self, record: object, /, **kinds: Any) -> list[Any]:
+        """Return the values of ``record``, which this message holds, in the order of ``kinds``.
+
+        Raises ProtocolError, which names the sender, unless it has exactly these keys, each of its kind (`codec.fits`).
+        """
+        if type(record) is not dict or record.keys() != kinds.keys():
+            raise self.malformed()
+        if not all(fits(record[key], kind) for key, kind in kinds.items()):
+            raise self.malformed()
+        return [record[key] for key in kinds]
+
+    def malformed(self) -> ProtocolError:
+        """Return the error that this message is malformed."""
+        return ProtocolError(f"a message of {named(self.sender)} is malformed ({self.kind})")
 
 
 Wanted = tuple[str, str]  # (kind, sender)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fedsql.codec import decode, encode
+from fedsql.codec import decode, encode, fits
 from fedsql.crypto.keys import IdentityKey, verify
 from fedsql.crypto.paillier import SecretKey, generate
 from fedsql.crypto.sealing import SealKey, pad, seal, unpad
@@ -76,13 +76,30 @@ class Analyst:
                 [self._request(question, context, outlines, directory)], [("answer", COORDINATOR)]
             )
         except Aborted as aborted:
-            raise error_of(aborted.record, question.query_id, self.box) from None
-        answer: Any = inbox["answer", COORDINATOR].record()
-        if not isinstance(answer, list) or len(answer) != len(plan.releases):
-            raise ProtocolError("the answer is malformed")
+            raise error_of(aborted, question.query_id, self.box) from None
+        try:
+            return self._opened(inbox["answer", COORDINATOR], plan, outlines, context, directory.identities, watch)
+        except ProtocolError as error:
+            told = f"the coordinator's answer is refused: {error.message}"
+            raise ProtocolError(told, hint=error.hint, query_id=question.query_id.hex()) from None
+
+    def _opened(
+        self,
+        answer: Message,
+        plan: Plan,
+        outlines: list[Outline],
+        context: Context,
+        identities: Mapping[str, bytes],
+        watch: Stopwatch,
+    ) -> list[pa.Table]:
+        hellos, records = answer.fields(hellos=list[Any], releases=list[dict[str, Any]])
+        if len(records) != len(plan.releases):
+            raise answer.malformed()
+        draw = context.draw(context.roster(hellos, identities, plan.parties))
+        released = [Released.of(record, answer) for record in records]
         return [
-            self._open(release, outline, Released.of(record), context, directory.identities, watch)
-            for release, outline, record in zip(plan.releases, outlines, answer, strict=True)
+            self._open(release, outline, each, context, draw, identities, watch)
+            for release, outline, each in zip(plan.releases, outlines, released, strict=True)
         ]
 
     def _request(self, question: Question, context: Context, outlines: list[Outline], directory: Directory) -> Message:
@@ -109,18 +126,21 @@ class Analyst:
         outline: Outline,
         released: Released,
         context: Context,
+        draw: bytes,
         identities: Mapping[str, bytes],
         watch: Stopwatch,
     ) -> pa.Table:
         with watch("open"):
-            self._verify(outline, released, context, identities)
+            self._verify(outline, released, context, draw, identities)
             columns = open_vector(context, outline, released.rows, released.vector, self.paillier.result())
             labels = self._labels(release, outline, released, context)
         with watch("finalize"):
             bits = unpacked_rows(released.bits, outline).cells if outline.circuit is not None else None
             return finalize(release, labels, released.positions, columns, bits)
 
-    def _verify(self, outline: Outline, released: Released, context: Context, identities: Mapping[str, bytes]) -> None:
+    def _verify(
+        self, outline: Outline, released: Released, context: Context, draw: bytes, identities: Mapping[str, bytes]
+    ) -> None:
         """Verify that no row is missing or shown twice, and that the computing parties signed which are shown."""
         shown = list(released.positions)
         if outline.slots is None:
@@ -129,11 +149,11 @@ class Analyst:
             whole = released.rows == outline.slots and shown == sorted(set(shown) & set(range(outline.slots)))
             whole &= outline.circuit is not None or len(shown) == outline.slots
         if not whole:
-            raise ProtocolError("the answer is malformed")
+            raise ProtocolError("its rows or labels are not whole")
         if outline.circuit is None:
             return
         record = released_record(outline, released.positions, released.bits)
-        for name in outline.computing(context.query_id):
+        for name in outline.computing(draw):
             signature = released.signatures.get(name, b"")
             if not verify(identities[name], signature, context.bind("fedsql", "released", name, record)):
                 raise ProtocolError(f"the verdict on small groups is not signed by {name}")
@@ -144,13 +164,16 @@ class Analyst:
             return [release.domain[position] for position in released.positions]
         key = self.box.open(released.label_key, context.bind("labels", outline.number))
         if len(released.labels) != len(released.positions):
-            raise ProtocolError("the answer is malformed")
+            raise ProtocolError("its rows or labels are not whole")
         labels: list[Label] = []
         keys = len(release.release.keys)
         for position, sealed in zip(released.positions, released.labels, strict=True):
             channel, bound = label_channel(key, context, outline.number, position)
-            label = decode(unpad(channel.open(bound, sealed)))
-            if not isinstance(label, list) or [type(v) in (str, type(None)) for v in label] != [True] * keys:
+            try:
+                label = decode(unpad(channel.open(bound, sealed)))
+            except ValueError:
+                label = None
+            if not fits(label, tuple[str | None, ...]) or len(label) != keys:
                 raise ProtocolError("a label is malformed")
             labels.append(tuple(label))
         return labels

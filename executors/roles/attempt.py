@@ -12,14 +12,14 @@ import logging
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
-from fedsql.errors import OperationalError, ProtocolError
+from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
 from fedsql.executors.engines.fragments import read_fragment
 from fedsql.executors.protocol.contribute import deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
@@ -94,13 +94,14 @@ class Attempt:
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
                 raise ProtocolError("the question's plan is not the one that this party derives from its text")
+            self._check_sizes(plan)
             public = party.public_key(question.paillier_n)
         talk = Conversation(party.name, context_of(question, plan), party.identity)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
         self.sent.append(hello)
         inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
         identities = directory.identities | {COORDINATOR: directory.coordinator}
-        talk.admit(decode(inbox["roster", COORDINATOR].body), identities, (*plan.parties, COORDINATOR))
+        talk.admit(inbox["roster", COORDINATOR].record(), identities, (*plan.parties, COORDINATOR))
         mine = [release for release in plan.releases if party.name in release.contributors]
         with self.watch("charge"):
             self._charge(question, plan)
@@ -110,7 +111,7 @@ class Attempt:
             parts = [self._run(release) for release in mine]
         ready = yield from self._kept(
             together(
-                prepare(talk, outline_of(release), part, release.domain)
+                prepare(talk, outline_of(release), part, release.domain, self.engine.most_groups)
                 for release, part in zip(mine, parts, strict=True)
             )
         )
@@ -148,21 +149,20 @@ class Attempt:
     def _verified(self, message: Message) -> tuple[Question, Directory]:
         """Open and verify the question; return it and the view it is planned against. Raises ProtocolError."""
         party = self.party
-        body: Any = message.record()
-        if not isinstance(body, dict):
-            raise ProtocolError("a question is malformed")
-        opened = decode(unpad(party.seal_key.open(body["box"], b"question", body["query_id"])))
+        query_id, box = message.fields(query_id=bytes, box=bytes)
+        signed = message.decoded(unpad(party.seal_key.open(box, b"question", query_id)))
+        text, signature = message.values(signed, question=bytes, signature=bytes)
         try:
-            question = Question.decode(opened["question"])
+            question = Question.decode(text)
         except ValueError:
             raise ProtocolError("a question is malformed") from None
-        directory = self.directories.at(question.offers)
-        pinned = directory.analysts.get(question.analyst)
+        pinned = self.directories.at(()).analysts.get(question.analyst)
         if pinned is None or pinned != question.analyst_key:
             raise ProtocolError(f"the analyst {question.analyst} is not known here, or asks with another key")
-        if not verify(pinned, opened["signature"], b"fedsql question" + opened["question"]):
+        if not verify(pinned, signature, b"fedsql question" + text):
             raise ProtocolError("the question is not signed by its analyst")
-        if question.federation != directory.catalog.federation or question.query_id != body["query_id"]:
+        directory = self.directories.at(question.offers)  # it may wait for them: for a known analyst alone
+        if question.federation != directory.catalog.federation or question.query_id != query_id:
             raise ProtocolError("the question was asked of another federation or under another id")
         if question.planner != PLANNER_VERSION:
             raise ProtocolError(
@@ -194,6 +194,16 @@ class Attempt:
         attempt = digest(["attempt", question.query_id, question.attempt])
         if not party.ledger.remember_nonce(attempt, math.inf, now):
             raise ProtocolError("this attempt of the query was asked before")
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Raise NotSupportedError when a release has more public groups than this party computes over."""
+        most = self.engine.most_groups
+        slots = max(len(release.domain or ()) for release in plan.releases)
+        if slots > most:
+            raise NotSupportedError(
+                f"{self.party.name} computes over {most} groups at most, and the public values make {slots}",
+                hint="group by fewer columns",
+            )
 
     def _charge(self, question: Question, plan: Plan) -> None:
         party = self.party

@@ -11,14 +11,22 @@ from fedsql.codec import decode, digest, encode
 from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Outline
-from fedsql.executors.protocol.wire import ABORT, Message
+from fedsql.executors.protocol.wire import ABORT, COORDINATOR, Aborted, Message, named
+from fedsql.executors.transport.router import FAILED as COORDINATOR_FAILED
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.question import Question
 
 OnOutcome = Callable[[str, float], None]
 FAILED = "a party could not run its part of the query"
 # Errors that follow from the question, the policy or the ledger alone may be told; all else becomes FAILED.
-_TOLD = ("PolicyDenied", "BudgetExhausted", "NotSupportedError", "ProgrammingError", "DataError", "ProtocolError")
+_MAY_BE_TOLD = (
+    "PolicyDenied",
+    "BudgetExhausted",
+    "NotSupportedError",
+    "ProgrammingError",
+    "DataError",
+    "ProtocolError",
+)
 
 
 def outline_of(plan: ReleasePlan) -> Outline:
@@ -63,8 +71,9 @@ def abort(error: Exception, sender: str, recipient: str, question: Question | No
     them for its analyst.
     """
     name = type(error).__name__
-    record: dict[str, Any] = {"error": "OperationalError", "message": FAILED, "party": sender}
-    if name in _TOLD and isinstance(error, errors.Error):
+    failed = COORDINATOR_FAILED if sender == COORDINATOR else FAILED
+    record: dict[str, Any] = {"error": "OperationalError", "message": failed, "party": sender}
+    if name in _MAY_BE_TOLD and isinstance(error, errors.Error):
         record |= {"error": name, "message": error.message, "hint": error.hint}
     if question is not None:
         text = encode(record)
@@ -73,19 +82,28 @@ def abort(error: Exception, sender: str, recipient: str, question: Question | No
     return Message.of(ABORT, sender, recipient, record)
 
 
-def error_of(record: Mapping[str, Any], query_id: bytes, key: SealKey) -> errors.Error:
-    """Return the error that an abort message tells, for the analyst, whose boxes ``key`` opens."""
-    if isinstance(record.get("box"), bytes):
-        try:
-            record = decode(unpad(key.open(record["box"], b"abort", query_id)))
-        except (errors.ProtocolError, ValueError):
-            record = {"party": record.get("party"), "message": FAILED}
-    name, party = str(record.get("error")), str(record.get("party"))
-    kind = getattr(errors, name) if name in (*_TOLD, "PartyUnreachable") else errors.OperationalError
-    message = "".join(c if c.isprintable() else "?" for c in str(record.get("message")))
-    shown = message if party.startswith("@") or party in message else f"{party}: {message}"
-    hint = record.get("hint")
+def error_of(aborted: Aborted, query_id: bytes, key: SealKey) -> errors.Error:
+    """Return the error that an abort tells, for the analyst, whose boxes ``key`` opens. It always names somebody."""
+    record = _told(aborted, query_id, key)
+    name, party, told, hint = (record.get(field) for field in ("error", "party", "message", "hint"))
+    if not isinstance(party, str) or not party.isprintable():
+        party = aborted.sender
+    message = "".join(c if c.isprintable() else "?" for c in told) if isinstance(told, str) else FAILED
+    kind = getattr(errors, name) if name in (*_MAY_BE_TOLD, "PartyUnreachable") else errors.OperationalError
+    shown = message if named(party).removeprefix("the ") in message else f"{named(party)}: {message}"
     found: errors.Error = kind(shown, hint=hint if isinstance(hint, str) else None, query_id=query_id.hex())
     if isinstance(found, errors.PartyUnreachable):
         found.party = party
     return found
+
+
+def _told(aborted: Aborted, query_id: bytes, key: SealKey) -> Mapping[str, Any]:
+    """Return what an abort tells, out of its box where it is in one."""
+    box = aborted.record.get("box")
+    if not isinstance(box, bytes):
+        return aborted.record
+    try:
+        record = decode(unpad(key.open(box, b"abort", query_id)))
+    except (errors.ProtocolError, ValueError):
+        record = None
+    return record if isinstance(record, dict) else {"party": aborted.record.get("party")}

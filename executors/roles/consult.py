@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
-from fedsql.codec import decode, encode
+from fedsql.codec import encode, fits
 from fedsql.crypto.keys import IdentityKey, verify
 from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.errors import ProtocolError
@@ -63,33 +63,37 @@ def _consult(analyst: Analyst, query_id: bytes, parties: Sequence[str], director
     try:
         inbox = yield Exchange.of([request], [("replies", COORDINATOR)])
     except Aborted as aborted:
-        raise error_of(aborted.record, query_id, analyst.box) from None
-    replies: Any = inbox["replies", COORDINATOR].record()
-    if not isinstance(replies, dict) or sorted(replies) != sorted(parties):
-        raise ProtocolError("the replies are malformed")
-    return {party: _read(analyst, party, replies[party], query_id, directory.identities[party]) for party in parties}
+        raise error_of(aborted, query_id, analyst.box) from None
+    replies = inbox["replies", COORDINATOR]
+    told: Any = replies.record()
+    if not fits(told, dict[str, bytes]) or sorted(told) != sorted(parties):
+        raise replies.malformed()
+    return {party: _read(analyst, party, told[party], query_id, directory.identities[party]) for party in parties}
 
 
-def _read(analyst: Analyst, party: str, box: bytes, query_id: bytes, identity: bytes) -> Any:
-    signed = decode(unpad(analyst.box.open(box, b"reply", query_id)))
-    if not verify(identity, signed["signature"], b"fedsql reply" + query_id + signed["record"]):
+def _read(analyst: Analyst, party: str, box: bytes, query_id: bytes, identity: bytes) -> dict[str, Any]:
+    try:
+        reply = Message("reply", party, ANALYST, unpad(analyst.box.open(box, b"reply", query_id)))
+    except ProtocolError as error:
+        raise ProtocolError(f"the reply of {party} is refused: {error.message}") from None
+    text, signature = reply.fields(record=bytes, signature=bytes)
+    if not verify(identity, signature, b"fedsql reply" + query_id + text):
         raise ProtocolError(f"a reply of {party} is not signed by the identity known for it")
-    return decode(signed["record"])
+    told = reply.decoded(text)
+    if not fits(told, dict[str, Any]):
+        raise reply.malformed()
+    found: dict[str, Any] = told
+    return found
 
 
 def pass_on(request: Message, identities: Mapping[str, bytes], parties: list[str]) -> Steps[None]:
     """Run the coordinator's side. ``parties`` gets the names of those who were asked."""
-    body: Any = request.record()
-    if (
-        not isinstance(body, dict)
-        or not isinstance(body.get("boxes"), dict)
-        or not set(body["boxes"]) <= set(identities)
-    ):
-        raise ProtocolError("the request does not go to parties of this federation")
-    parties.extend(sorted(body["boxes"]))
+    query_id, boxes = request.fields(query_id=bytes, boxes=dict[str, bytes])
+    if not boxes.keys() <= identities.keys():
+        raise ProtocolError("the analyst's request does not go to parties of this federation")
+    parties.extend(sorted(boxes))
     messages = [
-        Message.of("consult", COORDINATOR, name, {"query_id": body["query_id"], "box": body["boxes"][name]})
-        for name in parties
+        Message.of("consult", COORDINATOR, name, {"query_id": query_id, "box": boxes[name]}) for name in parties
     ]
     inbox = yield Exchange.of(messages, [("reply", name) for name in parties])
     replies = {name: inbox["reply", name].body for name in parties}
@@ -98,16 +102,15 @@ def pass_on(request: Message, identities: Mapping[str, bytes], parties: list[str
 
 def opened(message: Message, party: str, key: SealKey, directory: Directory, now: float) -> Consultation:
     """Open and verify a request, at ``party``. Raises ProtocolError with the reason."""
-    body: Any = message.record()
-    try:
-        signed = decode(unpad(key.open(body["box"], b"consult", body["query_id"])))
-        request = Consultation(**decode(signed["record"]))
-    except (KeyError, TypeError, ValueError):
-        raise ProtocolError("a request is malformed") from None
+    query_id, box = message.fields(query_id=bytes, box=bytes)
+    text = message.decoded(unpad(key.open(box, b"consult", query_id)))
+    record, signature = message.values(text, record=bytes, signature=bytes)
+    kinds = get_type_hints(Consultation)
+    request = Consultation(**dict(zip(kinds, message.values(message.decoded(record), **kinds), strict=True)))
     pinned = directory.analysts.get(request.analyst)
-    if pinned is None or not verify(pinned, signed["signature"], b"fedsql consultation" + signed["record"]):
+    if pinned is None or not verify(pinned, signature, b"fedsql consultation" + record):
         raise ProtocolError(f"the analyst {request.analyst} is not known here, or asks with another key")
-    wanted = (directory.catalog.federation, party, body["query_id"])
+    wanted = (directory.catalog.federation, party, query_id)
     if (request.federation, request.party, request.query_id) != wanted:
         raise ProtocolError("the request was made for another federation, party or id")
     if not now < request.expiry <= now + 2 * VALID_FOR:

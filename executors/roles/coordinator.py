@@ -24,6 +24,7 @@ from fedsql.executors.roles.consult import pass_on
 
 _log = logging.getLogger("fedsql.coordinator")
 _log.addHandler(logging.NullHandler())
+_OF_ABORT = ("error", "message", "party", "hint", "box")
 
 
 @dataclass
@@ -50,12 +51,11 @@ class Coordinator:
         except Aborted as aborted:
             # What a party says is sealed to the analyst; what the transport says is not.
             why = str(aborted.record.get("message", "the reason is sealed to the analyst"))
-            by = str(aborted.record.get("party", aborted.sender))
+            by = str(_passed_on(aborted).get("party"))
             _log.warning("called off", extra=event("aborted", **told, by=by, reason=why))
             others = [name for name in parties if name != aborted.sender]
-            yield Exchange.of(
-                [Message.of("abort", COORDINATOR, name, dict(aborted.record)) for name in (*others, ANALYST)]
-            )
+            record = _passed_on(aborted)
+            yield Exchange.of([Message.of("abort", COORDINATOR, name, record) for name in (*others, ANALYST)])
         except Exception as error:
             refused = isinstance(error, DatabaseError)
             outcome, reason = ("refused", str(error)) if refused else ("failed", FAILED)
@@ -68,24 +68,27 @@ class Coordinator:
     def _serve(
         self, request: Message, identities: Mapping[str, bytes], parties: list[str], told: dict[str, object]
     ) -> Steps[None]:
-        asked: Any = request.record()
-        try:
-            outlines = [Outline.of(record) for record in asked["outlines"]]
-            boxes = {str(name): bytes(box) for name, box in asked["boxes"].items()}
-            context = Context(
-                asked["query_id"],
-                int(asked["attempt"]),
-                asked["plan_digest"],
-                asked["question_digest"],
-                tuple(outline.contributors for outline in outlines),
-                digest([outline.record() for outline in outlines]),
-            )
-            public = PublicKey.from_n(int.from_bytes(asked["paillier_n"], "big"))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ProtocolError(f"the analyst's request is refused: {error}") from None
+        query_id, attempt, plan_digest, question_digest, n, records, boxes = request.fields(
+            query_id=bytes,
+            attempt=int,
+            plan_digest=bytes,
+            question_digest=bytes,
+            paillier_n=bytes,
+            outlines=list[dict[str, Any]],
+            boxes=dict[str, bytes],
+        )
+        outlines = [Outline.of(record, request) for record in records]
         needed = sorted({name for outline in outlines for name in outline.contributors})
-        if sorted(boxes) != needed or not set(needed) <= set(identities):
-            raise ProtocolError("the request does not go to exactly the contributors")
+        if len({outline.number for outline in outlines}) != len(outlines):
+            raise request.malformed()
+        if not needed or sorted(boxes) != needed or not set(needed) <= set(identities):
+            raise ProtocolError("the analyst's request does not go to exactly the contributors")
+        try:
+            public = PublicKey.from_n(int.from_bytes(n, "big"))
+        except ValueError as error:
+            raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
+        contributors, shape = tuple(o.contributors for o in outlines), digest([o.record() for o in outlines])
+        context = Context(query_id, attempt, plan_digest, question_digest, contributors, shape)
         parties.extend(needed)
         told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": needed}
         talk = Conversation(COORDINATOR, context, self.identity)
@@ -94,10 +97,18 @@ class Coordinator:
             for name in needed
         ]
         inbox = yield Exchange.of(questions, [("hello", name) for name in needed])
-        hellos = [inbox["hello", name].record() for name in needed] + [talk.hello()]
-        talk.admit(hellos, {**identities, COORDINATOR: self.identity.public}, (*needed, COORDINATOR))
-        roster = encode(hellos)
+        hellos = [inbox["hello", name].record() for name in needed]
+        everybody = [*hellos, talk.hello()]
+        talk.admit(everybody, {**identities, COORDINATOR: self.identity.public}, (*needed, COORDINATOR))
+        roster = encode(everybody)
         yield Exchange.of([Message("roster", COORDINATOR, name, roster) for name in needed])
         collected = yield from together(collect(talk, outline) for outline in outlines)
         released = yield from together(conclude(talk, each, public, identities) for each in collected)
-        yield Exchange.of([Message.of("answer", COORDINATOR, ANALYST, [r.record() for r in released])])
+        answer = {"hellos": hellos, "releases": [each.record() for each in released]}
+        yield Exchange.of([Message.of("answer", COORDINATOR, ANALYST, answer)])
+
+
+def _passed_on(aborted: Aborted) -> dict[str, object]:
+    """Return what all others are told of an abort: what may be in one, and nobody blames another in a party's name."""
+    record = {key: value for key, value in aborted.record.items() if key in _OF_ABORT}
+    return record if aborted.sender == COORDINATOR else record | {"party": aborted.sender}

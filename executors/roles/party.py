@@ -32,7 +32,9 @@ _log.addHandler(logging.NullHandler())
 
 
 class Engine(Protocol):
-    """Where a party's tables are."""
+    """Where a party's tables are. ``most_groups``: over how many groups one release may go, [limits] groups."""
+
+    most_groups: int
 
     def offers(self) -> tuple[TableOffer, ...]:
         """Return what the party's policy lets others see of its tables."""

@@ -20,6 +20,7 @@ from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
 from fedsql.executors.transport.inprocess import run
 
 NAMES = ("ann", "bob", "cyd")
+MOST = 1000  # groups that a party computes over
 
 
 def conversations(names: Sequence[str] = NAMES) -> dict[str, Conversation]:
@@ -37,7 +38,7 @@ def conversations(names: Sequence[str] = NAMES) -> dict[str, Conversation]:
 def aligned(labels: dict[str, list[bytes]]) -> tuple[dict[str, Alignment], Matching, list[Message], dict]:
     names = tuple(labels)
     talks = conversations(names)
-    steps = {name: align(talks[name], 0, names, labels[name]) for name in names}
+    steps = {name: align(talks[name], 0, names, labels[name], MOST) for name in names}
     sent: list[Message] = []
     results = run({**steps, COORDINATOR: match(talks[COORDINATOR], 0, names)}, sent.append)
     return {name: results[name] for name in names}, results[COORDINATOR], sent, talks
@@ -109,5 +110,5 @@ def test_malformed_tags_are_refused(tags):
     def cheat(name):
         yield Exchange.of([talks[name].seal("0/align/tags", COORDINATOR, tags)])
 
-    with pytest.raises(ProtocolError, match="tags are malformed"):
+    with pytest.raises(ProtocolError, match="a message of ann is malformed"):
         run({**{n: cheat(n) for n in NAMES}, COORDINATOR: match(talks[COORDINATOR], 0, NAMES)})

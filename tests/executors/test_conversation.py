@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
 from fedsql.crypto.keys import IdentityKey, QueryKey
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Context, Conversation
-from fedsql.executors.protocol.wire import Message
+from fedsql.executors.protocol.outline import Outline
+from fedsql.executors.protocol.wire import COORDINATOR, Message
 
 NAMES = ("ann", "bob", "cyd")
 CONTEXT = Context(os.urandom(16), 1, b"p" * 32, b"q" * 32, (NAMES,), b"s" * 32)
@@ -125,6 +128,25 @@ def test_a_signature_serves_one_purpose_and_signer():
     ):
         with pytest.raises(ProtocolError):
             talks["cyd"].signed_by(name, PUBLIC[name], what, data, given)
+
+
+def test_all_draw_the_same_and_every_fresh_key_counts():
+    talks = talking()
+    (drawn,) = {talk.draw for talk in talks.values()}
+    keys = {name: talk.key.public for name, talk in talks.items()}
+    for name in NAMES:
+        assert CONTEXT.draw({**keys, name: QueryKey().public}) != drawn
+    assert CONTEXT.draw({**keys, COORDINATOR: QueryKey().public}) == drawn  # it comes last: it could choose
+    assert replace(CONTEXT, query_id=bytes(16)).draw(keys) != drawn
+
+
+def test_any_two_contributors_may_be_drawn_to_compute():
+    names = ("ann", "bob", "cyd", "dan")
+    outline = Outline(0, names, 4, None, (8,))
+    pairs = Counter(tuple(sorted(outline.computing(os.urandom(32)))) for _ in range(600))
+    assert set(pairs) == set(combinations(names, 2))
+    assert min(pairs.values()) > 50  # of 100 expected: five standard deviations below are never seen
+    assert replace(outline, contributors=("ann",)).computing(bytes(32)) == ("ann",)
 
 
 def test_a_key_of_small_order_is_refused():

@@ -14,8 +14,11 @@ from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import GroupPartials, Outline, Released, packed_rows, unpacked_rows
 from fedsql.executors.protocol.vector import check_words, encrypt, open_vector, place
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
 
 NAMES = ("ann", "bob", "cyd")
+ASK = Message("ask", ANALYST, COORDINATOR, b"")
+ANSWER = Message("answer", COORDINATOR, ANALYST, b"")
 OUTLINE = Outline(0, NAMES, 4, Circuit((2,), (0,)), (6, 17))
 CONTEXT = Context(b"q" * 16, 1, b"p" * 32, b"d" * 32, (NAMES,), b"s" * 32)
 
@@ -103,16 +106,16 @@ def test_bits_survive_their_packing():
 
 
 def test_outlines_and_releases_survive_the_wire():
-    assert Outline.of(OUTLINE.record()) == OUTLINE
+    assert Outline.of(OUTLINE.record(), ASK) == OUTLINE
     released = Released(8, (0, 1), b"\x80\x80", {"ann": b"s"}, b"v", b"k", (b"x", b"y"))
-    assert Released.of(released.record()) == released
+    assert Released.of(released.record(), ANSWER) == released
     record = released.record()
     for name in record:
         for wrong in (None, 7.5, "x", [None], {"a": 1}):
             with pytest.raises(ProtocolError):
-                Released.of({**record, name: wrong})
+                Released.of({**record, name: wrong}, ANSWER)
         with pytest.raises(ProtocolError):
-            Released.of({k: v for k, v in record.items() if k != name})
+            Released.of({k: v for k, v in record.items() if k != name}, ANSWER)
     for wrong in ({}, None, [], {"number": 0}, {**OUTLINE.record(), "circuit": {"tests": [0]}}):
         with pytest.raises(ProtocolError):
-            Outline.of(wrong)
+            Outline.of(wrong, ASK)

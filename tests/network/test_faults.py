@@ -4,14 +4,14 @@ Whatever happens: the right answer or an error that names the party, nobody pays
 party is back the next question is answered.
 """
 
-import os
 import signal
-from types import SimpleNamespace
 
 import pytest
+from process import COMPUTING
 from world import NAMES, SQL, WHOLE, Network
 
 from fedsql.errors import Error, OperationalError, PartyUnreachable
+from fedsql.executors.protocol.outline import Outline
 
 VICTIM = "south"
 MESSAGES = 23  # of a party that computes the threshold: the most there are
@@ -19,10 +19,10 @@ MESSAGES = 23  # of a party that computes the threshold: the most there are
 
 @pytest.fixture(scope="module", autouse=True)
 def computing():
-    """Let the victim be one of the two computing parties, who have the most to say: the query id decides."""
+    """Let the victim be one of the two computing parties, who have the most to say; everybody is told so."""
     with pytest.MonkeyPatch.context() as patch:
-        chosen = SimpleNamespace(urandom=lambda n: b"\1" + os.urandom(n - 1))
-        patch.setattr("fedsql.executors.roles.analyst.os", chosen)
+        patch.setenv(COMPUTING, f"{VICTIM} west")
+        patch.setattr(Outline, "computing", lambda outline, draw: (VICTIM, "west"))
         yield
 
 

@@ -7,7 +7,6 @@ something else inside the boxes that it seals.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from fedsql.crypto.paillier import SecretKey, generate
 from fedsql.errors import Error
 from fedsql.executors.embedded import EmbeddedFederation
 from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.common import context_of, outline_of
@@ -145,21 +145,29 @@ class Watched:
         sql: str,
         *,
         wire: Wire | None = None,
-        query_id: bytes | None = None,
+        first: int | None = None,
         epsilon: float = 1.0,
         edit: Callable[[Question], Question] = lambda question: question,
         sign_with: IdentityKey | None = None,
     ) -> Run:
-        """Ask ``sql``; errors of fedsql end up in the run, others are raised. ``edit`` alters the question that is signed."""
+        """Ask ``sql``; errors of fedsql end up in the run, others are raised. ``edit`` alters the question that is signed.
+
+        ``first``: the contributor of this number and the next one compute, instead of the two that are drawn.
+        """
         directory = self.federation.directory
         given = Question(directory.catalog.federation, self.analyst.name, sql, NOW, settings=Settings(epsilon))
         plan = directory.plan(given)
         question = self.analyst.sign(given, plan, directory)
-        question = edit(replace(question, query_id=query_id or question.query_id))
-        return self.send(question, plan, wire=wire, sign_with=sign_with)
+        return self.send(edit(question), plan, wire=wire, first=first, sign_with=sign_with)
 
     def send(
-        self, question: Question, plan: Plan, *, wire: Wire | None = None, sign_with: IdentityKey | None = None
+        self,
+        question: Question,
+        plan: Plan,
+        *,
+        wire: Wire | None = None,
+        first: int | None = None,
+        sign_with: IdentityKey | None = None,
     ) -> Run:
         """Send a question as it is."""
         directory, watch = self.federation.directory, Stopwatch()
@@ -172,7 +180,7 @@ class Watched:
         steps[ANALYST] = analyst.ask(question, plan, directory, watch)
         if wire is not None:
             steps = {name: _relayed(each, wire) for name, each in steps.items()}
-        with _seen(done.opened):
+        with _seen(done.opened), computing(first):
             try:
                 done.tables = run(steps, done.messages.append)[ANALYST]
             except Error as error:
@@ -228,9 +236,13 @@ def lies(sender: str, kind: str, edit: Callable[[Any, str], Any]) -> Iterator[No
         yield
 
 
-def fresh_id(first: int = 0) -> bytes:
-    """Return a query id that begins with ``first``: it decides who computes."""
-    return bytes([first]) + os.urandom(15)
+@contextmanager
+def computing(first: int | None) -> Iterator[None]:
+    """Let contributor number ``first`` and the next one compute; None: the two that are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        if first is not None:
+            patch.setattr(Outline, "computing", lambda outline, draw: (2 * outline.contributors)[first : first + 2])
+        yield
 
 
 def alter(kind: str, change: Wire, nth: int = 0) -> Wire:
@@ -252,6 +264,21 @@ def flipped(data: bytes, bit: int) -> bytes:
     """Return ``data`` with one bit flipped."""
     at = bit % (8 * len(data))
     return data[: at // 8] + bytes([data[at // 8] ^ 1 << at % 8]) + data[at // 8 + 1 :]
+
+
+def answering(edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Wire:
+    """Return a wire that changes the first release in the answer."""
+
+    def change(answer: Any) -> Any:
+        first, *rest = answer["releases"]
+        return {**answer, "releases": [edit(first), *rest]}
+
+    return edited("answer", change)
+
+
+def answered(run: Run) -> Any:
+    """Return the first release of a run's answer."""
+    return decode(run.of("answer")[0].body)["releases"][0]
 
 
 def edited(kind: str, edit: Callable[[Any], Any]) -> Wire:

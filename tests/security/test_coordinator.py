@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import Run, Watched, fresh_id, lies, small
+from harness import Watched, answered, answering, edited, lies, small
 
 from fedsql.codec import decode, encode
 from fedsql.errors import InternalError, OperationalError, ProtocolError
-from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Exchange, Message
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange
 from fedsql.executors.roles import coordinator
 
 # Slots that everybody holds, one that is hidden, and (public or aligned) the same questions.
@@ -91,10 +91,10 @@ def test_a_lie_about_who_survives_is_refused_before_anything_is_encrypted(world,
 
 
 def test_an_old_verdict_does_not_pass(world):
-    old = world.ask(SQL, query_id=fresh_id(1))
+    old = world.ask(SQL, first=1)
     kept = {by: decode(plain) for by, kind, _, plain in old.opened if kind == "0/go"}
     with lies(COORDINATOR, "/go", lambda go, recipient: kept[recipient]):
-        run = world.ask(SQL, query_id=fresh_id(1))
+        run = world.ask(SQL, first=1)
     assert "not signed by the identity known for it" in str(run.error)
     assert not run.of("vector")
 
@@ -113,10 +113,10 @@ def hurried(forge: Callable[[Any], dict[str, Any]]):
 
 def test_a_go_before_ready_is_refused(monkeypatch):
     public = Watched(small(HELD, value=VALUE, **PUBLIC))
-    old = next(go for go in public.ask(SQL, query_id=fresh_id(1)).said("/go"))
+    old = next(go for go in public.ask(SQL, first=1).said("/go"))
     for forge in (lambda outline: {"rows": outline.slots, "labels": []}, lambda outline: old):
         monkeypatch.setattr(coordinator, "collect", hurried(forge))
-        run = public.ask(SQL, query_id=fresh_id(1))
+        run = public.ask(SQL, first=1)
         assert isinstance(run.error, OperationalError | InternalError)
         assert not run.of("vector")
     public.close()
@@ -147,16 +147,6 @@ def test_malformed_dealings_are_refused(aligned, edit):
     assert not run.of("vector")
 
 
-def answered(world: Watched, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Run:
-    def wire(message: Message) -> list[Message]:
-        if message.recipient != ANALYST:
-            return [message]
-        (released,) = decode(message.body)
-        return [replace(message, body=encode([edit(released)]))]
-
-    return world.ask(SQL, wire=wire)
-
-
 @pytest.mark.parametrize(
     "edit",
     [
@@ -177,7 +167,7 @@ def answered(world: Watched, edit: Callable[[dict[str, Any]], dict[str, Any]]) -
     ],
 )
 def test_forged_bits_and_rows_are_refused_by_the_analyst(world, edit):
-    run = answered(world, edit)
+    run = world.ask(SQL, wire=answering(edit))
     if run.error is None:  # a vector of one ciphertext, cut to one
         assert len(run.rows) == 3
     else:
@@ -188,18 +178,48 @@ def test_labels_cannot_change_places(aligned):
     def edit(released: dict[str, Any]) -> dict[str, Any]:
         return {**released, "labels": released["labels"][::-1]}
 
-    assert isinstance(answered(aligned, edit).error, ProtocolError)
+    assert isinstance(aligned.ask(SQL, wire=answering(edit)).error, ProtocolError)
     other = aligned.ask(SQL)
-    old = decode(other.of("answer")[0].body)[0]
+    old = answered(other)
     for part in ("labels", "label_key"):
-        assert isinstance(answered(aligned, lambda r, part=part: {**r, part: old[part]}).error, ProtocolError)
+        run = aligned.ask(SQL, wire=answering(lambda r, part=part: {**r, part: old[part]}))
+        assert isinstance(run.error, ProtocolError)
+
+
+def test_the_analyst_is_not_shown_other_computing_parties(aligned):
+    """They follow from the fresh keys of all contributors, which these have signed for this very attempt."""
+    other = decode(aligned.ask(SQL).of("answer")[0].body)["hellos"]
+    for edit in (
+        lambda hellos: [other[0], *hellos[1:]],
+        lambda hellos: other,
+        lambda hellos: hellos[1:],
+        lambda hellos: [*hellos, hellos[0]],
+        lambda hellos: [{**hellos[0], "key": other[0]["key"]}, *hellos[1:]],
+        lambda hellos: [{**hellos[0], "name": "west"}, *hellos[1:]],
+    ):
+        run = aligned.ask(
+            SQL, wire=edited("answer", lambda answer, edit=edit: {**answer, "hellos": edit(answer["hellos"])})
+        )
+        assert isinstance(run.error, ProtocolError)
+        assert "coordinator's answer is refused" in str(run.error)
+
+
+def test_the_analyst_does_not_choose_who_computes(aligned):
+    """It draws the query id: of these questions each has one that is as like the others' as can be."""
+    pairs: set[frozenset[str]] = set()
+    for number in range(30):  # all alike: once in 3^29
+        run = aligned.ask(SQL, edit=lambda question, n=number: replace(question, query_id=b"chosen by ada %02d" % n))
+        pairs.add(frozenset(m.sender for m in run.of("/threshold/open")))
+        if len(pairs) > 1:
+            return
+    raise AssertionError(pairs)
 
 
 def test_no_row_is_missing_under_noise():
     made = Watched(
         small(HELD, noise="required", columns={"g": {"values": ["aa", "bb", "cc", "few"]}, "v": {"bounds": [0, 9]}})
     )
-    assert len(answered(made, lambda r: r).rows) == 5
-    run = answered(made, lambda r: {**r, "positions": r["positions"][1:]})
+    assert len(made.ask(SQL, wire=answering(lambda r: r)).rows) == 5
+    run = made.ask(SQL, wire=answering(lambda r: {**r, "positions": r["positions"][1:]}))
     assert isinstance(run.error, ProtocolError)
     made.close()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import Watched, edited, flipped, paillier, small
+from harness import Watched, answering, edited, flipped, paillier, small
 
-from fedsql.codec import decode, encode
 from fedsql.crypto.keys import IdentityKey, QueryKey
 from fedsql.errors import OperationalError, ProtocolError
 from fedsql.executors.protocol import contribute
-from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+from fedsql.executors.protocol.wire import COORDINATOR
 
 GROUPS = {"north": {"aa": 6, "bb": 9, "few": 2}, "south": {"aa": 6, "bb": 8}, "west": {"bb": 7, "few": 1}}
 SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
@@ -100,13 +98,10 @@ def test_malformed_ciphertexts_are_refused(world, monkeypatch, bad):
         first, *rest = paillier().public.from_bytes(vector)
         return paillier().public.to_bytes([bad(first) % 2**4096, *rest])
 
-    def wire(message: Message) -> list[Message]:
-        if message.recipient != ANALYST or message.kind != "answer":
-            return [message]
-        (released,) = decode(message.body)
-        return [replace(message, body=encode([{**released, "vector": spoil(released["vector"])}]))]
+    def edit(released: dict[str, Any]) -> dict[str, Any]:
+        return {**released, "vector": spoil(released["vector"])}
 
-    assert isinstance(world.ask(SQL, wire=wire).error, ProtocolError)
+    assert isinstance(world.ask(SQL, wire=answering(edit)).error, ProtocolError)
     original = contribute.encrypt
     monkeypatch.setattr(contribute, "encrypt", lambda talk, *rest: spoil(original(talk, *rest)))
     run = world.ask(SQL)

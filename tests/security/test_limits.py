@@ -6,18 +6,15 @@ added nothing to it. It also names the slots, so it could put groups together; n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import Run, Watched, lies, paillier, small
+from harness import Run, Watched, answered, answering, lies, paillier, small
 
-from fedsql.codec import decode, encode
 from fedsql.crypto.packing import Layout, to_ints
 from fedsql.errors import Error, ProtocolError
-from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
+from fedsql.executors.protocol.wire import COORDINATOR
 
 HELD = {name: {"aa": 20, "bb": 30, "cc": 40, "few": 2} for name in ("north", "south", "west")}
 SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
@@ -42,16 +39,6 @@ def aligned():
 WIDTH = 5  # of a slot's row: a byte of bits, four of the rank
 
 
-def answered(world: Watched, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Run:
-    def wire(message: Message) -> list[Message]:
-        if message.recipient != ANALYST:
-            return [message]
-        (released,) = decode(message.body)
-        return [replace(message, body=encode([edit(released)]))]
-
-    return world.ask(SQL, wire=wire)
-
-
 def shifted(world: Watched, amount: int) -> Run:
     """Let the coordinator add ``amount`` to the first plaintext."""
     public = paillier().public
@@ -61,7 +48,7 @@ def shifted(world: Watched, amount: int) -> Run:
         first = first * public.phe.raw_encrypt(amount) % public.n**2
         return {**released, "vector": public.to_bytes([first, *rest])}
 
-    return answered(world, edit)
+    return world.ask(SQL, wire=answering(edit))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +105,7 @@ def test_the_masks_hold_when_parties_are_told_different_numbers_of_rows():
         run = made.ask(SQL)
     assert isinstance(run.error, ProtocolError)
     if run.of("answer"):
-        (released,) = decode(run.of("answer")[0].body)
+        released = answered(run)
         layout = Layout(run.outline.widths, released["rows"], paillier().public.plaintext_bytes)
         columns, _ = layout.unpack(paillier().decrypt(paillier().public.from_bytes(released["vector"])))
         partials = {12, 24, 36, 12 * VALUE, 24 * VALUE}

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from harness import Run, Watched, fresh_id, paillier, small
+from harness import Run, Watched, paillier, small
 from scipy.stats import chisquare
 
 from fedsql.codec import decode, encode
@@ -121,7 +121,6 @@ def test_two_runs_of_one_question_share_no_key_mask_tag_or_box(monkeypatch):
         return secrets[-1]
 
     monkeypatch.setattr(Conversation, "secret", secret)
-    query_id = fresh_id()
 
     def strings(run: Run) -> set[bytes]:
         """All byte strings of 16 bytes or more in all messages and boxes: keys, tags, ciphertexts, salts, labels."""
@@ -144,7 +143,7 @@ def test_two_runs_of_one_question_share_no_key_mask_tag_or_box(monkeypatch):
                     found |= {item[i : i + 16] for i in range(0, len(item) - 15, 16)}
         return {text for text in found if len(set(text)) > 4}  # not runs of zeros
 
-    one = world.ask("SELECT g, count(*), sum(v) FROM t GROUP BY g", query_id=query_id)
+    one = world.ask("SELECT g, count(*), sum(v) FROM t GROUP BY g")
     middle = len(secrets)
     two = world.ask("SELECT g, count(*), sum(v) FROM t GROUP BY g")
     assert one.rows == two.rows
@@ -161,7 +160,7 @@ def test_two_runs_of_one_question_share_no_key_mask_tag_or_box(monkeypatch):
 def test_no_ciphertext_leaves_before_everybody_said_ready(options):
     world = Watched(small({name: {"aa": 20, "bb": 20} for name in NAMES}, **options))
     for first in range(3):  # whoever computes
-        kinds = [m.kind for m in world.ask(SQL, query_id=fresh_id(first)).messages]
+        kinds = [m.kind for m in world.ask(SQL, first=first).messages]
         assert kinds.count("0/ready") == kinds.count("0/vector") == 3
         assert max(i for i, kind in enumerate(kinds) if kind == "0/ready") < kinds.index("0/vector")
         assert kinds.index("0/go") > max(i for i, kind in enumerate(kinds) if kind == "0/ready")

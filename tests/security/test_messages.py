@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from harness import Run, Watched, federation, fresh_id, party
+from harness import Run, Watched, federation, party
 from needles import GROUPS, HIDDEN, NAMES, SQL, VALUES, K, Needles, rows_of
 
 from fedsql.codec import decode, encode
@@ -184,7 +184,7 @@ def test_sizes_do_not_depend_on_values(options):
     """The same shape over other rows: other values, other counts, the same groups at the same parties."""
     other = {label: tuple(n and n + 13 * at for at, n in enumerate(counts)) for label, counts in GROUPS.items()}
     one, two = watched(**options), watched(other, VALUES[::-1], **options)
-    runs = [world.ask(SQL, query_id=fresh_id(1)) for world in (one, two)]
+    runs = [world.ask(SQL, first=1) for world in (one, two)]
     assert runs[0].rows != runs[1].rows
     assert sizes(runs[0]) == sizes(runs[1])
     one.close()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import Run, Watched, alter, body, flipped, fresh_id, small
+from harness import Run, Watched, alter, body, flipped, small
 
 from fedsql.codec import decode, encode
 from fedsql.errors import Error, InternalError, OperationalError
@@ -33,7 +33,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def honest(world) -> Run:
-    return world.ask(SQL, query_id=fresh_id(1))
+    return world.ask(SQL, first=1)
 
 
 def harmless(run: Run, honest: Run, *, stuck: bool = False) -> None:
@@ -66,13 +66,13 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_message_does_no_harm(world, honest, kind):
     for change in DAMAGE.values():
-        run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, change))
+        run = world.ask(SQL, first=1, wire=alter(kind, change))
         harmless(run, honest)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_message_ends_the_query(world, honest, kind):
-    run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, lambda message: []))
+    run = world.ask(SQL, first=1, wire=alter(kind, lambda message: []))
     harmless(run, honest, stuck=True)
     assert run.error is not None
 
@@ -91,7 +91,7 @@ def test_messages_swapped_between_two_do_no_harm(world, honest, kind):
         first, second = held[0], held[-1]
         return [replace(second, body=first.body), replace(first, body=second.body)]
 
-    harmless(world.ask(SQL, query_id=fresh_id(1), wire=wire), honest, stuck=True)
+    harmless(world.ask(SQL, first=1, wire=wire), honest, stuck=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,7 +102,7 @@ def test_a_message_of_another_query_does_no_harm(world, honest, kind):
     def replay(message: Message) -> list[Message]:
         return [old.get((message.kind, message.sender, message.recipient), message)]
 
-    run = world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, replay))
+    run = world.ask(SQL, first=1, wire=alter(kind, replay))
     harmless(run, honest)
     assert run.error is not None
 
@@ -115,7 +115,7 @@ def test_order_does_not_matter(world, honest):
         late.append(message)
         return [late.pop()] if len(late) % 2 else [late.pop(), *[late.pop() for _ in late]][::-1]
 
-    assert world.ask(SQL, query_id=fresh_id(1), wire=wire).rows == honest.rows
+    assert world.ask(SQL, first=1, wire=wire).rows == honest.rows
 
 
 def variations(record: Any) -> Iterator[Any]:
@@ -152,11 +152,11 @@ def test_every_field_of_an_open_message_altered_does_no_harm(world, honest, kind
             options = list(variations(found))  # a vector has more or fewer labels each time
             return [replace(message, body=encode(options[number % len(options)]))]
 
-        harmless(world.ask(SQL, query_id=fresh_id(1), wire=alter(kind, change)), honest)
+        harmless(world.ask(SQL, first=1, wire=alter(kind, change)), honest)
 
 
 def test_a_refusal_altered_on_its_way_is_still_a_refusal(world):
-    old = world.ask(SQL, query_id=fresh_id(1))
+    old = world.ask(SQL, first=1)
     for change in DAMAGE.values():
         run = world.send(old.question, old.plan, wire=alter("abort", change))
         assert isinstance(run.error, Error)
