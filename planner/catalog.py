@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import Any
+from typing import Any, get_type_hints
 
-from fedsql.codec import decode, digest, encode
+from fedsql.codec import decode, digest, encode, fits
+from fedsql.types import is_type
 
+_MOST = 1 << 63  # every number of an offer is below it
 USES = ("group", "filter", "aggregate", "join")
 AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
 UNLISTED_AGGREGATES = ("min", "max", "quantile", "mode")
@@ -101,13 +103,13 @@ class Offer:
     @classmethod
     def decode(cls, data: bytes) -> Offer:
         """Read `encode`'s bytes. Raises ValueError when they are not exactly an offer."""
+        record = _values(decode(data), _OFFER)
+        release = _values(record["release"], _RELEASE)
         try:
-            record = decode(data)
-            tables = tuple(_table_offer(table) for table in record.pop("tables"))
-            release = record.pop("release")
+            tables = tuple(_table_offer(_values(table, _TABLE)) for table in record["tables"])
             policy = ReleasePolicy(**release | {"aggregates": tuple(release["aggregates"])})
-            offer = cls(tables=tables, release=policy, **record)
-        except (AttributeError, KeyError, TypeError, InvalidOperation) as error:
+            offer = cls(**record | {"tables": tables, "release": policy})
+        except InvalidOperation as error:
             raise ValueError("not the record of an offer") from error
         if offer.encode() != data:
             raise ValueError("not the canonical record of an offer")
@@ -158,21 +160,45 @@ class Catalog:
         return tuple(sorted({t.name.lower() for o in self.offers for t in o.tables}))
 
 
+def _of(holder: type, **listed: Any) -> dict[str, Any]:
+    """Return the kind of each field of a dataclass, with ``listed`` in place of those that CBOR has otherwise."""
+    return get_type_hints(holder) | listed
+
+
+_COLUMN = _of(ColumnOffer, use=list[str], bounds=tuple[str, str] | None)
+_TABLE = _of(TableOffer, columns=list[dict[str, Any]], references=dict[str, str])
+_RELEASE = _of(ReleasePolicy)
+_OFFER = _of(Offer, tables=list[dict[str, Any]], release=dict[str, Any])
+
+
+def _values(record: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``record``. Raises ValueError unless it has exactly these keys, each of its kind, and no number below zero."""
+    if not fits(record, dict[str, Any]) or record.keys() != kinds.keys():
+        raise ValueError("not the record of an offer")
+    found: dict[str, Any] = record
+    if not all(fits(found[key], kind) for key, kind in kinds.items()):
+        raise ValueError("not the record of an offer")
+    if any(not 0 <= value < _MOST for value in found.values() if isinstance(value, int | float)):
+        raise ValueError("an offer with a number that means nothing")
+    return found
+
+
 def _table_offer(record: dict[str, Any]) -> TableOffer:
     """Read a table of an offer; what JSON-like data flattened becomes tuples, sets and decimals again."""
-    columns = tuple(
-        ColumnOffer(
-            **column
-            | {
-                "use": frozenset(column["use"]),
-                "bounds": column["bounds"] and tuple(Decimal(b) for b in column["bounds"]),
-                "values": column["values"] if column["values"] is None else tuple(column["values"]),
-                "join_with": column["join_with"] if column["join_with"] is None else tuple(column["join_with"]),
-            }
-        )
-        for column in record["columns"]
-    )
+    columns = tuple(_column_offer(_values(column, _COLUMN)) for column in record["columns"])
     return TableOffer(**record | {"columns": columns, "analysts": tuple(record["analysts"])})
+
+
+def _column_offer(record: dict[str, Any]) -> ColumnOffer:
+    read: dict[str, Any] = {"use": frozenset(record["use"])}
+    read |= {key: tuple(record[key]) for key in ("values", "join_with") if record[key] is not None}
+    if record["bounds"] is not None:
+        low, high = read["bounds"] = tuple(Decimal(bound) for bound in record["bounds"])
+        if not (low.is_finite() and high.is_finite() and low <= high):
+            raise ValueError("an offer with bounds that are none")
+    if not is_type(record["type"]):
+        raise ValueError("an offer with a type that is none")
+    return ColumnOffer(**record | read)
 
 
 def _plain(value: object) -> object:

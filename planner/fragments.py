@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
-from fedsql.errors import NotSupportedError
+from fedsql.errors import InternalError, NotSupportedError
 from fedsql.planner.bounds import Interval, Known, type_interval
 from fedsql.planner.catalog import TableOffer
 from fedsql.planner.logical import Filter, Key, Release, Scan
@@ -21,7 +21,7 @@ from fedsql.planner.positions import position
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.typer import Typer
-from fedsql.types import SqlType
+from fedsql.types import SqlType, quoted
 
 UNIT = "_unit"
 SAMPLING_KEY = "{sampling_key}"  # put in by the party: hexadecimal, fresh per attempt
@@ -53,7 +53,7 @@ class Typing:
     def table(self) -> str:
         """Return the mirror's name of the scanned table, with its alias."""
         schema = self.scan.party.lower() if self.scan.party else UNION
-        return f'"{schema}"."{self.scan.name}" AS "{self.scan.alias}"'
+        return f"{quoted(schema)}.{quoted(self.scan.name)} AS {quoted(self.scan.alias)}"
 
 
 def known_bounds(scan: Scan) -> Known:
@@ -113,11 +113,22 @@ def fragment(
         condition = None
     sql = f"SELECT {', '.join(inner)} FROM {source}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
-        return sql
+        return _reading(offer, sql)
     numbers = ", ".join(str(i + 1) for i in range(len(release.keys)))
     keys = ", ".join(f"CAST({key.name} AS VARCHAR) AS {key.name}" for key in release.keys)
     rest = f", * EXCLUDE ({', '.join(k.name for k in release.keys)})" if tests or partials else ""
-    return f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})"
+    return _reading(offer, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
+
+
+def _reading(offer: TableOffer, sql: str) -> str:
+    """Return a fragment as it is. Raises InternalError unless it reads the offered table, once, and nothing else.
+
+    It is built so. But what a name in a question could slip into it would be an answer about anybody.
+    """
+    read = [table.sql("duckdb") for table in parse_one(sql, dialect="duckdb").find_all(exp.Table)]
+    if read != [f"main.{quoted(offer.name)}"]:
+        raise InternalError("a fragment does not read exactly what it should")
+    return sql
 
 
 def _key_sql(key: Key, known: Known, typing: Typing) -> str:
@@ -147,16 +158,16 @@ def _source(offer: TableOffer, scan: Scan, columns: Mapping[str, str], clamp: Kn
     for name, type_ in columns.items():
         column = offer.column(name)
         assert column is not None, name
-        value = f'"{name}"' if column.type == type_ else f'TRY_CAST("{name}" AS {type_})'
+        value = quoted(name) if column.type == type_ else f"TRY_CAST({quoted(name)} AS {type_})"
         if column.bounds is not None and name in clamp:
             clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
             value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
-        listed.append(f'{value} AS "{name}"')
+        listed.append(f"{value} AS {quoted(name)}")
     if offer.privacy_unit is not None:
-        listed.append(f'"{offer.privacy_unit}" AS "{UNIT}"')
+        listed.append(f'{quoted(offer.privacy_unit)} AS "{UNIT}"')
     listed.append("rowid AS _row")
-    return f'(SELECT {", ".join(listed)} FROM main."{offer.name}") AS "{scan.alias}"'
+    return f"(SELECT {', '.join(listed)} FROM main.{quoted(offer.name)}) AS {quoted(scan.alias)}"
 
 
 def _bounded(source: str, scan: Scan, condition: str | None, rows_per_unit: int) -> str:
@@ -164,7 +175,7 @@ def _bounded(source: str, scan: Scan, condition: str | None, rows_per_unit: int)
     where = f" WHERE {condition}" if condition else ""
     order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
     ranked = f'SELECT *, row_number() OVER (PARTITION BY "{UNIT}" ORDER BY {order}) AS _rank FROM {source}{where}'
-    return f'(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS "{scan.alias}"'
+    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS {quoted(scan.alias)}"
 
 
 def _fraction(value: object) -> Fraction:

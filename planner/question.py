@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_type_hints
 
 from fedsql.codec import decode, digest, encode, fits
+from fedsql.types import is_type
 
 PLANNER_VERSION = "1"
 VALID_FOR = 3600  # seconds that a question may be answered after it was signed
@@ -69,6 +70,8 @@ class Question:
         for part, kinds in ((question, _KINDS), (settings, _SETTINGS)):
             if not all(fits(value, kinds[key]) for key, value in vars(part).items()):
                 raise ValueError("not the record of a question")
+        if not all(is_type(type_) for _, columns in question.local for _, type_ in columns):
+            raise ValueError("a local table has a column of no type")
         return question
 
     @property

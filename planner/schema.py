@@ -47,7 +47,10 @@ def union_columns(offers: Sequence[TableOffer], supertype: Callable[[Sequence[st
 def mirror(
     catalog: Catalog, local: Local, supertype: Callable[[Sequence[str]], str]
 ) -> dict[str, dict[str, dict[str, str]]]:
-    """Return every table that a statement may name, as schema -> table -> column -> type, all lower case."""
+    """Return every table that a statement may name, as schema -> table -> column -> type, all lower case.
+
+    Raises ProgrammingError when a local table has the name of one that is offered.
+    """
     tables: dict[str, dict[str, dict[str, str]]] = {UNION: {}}
     for name in catalog.names():
         tables[UNION][name] = union_columns(catalog.tables(name), supertype)
@@ -56,6 +59,8 @@ def mirror(
             table.name.lower(): {c.name.lower(): c.type for c in table.columns} for table in offer.tables
         }
     for name, columns in local:
+        if name.lower() in tables[UNION]:
+            raise ProgrammingError(f"the local table {name} has the name of one that parties offer")
         tables[UNION][name.lower()] = {column.lower(): type_ for column, type_ in columns}
     return tables
 

@@ -17,7 +17,7 @@ import duckdb
 from fedsql.config.models import ColumnConfig, ReleaseConfig, TableConfig
 from fedsql.config.problems import key
 from fedsql.planner.catalog import USES, ColumnOffer, ReleasePolicy, TableOffer
-from fedsql.types import SqlType
+from fedsql.types import SqlType, quoted
 
 SCALED_LIMIT = 1 << 48  # the integer part of a fixed-point value, where no bounds tell more
 _INLINE = 32  # comparing with more literals than this is slower than hashing them
@@ -38,11 +38,6 @@ class _Check:
     where: str
     condition: str
     message: str
-
-
-def quoted(name: str) -> str:
-    """Return ``name`` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

@@ -22,9 +22,10 @@ from fedsql.config.problems import key, near
 from fedsql.connectors import Source, open_source
 from fedsql.connectors.source import detach
 from fedsql.errors import ConfigError, OperationalError
-from fedsql.executors.engines.offers import quoted, release_policy, verify
+from fedsql.executors.engines.offers import release_policy, verify
 from fedsql.executors.engines.runs import OnPlace, Runs
 from fedsql.planner.catalog import Offer, TableOffer
+from fedsql.types import quoted
 
 RAW = "source"  # what the owner's sql calls the rows of the source
 _LOCK = (

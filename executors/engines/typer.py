@@ -1,6 +1,7 @@
 """DuckDB as the planner's `Typer`: DESCRIBE over empty tables that mirror the catalog.
 
-The database is locked before any statement of a question reaches it, holds no data, and is small: it only binds.
+It holds no data, is small, and only binds. It is locked before anything that others named reaches it, be it a table of
+their offers or a statement of a question: no file, network or extension can be reached from it.
 """
 
 from __future__ import annotations
@@ -8,46 +9,67 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.schema import Local, mirror
+from fedsql.types import is_type, quoted
 
 _DESCRIBE = "DESCRIBE "
-_LOCK = ("SET enable_external_access = false", "SET lock_configuration = true")
+_LOCKED = {
+    "threads": "1",
+    "memory_limit": "256MB",
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
 class DuckDBTyper:
-    """A `fedsql.planner.typer.Typer` over the tables of ``catalog`` and the analyst's ``local`` ones."""
+    """A `fedsql.planner.typer.Typer` over the tables of ``catalog`` and the analyst's ``local`` ones.
+
+    Raises ProgrammingError when a table cannot be: its names or types are none.
+    """
 
     def __init__(self, catalog: Catalog, local: Local = ()) -> None:
         self._guard = threading.Lock()
-        self._db = duckdb.connect(":memory:", config={"threads": "1", "memory_limit": "256MB"})
+        self._db = duckdb.connect(":memory:", config=dict(_LOCKED))
         self._db.execute("SET TimeZone = 'UTC'")
+        self._db.execute("SET lock_configuration = true")
         self.tables = mirror(catalog, local, self.supertype)
         for schema, tables in self.tables.items():
             if schema != "main":
-                self._db.execute(f'CREATE SCHEMA "{schema}"')
+                self._run(f"CREATE SCHEMA {quoted(schema)}")
             for table, columns in tables.items():
-                listed = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-                self._db.execute(f'CREATE TABLE "{schema}"."{table}" ({listed or "nothing INTEGER"})')
-        for statement in _LOCK:
-            self._db.execute(statement)
+                listed = ", ".join(f"{quoted(name)} {_type(text)}" for name, text in columns.items())
+                self._run(f"CREATE TABLE {quoted(schema)}.{quoted(table)} ({listed or 'nothing INTEGER'})")
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Return (name, type) of each column of ``sql``."""
-        with self._guard:
-            try:
-                rows = self._db.execute(f"{_DESCRIBE}{sql}").fetchall()
-            except duckdb.Error as error:
-                raise as_sql_error(error, before=len(_DESCRIBE)) from None
-        return [(row[0], row[1]) for row in rows]
+        return [(row[0], row[1]) for row in self._run(f"{_DESCRIBE}{sql}", before=len(_DESCRIBE))]
 
     def supertype(self, types: Sequence[str]) -> str:
         """Return the common supertype of ``types``."""
-        return self.describe(" UNION ALL ".join(f"SELECT CAST(NULL AS {t}) AS x" for t in types))[0][1]
+        return self.describe(" UNION ALL ".join(f"SELECT CAST(NULL AS {_type(t)}) AS x" for t in types))[0][1]
+
+    def _run(self, sql: str, before: int = 0) -> list[Any]:
+        with self._guard:
+            try:
+                if len(self._db.extract_statements(sql)) != 1:
+                    raise ProgrammingError("write one statement at a time")
+                return self._db.execute(sql).fetchall()
+            except duckdb.Error as error:
+                raise as_sql_error(error, before) from None
+
+
+def _type(text: str) -> str:
+    if not is_type(text):
+        raise ProgrammingError(f"{text!a} is not a type")
+    return text
 
 
 def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | NotSupportedError | DataError:

@@ -20,7 +20,7 @@ from fedsql.executors.protocol.wire import Message
 Label = tuple[str | None, ...]
 MOST = 1 << 16  # public slots, tests, cells or partials of a release: more than anybody plans
 _MOST_LITERALS = 1 << 14  # of all cells of a circuit
-_MOST_UNITS = 1 << 31  # a threshold
+_MOST_UNITS = 1 << 40  # a threshold
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ def test_settings_change_one_at_a_time():
 
 
 TEXT = st.text(max_size=12)
+TYPE = st.sampled_from(["INTEGER", "DECIMAL(18,3)", "VARCHAR[]"])
 QUESTIONS = st.builds(
     Question,
     federation=TEXT,
@@ -71,7 +72,7 @@ QUESTIONS = st.builds(
     now=TEXT,
     parameters=st.lists(st.tuples(TEXT, st.one_of(st.none(), TEXT)), max_size=3).map(tuple),
     settings=st.builds(Settings, st.floats(0.01, 10), st.booleans()),
-    local=st.lists(st.tuples(TEXT, st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)), max_size=2).map(tuple),
+    local=st.lists(st.tuples(TEXT, st.lists(st.tuples(TEXT, TYPE), max_size=2).map(tuple)), max_size=2).map(tuple),
     contributors=st.lists(st.lists(TEXT, max_size=3).map(tuple), max_size=2).map(tuple),
     plan_digest=st.binary(max_size=32),
     nonce=st.binary(max_size=16),
