@@ -15,6 +15,10 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 
+_INTEGER = re.compile(r"-?[0-9]{1,39}")
+_DECIMAL = re.compile(r"DECIMAL\([0-9]{1,2},[0-9]{1,2}\)")
+_TYPES = {"NULL", "BOOLEAN", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"}
+_TYPES |= {"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 # What sqlglot only knows as a command is refused here, in our words; its own warning would reach the user's screen.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
@@ -107,7 +111,9 @@ def _number_marks(sql: str) -> tuple[str, list[Token]]:
 
 
 def literal(type_text: str, value: str | None) -> exp.Expr:
-    """Return a parameter as a typed constant."""
+    """Return a parameter as a typed constant. Raises DataError for what `parameter` does not make."""
+    if type_text not in _TYPES and not _DECIMAL.fullmatch(type_text):
+        raise DataError(f"a parameter of the type {type_text!a} cannot be sent")
     if value is None:
         return exp.cast(exp.null(), type_text, dialect="duckdb") if type_text != "NULL" else exp.null()
     if type_text == "VARCHAR":
@@ -115,6 +121,8 @@ def literal(type_text: str, value: str | None) -> exp.Expr:
     if type_text == "BOOLEAN":
         return exp.true() if value == "true" else exp.false()
     if type_text in ("INTEGER", "BIGINT"):
+        if not _INTEGER.fullmatch(value):  # it stands in the statement as it is
+            raise DataError(f"the parameter {value!a} is not an integer")
         number = exp.Literal.number(value.lstrip("-"))
         return exp.paren(exp.Neg(this=number)) if value.startswith("-") else number
     return exp.cast(exp.Literal.string(value), type_text, dialect="duckdb")

@@ -1,6 +1,6 @@
 """Names and types that others choose do nothing but name: no SQL of theirs runs anywhere, and no fragment reads more.
 
-An analyst names aliases and the columns of its local tables, a party its tables, columns and types. All of these stand in
+An analyst names aliases, parameters and the columns of its local tables, a party its tables, columns and types. All of these stand in
 SQL that every other participant runs in a DuckDB of its own.
 """
 
