@@ -188,9 +188,10 @@ class PartyService:
         self._node.offer(signed_offer(self.party.offer(), self._federation.name, self.party.identity))
 
     def _heard(self, offers: Mapping[str, Offered]) -> None:
-        self._live.update(offers)
+        known = {name: each for name, each in offers.items() if name in self._federation.parties}
+        self._live.update(known)
         if self._state is not None:
-            keep_offers(self._state, offers)
+            keep_offers(self._state, known)
 
     def _answer(self, query_id: bytes, attempt: int, watch: Stopwatch) -> Steps[None]:
         return self.party.serve(self._live, watch, (query_id, attempt))

@@ -20,8 +20,9 @@ PART = 4 << 20  # bytes of body in one frame; other Flight clients and proxies c
 LIMIT = 1 << 30  # bytes of body in one message
 MALFORMED = "the connection was closed: a frame was malformed"
 _PARTS = LIMIT // PART
-_HEADER = 4096  # more than the header of any frame with names and kinds of legal length
+HEADER = 4096  # more than the header of any frame with names and kinds of legal length, or than any frame of a login
 _WORD = 256  # bytes of a name or a kind
+_ITEMS = 11  # of CBOR in a frame
 
 Query = tuple[bytes, int]  # query id, attempt
 CONTROL: Query = (b"", 0)  # the connection's own talk
@@ -60,12 +61,15 @@ def frames_of(query: Query, message: Message) -> Iterator[bytes]:
         yield encode([*route, part, parts, message.body[part * PART : (part + 1) * PART]])
 
 
-def parse(data: bytes) -> Frame:
-    """Return the frame that ``data`` holds. Raises Malformed, and WrongVersion where only that is wrong."""
-    if len(data) > PART + _HEADER:
+def parse(data: bytes, most: int = PART + HEADER) -> Frame:
+    """Return the frame that ``data`` holds. Raises Malformed, and WrongVersion where only that is wrong.
+
+    A frame has up to ``most`` bytes.
+    """
+    if len(data) > most:
         raise Malformed
     try:
-        fields = decode(data)
+        fields = decode(data, _ITEMS)
     except ValueError:
         raise Malformed from None
     if type(fields) is not list or not fields or type(fields[0]) is not int:

@@ -23,7 +23,9 @@ from fedsql.executors.transport.address import Address
 from fedsql.executors.transport.connection import Connection, pump
 from fedsql.executors.transport.frames import (
     CONTROL,
+    HEADER,
     MALFORMED,
+    PART,
     VERSION,
     Frame,
     Malformed,
@@ -31,7 +33,7 @@ from fedsql.executors.transport.frames import (
     control,
     parse,
 )
-from fedsql.executors.transport.login import PARTY, HubSide, Known, Refused, challenge_of, new_challenge
+from fedsql.executors.transport.login import ANALYST_ROLE, PARTY, HubSide, Known, Refused, challenge_of, new_challenge
 from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.router import OnQuery, Router
 from fedsql.executors.transport.settings import Settings
@@ -129,7 +131,7 @@ class Hub:
                 self._listen(connection, reader)
         except Refused as refused:
             reason = str(refused)
-            _log.warning("a login from %s was refused: %s", peer, reason)
+            _log.warning("a login from %s was refused: %s%s", peer, reason, refused.why and f" ({refused.why})")
         except WrongVersion as wrong:
             reason = f"version {wrong.version} of the protocol is not spoken here, but {VERSION}"
         except Malformed:
@@ -154,12 +156,15 @@ class Hub:
         self._leave(connection)
 
     def _login(self, connection: Connection, reader: Any) -> None:
-        theirs, ours = challenge_of(self._receive(reader)[0], "dial"), new_challenge()
+        theirs, ours = challenge_of(self._receive(connection, reader)[0], "dial"), new_challenge()
         connection.outbox.urge("login", self._login_side.challenge(theirs, ours))
-        name, role = self._login_side.admit(self._receive(reader)[0], theirs, ours)
+        name, role = self._login_side.admit(self._receive(connection, reader)[0], theirs, ours)
         with self._changed:
             if connection.outbox.closed:  # it took too long
                 raise StopIteration
+            sessions = sum((each.name, each.role) == (name, role) for each in self._connections)
+            if role == ANALYST_ROLE and sessions >= self._settings.sessions:
+                raise Refused(f"{name} has {sessions} connections already")
             older = self._find(name) if role == PARTY else None
             if older is not None:
                 older.close(f"{name} has logged in from elsewhere", final=True)
@@ -172,7 +177,7 @@ class Hub:
         _log.info("%s %s connected", role, name)
 
     def _listen(self, connection: Connection, reader: Any) -> None:
-        frame, data = self._receive(reader)
+        frame, data = self._receive(connection, reader)
         if connection.outbox.closed:
             raise StopIteration
         connection.heard = math.inf  # while it waits for a slow recipient it cannot be heard
@@ -193,12 +198,12 @@ class Hub:
         finally:
             connection.heard = time.monotonic()
 
-    def _receive(self, reader: Any) -> tuple[Frame, bytes]:
+    def _receive(self, connection: Connection, reader: Any) -> tuple[Frame, bytes]:
         chunk = reader.read_chunk()
         if chunk.data is not None or chunk.app_metadata is None:
             raise Malformed
         data = self.traffic.received(chunk.app_metadata.to_pybytes())
-        return parse(data), data
+        return parse(data, PART + HEADER if connection.name else HEADER), data
 
     def _leave(self, connection: Connection) -> None:
         with self._changed:

@@ -13,6 +13,8 @@ import pyarrow.flight as flight
 from fedsql.executors.transport.connection import pump
 from fedsql.executors.transport.frames import (
     CONTROL,
+    HEADER,
+    PART,
     VERSION,
     Frame,
     Malformed,
@@ -27,6 +29,8 @@ from fedsql.executors.transport.settings import Settings
 from fedsql.executors.transport.traffic import Traffic
 
 _GRACE = 1.0  # seconds for a goodbye
+_OFTENEST = 0.01  # seconds: who must speak more often than this has no time for anything else
+_LONGEST_REASON = 1000
 _DIALING = 0.2  # seconds between looks at the clock before the hub has said how often it wants to hear
 
 
@@ -122,7 +126,7 @@ class Link:
         self.outbox.urge("login", self._side.login(self._receive(reader), ours))
         welcome = control_record(self._receive(reader), "welcome")
         ping = welcome.get("ping") if isinstance(welcome, dict) else None
-        if not isinstance(ping, float) or not ping > 0:
+        if not isinstance(ping, float) or not ping >= _OFTENEST:
             raise Malformed
         self._ping = min(self._ping, ping)
         self._logged_in = True
@@ -132,7 +136,8 @@ class Link:
         metadata = reader.read_chunk().app_metadata
         if metadata is None:
             raise Malformed
-        frame = parse(self._traffic.received(metadata.to_pybytes()))
+        most = PART + HEADER if self._logged_in else HEADER
+        frame = parse(self._traffic.received(metadata.to_pybytes()), most)
         self._heard = time.monotonic()
         if frame.query == CONTROL and frame.message.kind == "bye":
             record = control_record(frame, "bye")
@@ -140,9 +145,8 @@ class Link:
                 raise Malformed
             self.final = record.get("final") is True
             did = "closed the connection" if self._logged_in else "refused the login"
-            raise Refused(
-                f"the coordinator {did}: {ascii(record['reason'])[1:-1]}" if record["reason"] else self.reason
-            )
+            told = ascii(record["reason"][:_LONGEST_REASON])[1:-1]
+            raise Refused(f"the coordinator {did}: {told}" if told else self.reason)
         return frame
 
 

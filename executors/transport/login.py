@@ -25,10 +25,15 @@ PARTY = "party"
 ANALYST_ROLE = "analyst"
 Known = Callable[[str, str], bytes | None]  # (name, role) -> pinned public key
 _CHALLENGE = 32  # bytes
+_LONGEST = 256  # characters of a name
 
 
 class Refused(Exception):
-    """A login is refused, with the reason in words that either side may read."""
+    """A login is refused, with the reason in words that either side may read; ``why`` is for the log of who refuses."""
+
+    def __init__(self, reason: str, why: str = "") -> None:
+        super().__init__(reason)
+        self.why = why
 
 
 def new_challenge() -> bytes:
@@ -65,13 +70,16 @@ class HubSide:
             raise Malformed
         if not isinstance(signature, bytes) or role not in (PARTY, ANALYST_ROLE):
             raise Malformed
+        if not all(0 < len(word) <= _LONGEST and word.isprintable() for word in (name, federation)):
+            raise Malformed
         if federation != self.federation:
             raise Refused(f"this is the coordinator of the federation {self.federation}, not of {federation}")
         public = self.known(name, role)
-        if public is None:
-            raise Refused(f"no {role} named {name} is known to the coordinator")
-        if not verify(public, signature, _login_statement(federation, ours, theirs, name, role, self.identity.public)):
-            raise Refused(f"the key of {name} is not the one that the coordinator has pinned")
+        statement = _login_statement(federation, ours, theirs, name, role, self.identity.public)
+        if public is None or not verify(public, signature, statement):
+            # Which of the two is for the coordinator's log: strangers do not learn who is known.
+            why = "the name is not known" if public is None else "the key is not the pinned one"
+            raise Refused(f"no {role} {name} with this key is known", why)
         return name, role
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from threading import Condition, Event, Thread
 from typing import NamedTuple, TypeVar
 
-from fedsql.codec import decode
+from fedsql.codec import decode, fits
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import DataError, OperationalError
 from fedsql.executors.protocol.wire import ANALYST, Aborted, Message, Steps
@@ -29,6 +29,7 @@ from fedsql.executors.transport.traffic import Traffic
 
 _log = logging.getLogger("fedsql.transport")
 _log.addHandler(logging.NullHandler())  # for the operator; without it Python would print where no logging is set up
+_LATEST = 1 << 37  # Unix time: what still has a date
 T = TypeVar("T")
 
 
@@ -231,9 +232,11 @@ class Node:
 
 def _directory_of(body: bytes) -> dict[str, Offered]:
     try:
-        return {
-            str(name): Offered(int(since), connected is True, bytes(offer))
-            for name, since, connected, offer in decode(body)
-        }
-    except (ValueError, TypeError):
+        listed = decode(body)
+    except ValueError:
         raise Malformed from None
+    if not fits(listed, list[tuple[str, int, bool, bytes]]):
+        raise Malformed
+    if not all(0 <= since < _LATEST and len(offer) <= PART for _, since, _, offer in listed):
+        raise Malformed
+    return {name: Offered(since, connected, offer) for name, since, connected, offer in listed}

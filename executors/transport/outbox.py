@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from threading import Condition
 
+_MOST_URGENT = 1 << 14  # entries: more than wait for anybody who reads
+
 
 class Closed(Exception):
     """The connection is closed."""
@@ -18,7 +20,8 @@ class Slow(Exception):
 class Outbox:
     """A queue of frames that holds up to ``room`` bytes; urgent frames pass it and are not counted.
 
-    There is at most one urgent entry of each key (a newer directory replaces an older one), so they are bounded too.
+    There is at most one urgent entry of each key (a newer directory replaces an older one). Who lets too many of them
+    wait is cut off, so they are bounded too.
     """
 
     def __init__(self, room: int) -> None:
@@ -55,6 +58,8 @@ class Outbox:
     def urge(self, key: Hashable, frames: Sequence[bytes]) -> None:
         """Write ``frames`` before all that waits, in place of an urgent entry of the same key; never waits."""
         with self._changed:
+            if len(self._urgent) >= _MOST_URGENT:
+                self.close()
             if not self._closed:
                 self._urgent[key] = frames
                 self._changed.notify_all()

@@ -14,11 +14,11 @@ from threading import Condition
 from typing import Any, TypeVar
 
 from fedsql.errors import InterfaceError, OperationalError
-from fedsql.executors.protocol.wire import ABORT, COORDINATOR, PROGRESS, Message, Steps
+from fedsql.executors.protocol.wire import ABORT, COORDINATOR, PROGRESS, Message, Steps, named
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.drive import drive
-from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
-from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.frames import Frame, Malformed, Query, abort_message, frames_of
+from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
 from fedsql.executors.transport.progress import progress_message, progress_of
 from fedsql.executors.transport.settings import Settings
@@ -54,6 +54,7 @@ class Queries:
         self._outbox = outbox
         self._settings = settings
         self._guard = Condition()  # notified when a query is over
+        self._held = Allowance(settings.held)
         self._inboxes: dict[Query, Mailbox] = {}
         self._watching: dict[Query, OnProgress] = {}
         self._over: dict[Query, None] = {}
@@ -77,11 +78,18 @@ class Queries:
                 if self._on_query is None or not begins or frame.query in self._over:
                     return
                 if self._closed:
-                    self._refuse(frame.query)
+                    self._refuse(frame.query, f"{self._name} is shutting down")
                     return
-                inbox = self._inboxes[frame.query] = Mailbox(self._settings.inbox)
+                if len(self._inboxes) >= self._settings.answering:
+                    self._refuse(frame.query, f"{self._name} has {len(self._inboxes)} open queries already")
+                    return
+                inbox = self._inboxes[frame.query] = self._mailbox()
                 self._pool.submit(self._answer, self._on_query, frame.query, inbox)
-        inbox.accept(frame)
+        try:
+            inbox.accept(frame)
+        except Malformed:  # by who sent it: the hub passes on what it cannot know to be wrong
+            reason = f"the parts of a message of {named(message.sender)} do not come in order ({message.kind})"
+            inbox.put(abort_message(message.sender, self._name, message.sender, reason))
         if message.kind == ABORT:
             self._on_abort(*frame.query)
 
@@ -101,7 +109,7 @@ class Queries:
         on_progress: OnProgress | None = None,
     ) -> T:
         """Run an analyst's protocol to its end; whatever it raises is told to the coordinator as the query's end."""
-        inbox = Mailbox(self._settings.inbox)
+        inbox = self._mailbox()
         with self._guard:
             if self._closed:
                 raise InterfaceError("the connection is closed")
@@ -139,10 +147,12 @@ class Queries:
         self.abort_all("the connection was closed here")
         self._pool.shutdown()
 
-    def _refuse(self, query: Query) -> None:
+    def _mailbox(self) -> Mailbox:
+        return Mailbox(self._settings.inbox, lambda sender: self._held)
+
+    def _refuse(self, query: Query, reason: str) -> None:
         outbox = self._outbox()
         if outbox is not None:
-            reason = f"{self._name} is shutting down"
             message = abort_message(self._name, COORDINATOR, self._name, reason, lost=True)
             outbox.urge((ABORT, query), list(frames_of(query, message)))
 
@@ -179,7 +189,7 @@ class Queries:
 
     def _forget(self, query: Query) -> None:
         with self._guard:
-            del self._inboxes[query]
+            self._inboxes.pop(query).close()
             self._watching.pop(query, None)
             self._over[query] = None
             if len(self._over) > _REMEMBERED:

@@ -1,8 +1,11 @@
 """Which query's messages go where: between the participants of a query, and to the coordinator's own protocol for it.
 
-A query begins with the first message of an analyst to the coordinator; the analyst's connection and the parties that
-the coordinator has written to are its members, by connection: whoever reconnects is a new participant. When one
+A query begins with the first whole message of an analyst to the coordinator; the analyst's connection and the parties
+that the coordinator has written to are its members, by connection: whoever reconnects is a new participant. When one
 of them is lost, or cannot keep up, all others are told its name and the query is dead.
+
+No analyst can be in another's way: it speaks to the coordinator alone, what it has sent and nobody has read is bounded,
+and whoever has the fewest queries running is next.
 """
 
 from __future__ import annotations
@@ -17,31 +20,35 @@ from threading import Condition
 from typing import Any
 
 from fedsql.errors import OperationalError
-from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, PROGRESS, Message, Steps
+from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, PROGRESS, Aborted, Message, Steps, named
 from fedsql.executors.transport.connection import Connection
 from fedsql.executors.transport.drive import drive
-from fedsql.executors.transport.frames import Frame, Query, abort_message, frames_of
+from fedsql.executors.transport.frames import HEADER, Frame, Query, abort_message, frames_of
 from fedsql.executors.transport.login import ANALYST_ROLE
-from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Slow
 from fedsql.executors.transport.progress import progress_message
 from fedsql.executors.transport.settings import Settings
+from fedsql.executors.transport.turns import in_turn
 
 _log = logging.getLogger("fedsql.transport")
 _REMEMBERED = 4096  # queries that are over: their late messages open nothing
 _UNKNOWN = COORDINATOR, "this query is not open here"
+_CLOSING = "the coordinator is shutting down"
+_GIVEN_UP = "the analyst gave up"
 FAILED = "the coordinator could not run its part of the query"
 OnQuery = Callable[[bytes, int], Steps[Any]]
 
 
 @dataclass(eq=False)
 class _Open:
-    """One query. ``off``: who and what ended it early, as all were told; ``done``: the coordinator's protocol ended."""
+    """One query. ``begun``: it waits for its turn or runs; ``off``: who and why ended it early; ``done``: it is over."""
 
     key: Query
     session: Connection
     inbox: Mailbox
     parties: dict[str, Connection] = field(default_factory=dict)
+    begun: bool = False
     off: tuple[str, str] | None = None
     done: bool = False
 
@@ -58,8 +65,10 @@ class Router:
         self._settings = settings
         self._guard = Condition()  # notified when a query is over
         self._queries: dict[Query, _Open] = {}
-        self._open: Counter[str] = Counter()  # by analyst's name
-        self._waiting: list[_Open] = []  # for a thread, in order
+        self._open: Counter[str] = Counter()  # by analyst's name, as what follows
+        self._running: Counter[str] = Counter()
+        self._allowances: dict[tuple[str, str], Allowance] = {}  # by name and role
+        self._waiting: list[_Open] = []  # for a thread, as they came
         self._closed = False
         self._pool = ThreadPoolExecutor(settings.at_once, thread_name_prefix="fedsql-coordinate")
 
@@ -73,18 +82,22 @@ class Router:
             _log.warning("a frame of %s in the name of %s was dropped", connection.name, ascii(message.sender))
             return
         query = self._query(connection, frame)
+        name = message.recipient
         if not isinstance(query, _Open):
             if message.kind not in (ABORT, PROGRESS):
                 self._tell(connection, frame.query, *query)
-        elif message.recipient == COORDINATOR:
+        elif name == COORDINATOR:
             query.inbox.accept(frame)
-        elif message.recipient == ANALYST:
-            self._forward(query, query.session, ANALYST, data)
-        elif message.recipient in query.parties:
-            self._forward(query, query.parties[message.recipient], message.recipient, data)
+            if not query.begun and query.inbox.stirred:
+                self._begin(query)
+        elif connection is not query.session and name in query.parties:
+            self._forward(query, query.parties[name], name, data)
+        elif connection is not query.session and name == ANALYST and message.kind == PROGRESS:
+            if len(data) <= HEADER:  # beside all that waits: who does not read it must not keep a party waiting
+                query.session.outbox.urge((PROGRESS, frame.query, connection.name), [data])
         else:
-            reason = f"{_printable(message.recipient)} takes no part in this query or is not connected"
-            self._tell(connection, frame.query, message.recipient, reason)
+            reason = f"{_printable(name)} takes no part in this query or is not connected"
+            self._tell(connection, frame.query, name, reason)
 
     def lost(self, connection: Connection) -> None:
         """Tell the others of every open query of a connection that is gone."""
@@ -96,14 +109,15 @@ class Router:
     def load(self) -> tuple[int, int]:
         """Return how many queries run, and how many wait for their turn."""
         with self._guard:
-            waiting = len(self._waiting)
-            return sum(self._open.values()) - waiting, waiting
+            return sum(self._running.values()), len(self._waiting)
 
     def drain(self, timeout: float) -> bool:
         """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
         with self._guard:
             self._closed = True
-            return self._guard.wait_for(lambda: all(query.done for query in self._queries.values()), timeout)
+            return self._guard.wait_for(
+                lambda: all(query.done or not query.begun for query in self._queries.values()), timeout
+            )
 
     def close(self) -> None:
         """Abort every open query and wait for the coordinator's protocols to end."""
@@ -111,7 +125,7 @@ class Router:
             self._closed = True
             queries = list(self._queries.values())
         for query in queries:
-            self._abort(query, COORDINATOR, "the coordinator is shutting down")
+            self._abort(query, COORDINATOR, _CLOSING)
         self._pool.shutdown()
 
     def _query(self, connection: Connection, frame: Frame) -> _Open | tuple[str, str]:
@@ -129,31 +143,57 @@ class Router:
             if not opens or message.kind == ABORT:
                 return _UNKNOWN
             if self._closed:
-                return COORDINATOR, "the coordinator is shutting down"
+                return COORDINATOR, _CLOSING
             if self._open[connection.name] >= self._settings.open_queries:
                 return ANALYST, f"{connection.name} has {self._settings.open_queries} open queries already"
-            query = _Open(frame.query, connection, Mailbox(self._settings.inbox))
+            inbox = Mailbox(self._settings.inbox, partial(self._allowance, connection.name))
+            query = self._queries[frame.query] = _Open(frame.query, connection, inbox)
             self._open[connection.name] += 1
-            self._queries[frame.query] = query
-            running = sum(self._open.values()) - 1 - len(self._waiting)
-            self._waiting.append(query)
-            if running >= self._settings.at_once:
-                self._tell_places()
-            self._pool.submit(self._coordinate, query)
             return query
+
+    def _allowance(self, analyst: str, sender: str) -> Allowance:
+        """Return what may wait unread of who sends in a query of ``analyst``."""
+        analysts = sender == ANALYST
+        limit = self._settings.asked if analysts else self._settings.held
+        with self._guard:
+            return self._allowances.setdefault((analyst if analysts else sender, sender), Allowance(limit))
+
+    def _begin(self, query: _Open) -> None:
+        """Let a query run as soon as it is its turn: its first message is here as a whole."""
+        with self._guard:
+            if query.begun:
+                return
+            if not self._closed:
+                query.begun = True
+                self._waiting.append(query)
+                if sum(self._running.values()) >= self._settings.at_once:
+                    self._tell_places()
+                self._pool.submit(self._coordinate)
+                return
+        self._abort(query, COORDINATOR, _CLOSING)
+
+    def _queue(self) -> list[_Open]:
+        """Return the waiting queries in the order of their turns; the caller holds the guard."""
+        turns = in_turn([query.session.name for query in self._waiting], self._running)
+        return [self._waiting[position] for position in turns]
 
     def _tell_places(self) -> None:
         """Tell the analysts of waiting queries their places; the caller holds the guard."""
-        for place, query in enumerate(self._waiting, 1):
+        for place, query in enumerate(self._queue(), 1):
             frames = list(frames_of(query.key, progress_message(COORDINATOR, "queued", place)))
             query.session.outbox.urge((PROGRESS, query.key), frames)
 
-    def _coordinate(self, query: _Open) -> None:
+    def _coordinate(self) -> None:
         with self._guard:
+            query = self._queue()[0]
             self._waiting.remove(query)
+            self._running[query.session.name] += 1
             self._tell_places()
         try:
-            if query.inbox.aborted:  # while it waited for its turn
+            if query.inbox.aborted:  # while it waited for its turn: by its analyst, or because of how much it has sent
+                aborted = query.inbox.wait((), 0)
+                assert isinstance(aborted, Aborted)
+                self._abort(query, aborted.sender, str(aborted.record.get("message", _GIVEN_UP)))
                 return
             steps = self._on_query(*query.key)
             drive(steps, partial(self._send, query), query.inbox, self._settings.deadline)
@@ -162,8 +202,14 @@ class Router:
             self._abort(query, COORDINATOR, FAILED)
         finally:
             with self._guard:
+                self._running[query.session.name] -= 1
+            self._finish(query)
+
+    def _finish(self, query: _Open) -> None:
+        query.inbox.close()
+        with self._guard:
+            if not query.done:
                 query.done = True
-                query.inbox = Mailbox(0)  # frees what nobody will read
                 self._open[query.session.name] -= 1
                 over = [key for key, each in self._queries.items() if each.done]
                 for key in over[: max(0, len(over) - _REMEMBERED)]:
@@ -212,29 +258,28 @@ class Router:
             if query.off or query.done:
                 return
             query.off = party, reason
-            members = query.members()
+            members, idle = query.members(), not query.begun
+            query.begun = True
         query.inbox.put(_blame(party, reason, lost=lost))
         for member in members:
             self._tell(member, query.key, party, reason, lost=lost)
+        if idle:  # no protocol runs that would do it
+            self._finish(query)
 
     def _tell(self, connection: Connection, query: Query, party: str, reason: str, *, lost: bool = False) -> None:
         message = abort_message(COORDINATOR, connection.wire_name, party, reason, lost=lost)
         connection.outbox.urge((ABORT, query), list(frames_of(query, message)))
 
     def _slow(self, name: str) -> str:
-        return f"{_shown(name)} took nothing for {self._settings.stalled:g} s"
+        return f"{named(name)} took nothing for {self._settings.stalled:g} s"
 
 
 def _blame(party: str, reason: str, *, lost: bool = False) -> Message:
     return abort_message(party, COORDINATOR, party, reason, lost=lost)
 
 
-def _shown(name: str) -> str:
-    return {ANALYST: "the analyst", COORDINATOR: "the coordinator"}.get(name, name)
-
-
 def _gone(name: str) -> str:
-    return f"{_shown(name)} is not connected"
+    return f"{named(name)} is not connected"
 
 
 def _printable(name: str) -> str:

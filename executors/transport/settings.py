@@ -22,6 +22,10 @@ class Settings:
     longest_backoff: float = 30.0
     room: int = 16 << 20  # what may wait to be written to one connection
     inbox: int = 2 << 30  # what may wait to be read in one query
-    at_once: int = 16  # queries that the hub runs at once; the others wait there, in order
+    held: int = 4 << 30  # in all queries of one participant; at the hub, of what one party has sent
+    asked: int = 64 << 20  # at the hub, of what one analyst has sent
+    at_once: int = 16  # queries that the hub runs at once; the others wait there, those of busy analysts longer
     open_queries: int = 32  # of one analyst, running or waiting
+    answering: int = 256  # of one party, at the party
     connections: int = 1000
+    sessions: int = 64  # connections of one analyst

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from toys import QUICK, Raw, Toys, analyst_steps, eventually, party_steps
 
 from fedsql.codec import encode
-from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, Message
+from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, PROGRESS, Message
 from fedsql.executors.transport.frames import MALFORMED, PART, VERSION, frames_of
+from fedsql.executors.transport.outbox import Slow
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,130 @@ def test_an_analyst_has_so_many_open_queries_and_no_more(make):
         assert party.receive("start").query
 
 
+def half(toys, analyst, size=100):
+    """Send the first of two parts of a question."""
+    query = secrets.token_bytes(16), 1
+    first, _ = frames_of(query, Message("ask", ANALYST, COORDINATOR, bytes(PART + size)))
+    analyst.send(first)
+    return query
+
+
+def test_questions_that_are_half_here_take_nobodys_turn(make):
+    toys = make(settings=replace(QUICK, at_once=1, open_queries=5), parties=("a",))
+    with Raw(toys) as eve:
+        eve.login("eve", "analyst")
+        halves = [half(toys, eve) for _ in range(5)]
+        assert eventually(lambda: len(toys.hub._router._queries) == 5)
+        assert toys.hub.load() == (0, 0)
+        assert toys.sum(toys.analyst("ada"), ["a"])[0] == 1
+        start(toys, eve, ["a"])
+        assert eve.receive("abort").message.record()["message"] == "eve has 5 open queries already"
+        eve.message(halves[0], Message.of(ABORT, ANALYST, COORDINATOR, {}))
+        assert eventually(lambda: toys.hub._router._open["eve"] == 4)
+    assert eventually(lambda: toys.hub._router._open["eve"] == 0)  # all of them went with the connection
+    assert eventually(lambda: toys.hub._router._allowances["eve", ANALYST]._held == 0)
+
+
+def test_what_an_analyst_has_sent_and_nobody_has_read_is_bounded_over_all_its_queries(make):
+    """And it is the analyst that is told: nobody else notices."""
+    toys = make(settings=replace(QUICK, asked=2 * PART + 1000), parties=("a",))
+    with Raw(toys) as eve:
+        eve.login("eve", "analyst")
+        halves = [half(toys, eve) for _ in range(3)]
+        frame = eve.receive("abort")
+        assert frame.query == halves[2]
+        record = frame.message.record()
+        assert record["message"] == f"more than {2 * PART + 1000} bytes wait unread, the last of them from the analyst"
+        assert toys.sum(toys.analyst("ada"), ["a"])[0] == 1
+
+
+def test_an_analyst_speaks_to_the_coordinator_alone(make):
+    """A party takes messages of peers before it has the question: junk among them would be in its way."""
+    toys = make(parties=("a",))
+    node = toys.nodes[0]
+    with Raw(toys) as eve:
+        eve.login("eve", "analyst")
+        query = start(toys, eve, ["a"])
+        assert eve.receive("answer").message.record()[0] == 1
+        query = secrets.token_bytes(16), 1
+        eve.message(query, Message.of("ask", ANALYST, COORDINATOR, {"parties": ["a"], "ask": "stuck:a", "blob": b""}))
+        assert toys.seen.wait(lambda event: event[0] == "started", 2)
+        first, second = frames_of(query, Message("junk", ANALYST, "a", bytes(PART + 1)))
+        for data in (second, first, first):
+            eve.send(data)
+            record = eve.receive("abort").message.record()
+            assert record["message"] == "a takes no part in this query or is not connected"
+        assert node._queries._inboxes[query]._held == 0
+        assert node._ended == 0
+
+
+def test_parts_out_of_order_of_a_peer_end_that_query_and_no_other(make):
+    toys = make(parties=("a",))
+    with Raw(toys) as ada, Raw(toys) as peer:
+        ada.login("ada", "analyst")
+        peer.login("peer", "party")
+        query = start(toys, ada, ["a", "peer"])
+        peer.receive("start")
+        peer.send(list(frames_of(query, Message("mask", "peer", "a", bytes(PART + 1))))[1])
+        assert toys.seen.wait(lambda event: event[0] == "aborted" and event[2] == "peer")
+        (event,) = [event for event in toys.seen.events if event[0] == "aborted"]
+        assert event[3] == "the parts of a message of peer do not come in order (mask)"
+        assert toys.sum(toys.analyst("bob"), ["a"])[0] == 1
+        assert toys.nodes[0]._ended == 0
+
+
+def test_an_analyst_that_reads_nothing_does_not_keep_a_party_waiting(make):
+    """What a party tells it of its progress passes by whatever waits."""
+    toys = make(settings=replace(QUICK, room=1000, stalled=10 * QUICK.stalled), parties=("a",))
+    node = toys.nodes[0]
+    with Raw(toys) as eve:
+        eve.login("eve", "analyst")
+        query = secrets.token_bytes(16), 1
+        request = {"parties": ["a", "peer"], "ask": "stuck:a", "blob": b""}
+        eve.message(query, Message.of("ask", ANALYST, COORDINATOR, request))
+        assert toys.seen.wait(lambda event: event[0] == "started")
+        (connection,) = [each for each in toys.hub._connections if each.name == "eve"]
+        full = 0
+        while full < 3:  # nobody reads, so the ways between here and there fill up
+            try:
+                connection.outbox.put(bytes(1 << 20), 0.2)
+            except Slow:
+                full += 1
+        for number in range(100):
+            node.tell(*query, "fragment", number + 1)
+        assert toys.sum(toys.analyst("ada"), ["a"])[0] == 1
+
+
+def test_a_party_tells_an_analyst_nothing_but_its_progress(make):
+    toys = make()
+    with Raw(toys) as ada, Raw(toys) as party:
+        ada.login("ada", "analyst")
+        party.login("p", "party")
+        query = start(toys, ada, ["p"])
+        party.receive("start")
+        for kind in ("answer", ABORT):
+            party.message(query, Message.of(kind, "p", ANALYST, [7, [b""]]))
+            assert "takes no part" in party.receive("abort").message.record()["message"]
+        party.message(query, Message.of(PROGRESS, "p", ANALYST, {"stage": "x" * 5000, "place": None}))
+        party.message(query, Message.of(PROGRESS, "p", ANALYST, {"stage": "plan", "place": None}))
+        assert ada.receive("abort", PROGRESS, "answer").message.record() == {"stage": "plan", "place": None}
+
+
+def test_a_party_has_so_many_open_queries_and_no_more(make):
+    """Else a coordinator could make it hold as many as it likes."""
+    toys = make()
+    node = toys.party("a", 1, settings=replace(QUICK, answering=2))
+    with Raw(toys) as ada:
+        ada.login("ada", "analyst")
+        queries = [(secrets.token_bytes(16), 1) for _ in range(3)]
+        for query in queries:
+            request = {"parties": ["a"], "ask": "stuck:a", "blob": b""}
+            ada.message(query, Message.of("ask", ANALYST, COORDINATOR, request))
+        frame = ada.receive("abort")
+        assert frame.message.record()["message"] == "a has 2 open queries already"
+        assert len(node._queries._inboxes) == 2
+
+
 def test_late_messages_of_a_query_that_is_over_open_nothing(make):
     toys = make(parties=("a",))
     with Raw(toys) as ada:
@@ -172,7 +297,7 @@ def test_more_than_an_inbox_holds_ends_the_query(make):
             party.message(query, Message(f"junk{number}", "p", COORDINATOR, bytes(1_000_000)))
         record = ada.receive("abort").message.record()
         assert record["party"] == "p"
-        assert "more than 9000000 bytes wait unread" in record["message"]
+        assert record["message"] == "more than 9000000 bytes wait unread, the last of them from p"
 
 
 def frame(*changes):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from toys import SOON, Raw, Toys, eventually
+from toys import QUICK, SOON, Raw, Toys, eventually
 
 from fedsql.codec import decode, encode
 from fedsql.crypto.keys import IdentityKey
@@ -23,15 +25,20 @@ def test_both_roles_log_in_and_the_hub_knows_the_parties(make):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"name": "nobody"}, "no party named nobody is known to the coordinator"),
-        ({"role": "analyst"}, "no analyst named mallory is known to the coordinator"),
-        ({"name": "a"}, "the key of a is not the one that the coordinator has pinned"),
-        ({"signature": bytes(64)}, "the key of mallory is not the one"),
-        ({}, "the key of mallory is not the one"),
+        ({"name": "nobody"}, "no party nobody with this key is known"),
+        ({"role": "analyst"}, "no analyst mallory with this key is known"),
+        ({"name": "a"}, "no party a with this key is known"),
+        ({"signature": bytes(64)}, "no party mallory with this key is known"),
+        ({}, "no party mallory with this key is known"),
         ({"federation": "zoo"}, "this is the coordinator of the federation toys, not of zoo"),
         ({"role": "coordinator"}, frames.MALFORMED),
         ({"signature": "text"}, frames.MALFORMED),
         ({"name": None}, frames.MALFORMED),
+        ({"name": ""}, frames.MALFORMED),
+        ({"name": "mallory\n2026-01-01 INFO hub: party a connected"}, frames.MALFORMED),
+        ({"name": "m" * 257}, frames.MALFORMED),
+        ({"federation": "f" * 257}, frames.MALFORMED),
+        ({"more": "x" * 5000}, frames.MALFORMED),
     ],
 )
 def test_a_login_is_refused_with_its_reason(make, changes, reason):
@@ -54,7 +61,34 @@ def test_a_signature_cannot_be_replayed(make):
         second.message(CONTROL, sent[0])
         second.receive("challenge")
         second.message(CONTROL, sent[1])
-        assert "pinned" in second.receive("bye").message.record()["reason"]
+        assert "with this key" in second.receive("bye").message.record()["reason"]
+
+
+def test_strangers_do_not_learn_who_is_known_but_the_operator_does(make, caplog):
+    toys = make(parties=("a",))
+    told = []
+    for name in ("a", "b"):
+        with Raw(toys) as raw:
+            told.append(raw.login("mallory", "party", IdentityKey.generate(), {"name": name}).record()["reason"])
+    assert told[0].replace(" a ", " b ") == told[1]
+    assert [line.partition("is known ")[2] for line in caplog.messages if "was refused" in line] == [
+        "(the key is not the pinned one)",
+        "(the name is not known)",
+    ]
+
+
+def test_an_analyst_has_so_many_connections_and_no_more(make):
+    """So it cannot take all those that there are."""
+    toys = make(settings=replace(QUICK, sessions=2))
+    with Raw(toys) as first, Raw(toys) as second, Raw(toys) as third, Raw(toys) as bob, Raw(toys) as again:
+        first.login("ada", "analyst")
+        second.login("ada", "analyst")
+        assert third.login("ada", "analyst").record()["reason"] == "ada has 2 connections already"
+        assert bob.login("bob", "analyst").kind == "welcome"
+        first.message(CONTROL, Message.of("bye", "", "", None))
+        first.receive("bye")
+        assert eventually(lambda: sum(each.name == "ada" for each in toys.hub._connections) == 1)
+        assert again.login("ada", "analyst").kind == "welcome"
 
 
 def test_another_version_is_refused_in_words(make):
@@ -71,7 +105,10 @@ def test_another_version_is_refused_in_words(make):
     [
         ({"coordinator_key": IdentityKey.generate().public}, "not the one that is pinned here as the coordinator's"),
         ({"federation": "zoo"}, "of the federation toys, not of zoo"),
-        ({"identity": IdentityKey.generate()}, "the coordinator refused the login: the key of ada is not the one"),
+        (
+            {"identity": IdentityKey.generate()},
+            "the coordinator refused the login: no analyst ada with this key is known",
+        ),
         ({"address": "grpc://127.0.0.1:1"}, "the coordinator cannot be reached: "),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,13 +13,14 @@ from toys import SOON, eventually
 
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Message
-from fedsql.executors.transport import frames, queries
+from fedsql.executors.transport import frames, outbox, queries
 from fedsql.executors.transport.address import Address
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import LIMIT, Malformed, frames_of, parse
-from fedsql.executors.transport.mailbox import Mailbox
+from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
 from fedsql.executors.transport.settings import Settings
+from fedsql.executors.transport.turns import in_turn
 
 QUERY = (b"query", 1)
 words = st.text(max_size=60)
@@ -81,9 +83,58 @@ def test_a_mailbox_gives_up_when_it_is_overfull():
     fill(mailbox, Message("z", "c", "b", bytes(1)))
     aborted = mailbox.wait(((("x", "a"),),), 0)
     assert isinstance(aborted, Aborted)
-    assert "more than 100 bytes" in aborted.record["message"]
+    assert aborted.record["message"] == "more than 100 bytes wait unread, the last of them from c"
     fill(mailbox, Message("x", "a", "b", b""))
     assert mailbox.wait(((("x", "a"),),), 0).sender == "a"  # nothing is taken any more: the deadline
+
+
+def test_several_mailboxes_hold_what_their_allowance_has_left():
+    share = Allowance(100)
+    one, two, other = Mailbox(1000, lambda sender: share), Mailbox(1000, lambda sender: share), Mailbox(1000)
+    fill(one, Message("x", "a", "b", bytes(60)))
+    fill(two, Message("x", "a", "b", bytes(60)))
+    aborted = two.wait((), 0)
+    assert aborted.record["message"] == "more than 100 bytes wait unread, the last of them from a"
+    fill(other, Message("x", "a", "b", bytes(200)))
+    assert not other.aborted
+    one.wait(((("x", "a"),),), 0)  # read: it waits no more
+    fill(one, Message("x", "a", "b", bytes(90)))
+    assert not one.aborted
+    one.close()
+    assert share._held == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("abc"), st.integers(0, 40), st.booleans())))
+def test_an_allowance_gets_back_what_was_taken(messages):
+    share = Allowance(100)
+    mailbox = Mailbox(60, lambda sender: share)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "PART", 7)
+        for kind, sender, size, whole in messages:
+            data = list(frames_of(QUERY, Message(kind, sender, "b", bytes(size))))
+            with contextlib.suppress(Malformed):  # the rest of a message that was left half
+                for each in data if whole else data[:-1]:
+                    mailbox.accept(parse(each))
+            assert 0 <= mailbox._held == share._held <= 60
+    mailbox.close()
+    assert mailbox._held == share._held == 0
+
+
+def test_an_abort_has_one_part_and_the_first_one_counts(small_parts):
+    mailbox = Mailbox()
+    with pytest.raises(Malformed):
+        fill(mailbox, Message(ABORT, "a", "b", bytes(8)))
+    for name in ("first", "second"):
+        mailbox.put(Message.of(ABORT, name, "b", {"party": name}))
+    assert mailbox.wait(((("x", "a"),),), 0).sender == "first"
+    assert not mailbox.aborted
+
+
+def test_the_analyst_with_the_fewest_queries_is_next():
+    assert in_turn(["ada", "ada", "ada", "bob"], {}) == [0, 3, 1, 2]
+    assert in_turn(["ada", "ada", "bob"], {"ada": 2}) == [2, 0, 1]
+    assert in_turn(["ada", "bob", "cyd"], {"ada": 1, "bob": 1}) == [2, 0, 1]
+    assert in_turn([], {"ada": 1}) == []
 
 
 def test_every_complete_group_is_delivered_and_the_rest_kept():
@@ -172,6 +223,16 @@ def test_a_query_that_was_aborted_while_it_waited_for_a_thread_is_not_begun(monk
     assert eventually(lambda: len(party._over) == 3)
     party.close()
     assert begun == [b"1", b"3"]
+
+
+def test_who_reads_nothing_urgent_is_cut_off(monkeypatch):
+    monkeypatch.setattr(outbox, "_MOST_URGENT", 3)
+    box = Outbox(10)
+    for number in range(3):
+        box.urge(number, [b"x"])
+    assert not box.closed
+    box.urge("more", [b"x"])
+    assert box.closed
 
 
 def test_an_outbox_is_bounded_and_says_who_is_slow():
