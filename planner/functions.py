@@ -7,6 +7,7 @@ DuckDB runs what it likes, on released values.)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
@@ -139,6 +140,9 @@ SCALAR_NAMES = frozenset(
 )  # fmt: skip
 
 
+_WORD = re.compile(r"[A-Za-z_]+")
+_NUMBER = re.compile(r"[0-9_]*\.?[0-9_]*([eE][+-]?[0-9_]+)?")
+
 # What a date is cut into. DuckDB finds a unit unknown, or unknown for a type, only when it meets a row.
 UNITS = (
     "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "DECADE", "CENTURY",
@@ -218,6 +222,7 @@ def check_scalar(expression: exp.Expr) -> None:
                 continue
         elif type(node) in SCALARS:
             _check_unit(node)
+            _check_words(node)
             continue
         raise NotSupportedError(
             f"{function_name(node)} cannot run at a party: it is not on the list of deterministic, closed functions",
@@ -237,3 +242,21 @@ def _check_unit(node: exp.Expr) -> None:
                 hint=f"units: {', '.join(UNITS).lower()}",
                 position=position(node),
             )
+
+
+def _check_words(node: exp.Expr) -> None:
+    """Raise where the text of a node would be printed as it is, and is more than a word, a number or a type of DuckDB."""
+    if isinstance(node, exp.DataType):
+        inner = (exp.DataType, exp.DataTypeParam)
+        plain = node.this != exp.DType.USERDEFINED and all(isinstance(each, inner) for each in node.expressions)
+    elif isinstance(node, exp.DataTypeParam):
+        plain = isinstance(node.this, exp.Literal)
+    elif isinstance(node, exp.Literal):
+        plain = node.is_string or _NUMBER.fullmatch(node.name) is not None
+    else:
+        plain = not isinstance(node, exp.Var) or _WORD.fullmatch(node.name) is not None
+    if not plain:
+        raise NotSupportedError(
+            f"{node.sql('duckdb')} is not the name of a type, unit or number that can run at a party",
+            position=position(node),
+        )
