@@ -8,9 +8,10 @@ DuckDB runs what it likes, on released values.)
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.positions import position
@@ -230,6 +231,8 @@ def check_scalar(expression: exp.Expr) -> None:
             position=position(node),
         )
 
+    _check_print(expression)
+
 
 def _check_unit(node: exp.Expr) -> None:
     """Raise for a part of a date that DuckDB does not know."""
@@ -260,3 +263,20 @@ def _check_words(node: exp.Expr) -> None:
             f"{node.sql('duckdb')} is not the name of a type, unit or number that can run at a party",
             position=position(node),
         )
+
+
+def _check_print(expression: exp.Expr) -> None:
+    """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
+    read = parse_one(f"SELECT {expression.sql('duckdb')}", dialect="duckdb").expressions
+    if len(read) != 1 or _shape(read[0]) != _shape(expression):
+        raise NotSupportedError(
+            f"{expression.sql('duckdb')} cannot run at a party: it would mean something else there",
+            position=position(expression),
+        )
+
+
+def _shape(expression: exp.Expr) -> Counter[str]:
+    """Count what an expression reads and decides: columns, conditions, AND and OR, queries."""
+    kinds = (exp.Column, exp.Predicate, exp.Connector, exp.Query, exp.Table)
+    found = expression.find_all(*kinds)
+    return Counter(node.name if isinstance(node, exp.Column) else type(node).__name__ for node in found)

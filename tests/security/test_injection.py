@@ -14,7 +14,7 @@ from harness import Watched, small
 from fedsql.codec import decode, encode
 from fedsql.errors import Error, InternalError, NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import DuckDBTyper
-from fedsql.planner import fragments
+from fedsql.planner import fragments, functions
 from fedsql.planner.catalog import Catalog, ColumnOffer, Offer, ReleasePolicy, TableOffer
 from fedsql.types import is_type, quoted
 
@@ -102,6 +102,14 @@ def test_a_type_or_unit_in_a_question_is_one_and_nothing_more(world, expression)
         return
     assert run.rows == [{"a0": None}]  # as it says, it holds for no row
     assert " OR " not in run.plan.releases[0].fragments["north"]
+
+
+def test_what_is_printed_for_a_party_is_what_was_checked(world, monkeypatch):
+    """The wall behind the one above, for whatever else is printed as it is."""
+    monkeypatch.setattr(functions, "_check_words", lambda node: None)
+    sql = """SELECT count(*) FROM t WHERE CAST(v AS DECIMAL("10,0)) > 1 OR CAST(v AS DECIMAL(10", 0)) = 7"""
+    with pytest.raises(NotSupportedError, match="it would mean something else there"):
+        world.ask(sql)
 
 
 @pytest.mark.parametrize("type_", TYPES)
