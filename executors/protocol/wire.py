@@ -89,6 +89,7 @@ class Exchange:
         return cls(tuple(send), (tuple(wait),))
 
 
+BEGIN = ("ask", "consult")  # from an analyst: what a query begins with
 PROGRESS = "progress"  # to the analyst, beside the protocol: what a participant does now; nobody waits for it
 ABORT = "abort"  # whoever is sent this kind is interrupted where it waits, by `Aborted`
 

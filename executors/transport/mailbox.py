@@ -76,11 +76,6 @@ class Mailbox:
         """Whether an ABORT waits to be thrown."""
         return self._aborted is not None
 
-    @property
-    def stirred(self) -> bool:
-        """Whether there is something to go on with: a whole message, or an ABORT."""
-        return bool(self._arrived) or self.aborted
-
     def accept(self, frame: Frame) -> None:
         """Take one frame. Raises Malformed when the parts of a message do not come in order, or an ABORT has several."""
         message = frame.message

@@ -20,7 +20,7 @@ from threading import Condition
 from typing import Any
 
 from fedsql.errors import OperationalError
-from fedsql.executors.protocol.wire import ABORT, ANALYST, COORDINATOR, PROGRESS, Aborted, Message, Steps, named
+from fedsql.executors.protocol.wire import ABORT, ANALYST, BEGIN, COORDINATOR, PROGRESS, Aborted, Message, Steps, named
 from fedsql.executors.transport.connection import Connection
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import HEADER, Frame, Query, abort_message, frames_of
@@ -88,7 +88,8 @@ class Router:
                 self._tell(connection, frame.query, *query)
         elif name == COORDINATOR:
             query.inbox.accept(frame)
-            if not query.begun and query.inbox.stirred:
+            whole = message.kind in BEGIN and frame.part + 1 == frame.parts
+            if whole or query.inbox.aborted:
                 self._begin(query)
         elif connection is not query.session and name in query.parties:
             self._forward(query, query.parties[name], name, data)
@@ -139,8 +140,8 @@ class Router:
                 if query.done and message.recipient == COORDINATOR:
                     return query.off or (COORDINATOR, "this query is over at the coordinator")
                 return query.off or query
-            opens = connection.role == ANALYST_ROLE and message.recipient == COORDINATOR and frame.part == 0
-            if not opens or message.kind == ABORT:
+            first = message.kind in BEGIN and message.recipient == COORDINATOR and frame.part == 0
+            if connection.role != ANALYST_ROLE or not first:
                 return _UNKNOWN
             if self._closed:
                 return COORDINATOR, _CLOSING

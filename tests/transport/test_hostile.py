@@ -130,6 +130,11 @@ def test_questions_that_are_half_here_take_nobodys_turn(make):
         assert toys.sum(toys.analyst("ada"), ["a"])[0] == 1
         start(toys, eve, ["a"])
         assert eve.receive("abort").message.record()["message"] == "eve has 5 open queries already"
+        for query in halves:
+            eve.message(query, Message.of("junk", ANALYST, COORDINATOR, {}))
+        eve.message((b"junk", 1), Message.of("junk", ANALYST, COORDINATOR, {}))
+        assert eve.receive("abort").message.record()["message"] == "this query is not open here"
+        assert toys.hub.load() == (0, 0)
         eve.message(halves[0], Message.of(ABORT, ANALYST, COORDINATOR, {}))
         assert eventually(lambda: toys.hub._router._open["eve"] == 4)
     assert eventually(lambda: toys.hub._router._open["eve"] == 0)  # all of them went with the connection
