@@ -3,6 +3,7 @@
 #
 #   make check   the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
 #   make test    the tests
+#   make fuzz-wire   random frames at a coordinator and at parties, for some minutes: FRAMES=100000 of them
 #   make demo    the shell on three hospitals
 #   make clean   remove everything that these made
 #
@@ -17,7 +18,9 @@ READY := .venv/.ready
 # What the main job is tested by: once more, with a real coordinator between all participants.
 OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo
 
-.PHONY: check style types imports wheel test demo clean
+FRAMES ?= 100000
+
+.PHONY: check style types imports wheel test fuzz-wire demo clean
 
 check: style types imports wheel
 
@@ -37,6 +40,9 @@ wheel: $(READY)
 test: $(READY)
 	$(BIN)/pytest
 	$(BIN)/pytest --network $(OVER_NETWORK)
+
+fuzz-wire: $(READY)
+	$(BIN)/pytest -n 0 --frames $(FRAMES) --durations 5 tests/network/test_fuzz.py
 
 demo: $(READY)
 	@$(BIN)/fedsql demo

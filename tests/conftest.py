@@ -15,6 +15,7 @@ settings.load_profile("fedsql")
 
 def pytest_addoption(parser):
     parser.addoption("--network", action="store_true", help="ask every question over the network transport")
+    parser.addoption("--frames", type=int, default=2000, help="how many random frames tests/network/test_fuzz.py sends")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -65,7 +65,7 @@ class Party:
     clock: Callable[[], float] = time.time
     on_outcome: OnOutcome = untold
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
-    _guard: Lock = field(default_factory=Lock)  # of engine and policy: they change together
+    _guard: Lock = field(default_factory=Lock)  # of engine and policy, which change together, and of the keys
 
     def offer(self) -> Offer:
         """Return what this party tells the federation."""
@@ -159,12 +159,15 @@ class Party:
 
     def public_key(self, n: bytes) -> PublicKey:
         """Return the Paillier key of modulus ``n`` (big-endian), kept with its tables. Raises ProtocolError if weak."""
-        if n not in self._keys:
-            try:
-                key = PublicKey.from_n(int.from_bytes(n, "big"))
-            except ValueError as error:
-                raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
+        with self._guard:  # several questions at once ask for it
+            known = self._keys.get(n)
+        if known is not None:
+            return known
+        try:
+            key = PublicKey.from_n(int.from_bytes(n, "big"))
+        except ValueError as error:
+            raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
+        with self._guard:
             while len(self._keys) >= _KEPT_KEYS:
                 self._keys.pop(next(iter(self._keys)))
-            self._keys[n] = key
-        return self._keys[n]
+            return self._keys.setdefault(n, key)

@@ -3,8 +3,9 @@
     python process.py coordinator FOLDER
     python process.py party FOLDER NAME [FAULT NUMBER]
 
-FAULT is kill, stop or cut (the connection). A SIGUSR1 arms it: it strikes in the next query that gets as far
-as the party's message number NUMBER, sent or received; armed again, at the next number. With number 0 it only counts. What happens is said on standard output, one line each.
+FAULT is kill, stop, cut (the connection) or wait (for a SIGUSR2). A SIGUSR1 arms it: it strikes in the next query that gets as far
+as the party's message number NUMBER, sent or received; armed again, at the next number. With number 0 it only counts. What happens is said on standard output, one line each;
+the log is on standard error.
 
 The environment may name two parties that compute in every query, instead of those that are drawn.
 """
@@ -21,6 +22,7 @@ from fedsql.executors.services import CoordinatorService, PartyService
 from fedsql.executors.transport import queries
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.settings import Settings
+from fedsql.operation.logs import set_up
 
 QUICK = Settings(
     ping=0.1, silent=2.0, login=20.0, stalled=4.0, deadline=5.0, backoff=0.05, longest_backoff=0.2, open_queries=64
@@ -40,7 +42,9 @@ class Faults:
     def __init__(self, service, kind, number):
         self.service, self.kind, self.number = service, kind, number
         self.armed = False
+        self.go = threading.Event()
         signal.signal(signal.SIGUSR1, self.arm)
+        signal.signal(signal.SIGUSR2, lambda *_: self.go.set())
 
     def arm(self, *_):
         self.armed = True
@@ -62,7 +66,9 @@ class Faults:
         return drive(*arguments, **options, record=record)
 
     def strike(self):
-        if self.kind == "cut":
+        if self.kind == "wait":
+            self.go.wait()
+        elif self.kind == "cut":
             self.service._node._dialed.outbox.close()
             self.service._node._dialed._over.set()
         else:
@@ -70,6 +76,7 @@ class Faults:
 
 
 def main(role, folder, name=None, kind="", number=0):
+    set_up("text")
     folder = Path(folder)
     if chosen := os.environ.get(COMPUTING):
         Outline.computing = lambda outline, draw: tuple(chosen.split())

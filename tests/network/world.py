@@ -15,6 +15,7 @@ from queue import SimpleQueue
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fedsql.crypto.certificates import issue, make_authority
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.session import Session
 
@@ -22,6 +23,7 @@ NAMES = ("north", "south", "west")
 SQL = "SELECT g, COUNT(*) AS n, SUM(v) AS s FROM t GROUP BY g ORDER BY g"
 ROWS = {"north": ("a", 5), "south": ("a", 7), "west": ("b", 4)}
 WHOLE = [("a", 20, 112), ("b", 16, 80)]
+PORT = 31337
 PROCESS = Path(__file__).with_name("process.py")
 PARTY = """name = "{name}"
 [tables.t]
@@ -44,17 +46,31 @@ def rows_of(name: str) -> pa.Table:
 
 
 class Network:
-    """The files in ``folder`` and the processes that serve them. ``release`` is TOML that stands in every party's file."""
+    """The files in ``folder`` and the processes that serve them. ``release`` is TOML that stands in every party's file.
 
-    def __init__(self, folder: Path, release: str = "min_group_size = 10\nmin_parties = 2") -> None:
+    Over TLS, with an authority of its own, where a ``host`` is given: an IP address at which the coordinator listens.
+    ``inside`` says within which other command a process is started.
+    """
+
+    def __init__(
+        self, folder: Path, release: str = "min_group_size = 10\nmin_parties = 2", host: str | None = None
+    ) -> None:
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.inside: dict[str, list[str]] = {}
         self._lines: dict[str, SimpleQueue[str]] = {}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        lines = ['name = "hospitals"', f'coordinator = {{ address = "grpc://127.0.0.1:{port}", public_key = "']
-        lines[1] += self._key(folder / "coordinator" / "identity.pem") + '" }'
+        coordinator = f'public_key = "{self._key(folder / "coordinator" / "identity.pem")}"'
+        if host is None:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                coordinator += f', address = "grpc://127.0.0.1:{free.getsockname()[1]}"'
+        else:
+            root, root_key = make_authority("tests")
+            chain, key = issue(root, root_key, [host])
+            for name, text in (("ca.pem", root), ("coordinator/tls.pem", chain), ("coordinator/tls.key", key)):
+                (folder / name).write_bytes(text)
+            coordinator += f', address = "grpc+tls://{host}:{PORT}", ca = "ca.pem"'
+        lines = ['name = "hospitals"', f"coordinator = {{ {coordinator} }}"]
         for name in NAMES:
             public = self._key(folder / ".fedsql" / name / "identity.pem")
             lines += [f"[parties.{name}]", f'public_key = "{public}"']
@@ -74,17 +90,25 @@ class Network:
         for name in names:
             role = [name] if name == "coordinator" else ["party"]
             rest = [] if name == "coordinator" else [name, *map(str, fault or ())]
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, str(PROCESS), *role, str(self.folder), *rest], stdout=subprocess.PIPE, text=True
-            )
+            with open(self._log(name), "a") as log:
+                self.processes[name] = subprocess.Popen(
+                    [*self.inside.get(name, ()), sys.executable, str(PROCESS), *role, str(self.folder), *rest],
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                )
             self._lines[name] = SimpleQueue()
             threading.Thread(target=self._read, args=(self.processes[name], self._lines[name]), daemon=True).start()
         for name in names:
-            assert self.says(name) in ("listening", "connected")
+            assert self.says(name) in ("listening", "connected"), self.log(name)
 
     def says(self, name: str) -> str:
         """Wait for the next line of a process; empty when it has ended."""
         return self._lines[name].get(timeout=60)
+
+    def log(self, name: str) -> str:
+        """Return what a process has logged, over all of its lives."""
+        return self._log(name).read_text()
 
     def is_silent(self, name: str) -> bool:
         """Whether the process has said nothing that is not read yet."""
@@ -131,6 +155,9 @@ class Network:
 
     def close(self) -> None:
         self.end(*list(self.processes))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def _key(self, path: Path) -> str:
         key = IdentityKey.generate()

@@ -191,7 +191,13 @@ def malformed_keys() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", malformed_keys())
-def test_a_malformed_paillier_key_is_refused_by_coordinator_and_parties(world, name):
+def test_a_malformed_paillier_key_is_refused_by_coordinator_and_parties(world, name, caplog):
+    """With the reason in the log of whoever refuses it, and in a party's audit log."""
+
+    def logged(logger: str) -> list[str]:
+        refused = [r for r in caplog.records if r.name == logger and getattr(r, "event", "") == "refused"]
+        return [r.fields["reason"] for r in refused]
+
     n = malformed_keys()[name]
     bad = n.to_bytes(max(1, -(-n.bit_length() // 8)), "big")
     good = paillier().public.n.to_bytes(256, "big")
@@ -199,13 +205,21 @@ def test_a_malformed_paillier_key_is_refused_by_coordinator_and_parties(world, n
     assert isinstance(run.error, ProtocolError)
     assert "Paillier modulus" in str(run.error)
     assert not run.of("question")
+    (reason,) = logged("fedsql.coordinator")
+    assert reason.startswith("the analyst's Paillier key is refused: a Paillier modulus ")
 
     def wire(message: Message) -> list[Message]:  # the coordinator is shown a good key, the parties find the bad one
         if message.kind != "ask":
             return [message]
         return [replace(message, body=encode({**decode(message.body), "paillier_n": good}))]
 
-    refused(world.ask(SQL, edit=lambda q: replace(q, paillier_n=bad), wire=wire), "Paillier key is refused")
+    run = world.ask(SQL, edit=lambda q: replace(q, paillier_n=bad), wire=wire)
+    refused(run, "Paillier key is refused")
+    told = logged("fedsql.party")
+    assert told
+    assert set(told) == {reason}
+    audited = [events(party, run.question.query_id) for party in world.federation.parties.values()]
+    assert [e["reason"] for entries in audited for e in entries] == told
 
 
 @pytest.mark.parametrize("field", list(Question.__dataclass_fields__))
