@@ -137,7 +137,6 @@ def test_a_message_that_is_dropped_ends_in_an_error_within_the_deadlines(session
     assert isinstance(found, OperationalError)
     harmless(found, kind)
     assert not [record for record in caplog.records if record.exc_info]
-    honest(session, wire, kind)
 
 
 @pytest.mark.parametrize("kind", [*QUESTION, *CONSULTATION])
@@ -189,3 +188,9 @@ def test_every_field_of_an_open_message_altered_does_no_harm(session, wire, kind
         wire(once(kind, change))
         harmless(ask(session, kind), kind)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("kind", ["ask", "consult"])
+def test_all_of_them_live_on(session, wire, kind):
+    """After all that (this test stands below it) the same services answer."""
+    honest(session, wire, kind)
