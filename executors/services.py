@@ -235,12 +235,16 @@ class CoordinatorService:
         return self._federation.name
 
     def reload(self) -> None:
-        """Read the federation file again: its parties and analysts. Raises ConfigError; then nothing has changed."""
+        """Read the federation file again: its parties and analysts. Who is no longer in it is disconnected.
+
+        Raises ConfigError; then nothing has changed.
+        """
         federation = load_federation(self._file)
         old, new = self._federation.coordinator, federation.coordinator
         if federation.name != self._federation.name or old != new:
             raise ConfigError(f"{self._file}: name or coordinator have changed: start the coordinator anew")
         self._federation = federation
+        self.hub.recheck()
 
     def ended(self) -> str | None:
         """None: it does not end by itself."""

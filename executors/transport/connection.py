@@ -21,6 +21,7 @@ class Connection:
     outbox: Outbox
     name: str = ""
     role: str = ""
+    key: bytes | None = None  # that it has logged in with
     since: int = 0  # Unix time of the login
     offered: bool = False  # whether it has made its offer since then: its last one may be out of date
     heard: float = field(default_factory=time.monotonic)  # inf while what was heard is being passed on

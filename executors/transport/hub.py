@@ -94,6 +94,17 @@ class Hub:
         """Return how many queries run, and how many wait for their turn."""
         return self._router.load()
 
+    def recheck(self) -> None:
+        """Close the connections of those who are no longer known, or by another key: after a change of who is."""
+        with self._changed:
+            known = self._login_side.known
+            strangers = [each for each in self._connections if each.name and known(each.name, each.role) != each.key]
+            for each in strangers:
+                each.close(f"{each.name} is no longer known by this key")
+        for each in strangers:
+            self._router.lost(each)
+            self._went(each)
+
     def drain(self, timeout: float) -> bool:
         """Open no new query; wait ``timeout`` seconds at most for those that are open. Return whether all are over."""
         return self._router.drain(timeout)
@@ -169,6 +180,7 @@ class Hub:
             if older is not None:
                 older.close(f"{name} has logged in from elsewhere", final=True)
             connection.name, connection.role, connection.since = name, role, int(time.time())
+            connection.key = self._login_side.known(name, role)
             connection.heard = time.monotonic()
             connection.outbox.urge("login", control("welcome", {"ping": float(self._settings.ping)}))
             self._announce([connection])

@@ -138,6 +138,21 @@ def test_an_analyst_may_have_several_sessions(make):
     assert [toys.sum(node, ["a"])[0] for node in (first, second, first)] == [1, 1, 1]
 
 
+def test_who_is_no_longer_known_is_disconnected(make):
+    toys = make(parties=("a", "b"))
+    ada, bob = toys.analyst("ada"), toys.analyst("bob")
+    toys.hub.recheck()
+    assert toys.sum(ada, ["a", "b"])[0] == 11
+    del toys.keys["ada", "analyst"]
+    toys.keys["b", "party"] = IdentityKey.generate()
+    toys.hub.recheck()
+    assert toys.hub.connected() == ["a"]
+    for node in (ada, toys.nodes[1]):
+        assert eventually(lambda node=node: "this key is known" in node.reason)  # it has dialed again
+        assert not node.wait_connected(0)
+    assert toys.sum(bob, ["a"])[0] == 1
+
+
 def test_only_the_loopback_interface_goes_without_tls(make):
     with pytest.raises(ConfigError, match="without TLS only this machine"):
         Toys(address="grpc://0.0.0.0:0")
