@@ -36,6 +36,7 @@ from fedsql.executors.transport.frames import (
 from fedsql.executors.transport.login import ANALYST_ROLE, PARTY, HubSide, Known, Refused, challenge_of, new_challenge
 from fedsql.executors.transport.outbox import Outbox
 from fedsql.executors.transport.router import OnQuery, Router
+from fedsql.executors.transport.server import Server
 from fedsql.executors.transport.settings import Settings
 from fedsql.executors.transport.severing import sever
 from fedsql.executors.transport.traffic import Traffic
@@ -75,7 +76,7 @@ class Hub:
         self._closing = Event()
         self._router = Router(on_query, self._party, self._settings)
         try:
-            self._server = _Server(where.location(), tls_certificates=[tls] if tls else None, hub=self)
+            self._server = Server(where.location(), self.exchange, tls)
         except Exception:  # gRPC tells the reason on standard error alone
             causes = "another process may use the port" + (
                 ", or the certificate and its key may not fit" if tls else ""
@@ -266,26 +267,3 @@ class Hub:
                     self._went(each)
                 if now - each.closed_at > _GRACE:
                     sever(self._server.port, each.peer)
-
-
-class _Server(flight.FlightServerBase):  # type: ignore[misc]
-    """The Flight server. Every method is here: pyarrow's own ones would answer with a traceback."""
-
-    def __init__(self, location: str, hub: Hub, **options: Any) -> None:
-        self._hub = hub
-        super().__init__(location, **options)
-
-    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
-        try:
-            self._hub.exchange(context.peer(), reader, writer)
-        except Exception:
-            _log.exception("a connection failed")
-            raise flight.FlightInternalError("the connection failed") from None
-
-    def _refuse(self, *_: Any) -> Any:
-        raise flight.FlightUnauthorizedError("only fedsql participants are served here")
-
-    def get_schema(self, *_: Any) -> Any:
-        return flight.SchemaResult(pa.schema([]))  # here pyarrow sends the traceback of a FlightError, too
-
-    list_flights = get_flight_info = do_get = do_put = do_action = list_actions = _refuse

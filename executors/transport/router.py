@@ -14,7 +14,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition
 from typing import Any
@@ -29,7 +28,7 @@ from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Slow
 from fedsql.executors.transport.progress import progress_message
 from fedsql.executors.transport.settings import Settings
-from fedsql.executors.transport.turns import in_turn
+from fedsql.executors.transport.turns import OpenQuery, in_turn
 
 _log = logging.getLogger("fedsql.transport")
 _REMEMBERED = 4096  # queries that are over: their late messages open nothing
@@ -40,22 +39,6 @@ FAILED = "the coordinator could not run its part of the query"
 OnQuery = Callable[[bytes, int], Steps[Any]]
 
 
-@dataclass(eq=False)
-class _Open:
-    """One query. ``begun``: it waits for its turn or runs; ``off``: who and why ended it early; ``done``: it is over."""
-
-    key: Query
-    session: Connection
-    inbox: Mailbox
-    parties: dict[str, Connection] = field(default_factory=dict)
-    begun: bool = False
-    off: tuple[str, str] | None = None
-    done: bool = False
-
-    def members(self) -> list[Connection]:
-        return [self.session, *self.parties.values()]
-
-
 class Router:
     """Routes frames. ``find`` returns the connection of a party by name, if there is one."""
 
@@ -64,11 +47,11 @@ class Router:
         self._find = find
         self._settings = settings
         self._guard = Condition()  # notified when a query is over
-        self._queries: dict[Query, _Open] = {}
+        self._queries: dict[Query, OpenQuery] = {}
         self._open: Counter[str] = Counter()  # by analyst's name, as what follows
         self._running: Counter[str] = Counter()
         self._allowances: dict[tuple[str, str], Allowance] = {}  # by name and role
-        self._waiting: list[_Open] = []  # for a thread, as they came
+        self._waiting: list[OpenQuery] = []  # for a thread, as they came
         self._closed = False
         self._pool = ThreadPoolExecutor(settings.at_once, thread_name_prefix="fedsql-coordinate")
 
@@ -83,7 +66,7 @@ class Router:
             return
         query = self._query(connection, frame)
         name = message.recipient
-        if not isinstance(query, _Open):
+        if not isinstance(query, OpenQuery):
             if message.kind not in (ABORT, PROGRESS):
                 self._tell(connection, frame.query, *query)
         elif name == COORDINATOR:
@@ -129,7 +112,7 @@ class Router:
             self._abort(query, COORDINATOR, _CLOSING)
         self._pool.shutdown()
 
-    def _query(self, connection: Connection, frame: Frame) -> _Open | tuple[str, str]:
+    def _query(self, connection: Connection, frame: Frame) -> OpenQuery | tuple[str, str]:
         """Return the query of a frame, opened if need be, or because of whom and why the frame is not passed on."""
         message = frame.message
         with self._guard:
@@ -148,7 +131,7 @@ class Router:
             if self._open[connection.name] >= self._settings.open_queries:
                 return ANALYST, f"{connection.name} has {self._settings.open_queries} open queries already"
             inbox = Mailbox(self._settings.inbox, partial(self._allowance, connection.name))
-            query = self._queries[frame.query] = _Open(frame.query, connection, inbox)
+            query = self._queries[frame.query] = OpenQuery(frame.query, connection, inbox)
             self._open[connection.name] += 1
             return query
 
@@ -159,7 +142,7 @@ class Router:
         with self._guard:
             return self._allowances.setdefault((analyst if analysts else sender, sender), Allowance(limit))
 
-    def _begin(self, query: _Open) -> None:
+    def _begin(self, query: OpenQuery) -> None:
         """Let a query run as soon as it is its turn: its first message is here as a whole."""
         with self._guard:
             if query.begun:
@@ -173,20 +156,15 @@ class Router:
                 return
         self._abort(query, COORDINATOR, _CLOSING)
 
-    def _queue(self) -> list[_Open]:
-        """Return the waiting queries in the order of their turns; the caller holds the guard."""
-        turns = in_turn([query.session.name for query in self._waiting], self._running)
-        return [self._waiting[position] for position in turns]
-
     def _tell_places(self) -> None:
         """Tell the analysts of waiting queries their places; the caller holds the guard."""
-        for place, query in enumerate(self._queue(), 1):
+        for place, query in enumerate(in_turn(self._waiting, self._running), 1):
             frames = list(frames_of(query.key, progress_message(COORDINATOR, "queued", place)))
             query.session.outbox.urge((PROGRESS, query.key), frames)
 
     def _coordinate(self) -> None:
         with self._guard:
-            query = self._queue()[0]
+            query = in_turn(self._waiting, self._running)[0]
             self._waiting.remove(query)
             self._running[query.session.name] += 1
             self._tell_places()
@@ -206,7 +184,7 @@ class Router:
                 self._running[query.session.name] -= 1
             self._finish(query)
 
-    def _finish(self, query: _Open) -> None:
+    def _finish(self, query: OpenQuery) -> None:
         query.inbox.close()
         with self._guard:
             if not query.done:
@@ -217,7 +195,7 @@ class Router:
                     del self._queries[key]
                 self._guard.notify_all()
 
-    def _send(self, query: _Open, messages: Sequence[Message]) -> None:
+    def _send(self, query: OpenQuery, messages: Sequence[Message]) -> None:
         """Send messages of the coordinator; whom it writes to becomes a member.
 
         All of them before the first is sent to, for that one may write to the others at once.
@@ -229,7 +207,7 @@ class Router:
         for message in messages:
             self._send_one(query, message)
 
-    def _send_one(self, query: _Open, message: Message) -> None:
+    def _send_one(self, query: OpenQuery, message: Message) -> None:
         name = message.recipient
         target = query.session if name == ANALYST else query.parties.get(name)
         if target is None:
@@ -245,7 +223,7 @@ class Router:
         except Slow:
             query.inbox.put(_blame(name, self._slow(name), lost=True))
 
-    def _forward(self, query: _Open, target: Connection, name: str, data: bytes) -> None:
+    def _forward(self, query: OpenQuery, target: Connection, name: str, data: bytes) -> None:
         try:
             target.outbox.put(data, self._settings.stalled)
         except Closed:
@@ -253,7 +231,7 @@ class Router:
         except Slow:
             self._abort(query, name, self._slow(name), lost=True)
 
-    def _abort(self, query: _Open, party: str, reason: str, *, lost: bool = False) -> None:
+    def _abort(self, query: OpenQuery, party: str, reason: str, *, lost: bool = False) -> None:
         """Tell every member, and the coordinator's protocol, that the query is off because of ``party``."""
         with self._guard:
             if query.off or query.done:

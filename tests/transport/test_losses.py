@@ -123,7 +123,8 @@ def test_a_killed_coordinator_ends_open_queries(make, pool):
 
     def steps():
         asked.set()
-        yield Exchange.of([Message.of("hello", ANALYST, COORDINATOR, 1)], [("never", COORDINATOR)])
+        # The toy coordinator has no answer to this, and goes on waiting for a question.
+        yield Exchange.of([Message.of("consult", ANALYST, COORDINATOR, 1)], [("never", COORDINATOR)])
 
     running = pool.submit(ada.ask, secrets.token_bytes(16), 1, steps(), SOON)
     assert asked.wait(SOON)

@@ -15,12 +15,13 @@ from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Message
 from fedsql.executors.transport import frames, outbox, queries
 from fedsql.executors.transport.address import Address
+from fedsql.executors.transport.connection import Connection
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import LIMIT, Malformed, frames_of, parse
 from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
 from fedsql.executors.transport.settings import Settings
-from fedsql.executors.transport.turns import in_turn
+from fedsql.executors.transport.turns import OpenQuery, in_turn
 
 QUERY = (b"query", 1)
 words = st.text(max_size=60)
@@ -130,11 +131,18 @@ def test_an_abort_has_one_part_and_the_first_one_counts(small_parts):
     assert not mailbox.aborted
 
 
-def test_the_analyst_with_the_fewest_queries_is_next():
-    assert in_turn(["ada", "ada", "ada", "bob"], {}) == [0, 3, 1, 2]
-    assert in_turn(["ada", "ada", "bob"], {"ada": 2}) == [2, 0, 1]
-    assert in_turn(["ada", "bob", "cyd"], {"ada": 1, "bob": 1}) == [2, 0, 1]
-    assert in_turn([], {"ada": 1}) == []
+@pytest.mark.parametrize(
+    ("waiting", "running", "turns"),
+    [
+        (["ada", "ada", "ada", "bob"], {}, [0, 3, 1, 2]),
+        (["ada", "ada", "bob"], {"ada": 2}, [2, 0, 1]),
+        (["ada", "bob", "cyd"], {"ada": 1, "bob": 1}, [2, 0, 1]),
+        ([], {"ada": 1}, []),
+    ],
+)
+def test_the_analyst_with_the_fewest_queries_is_next(waiting, running, turns):
+    queries = [OpenQuery(QUERY, Connection("", Outbox(0), name, "analyst"), Mailbox()) for name in waiting]
+    assert in_turn(queries, running) == [queries[turn] for turn in turns]
 
 
 def test_every_complete_group_is_delivered_and_the_rest_kept():
