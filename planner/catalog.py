@@ -40,6 +40,7 @@ class TableOffer:
 
     ``unit_unique``: the party verified that each unit has at most one row. ``rows`` is the row count rounded up to a
     power of two (public size). ``data_version`` changes whenever the data may have changed; it tells nothing else.
+    ``content``: SHA-256 of a public table's rows as they are sent (32 bytes), empty for all others.
     """
 
     party: str
@@ -55,10 +56,25 @@ class TableOffer:
     public: bool = False
     rows: int = 0
     data_version: str = ""
+    content: bytes = b""
 
     def column(self, name: str) -> ColumnOffer | None:
         """Return the column called ``name`` (any case), or None."""
         return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class PublicTable:
+    """A public table as a plan reads it: who offers it, and which rows it has (`TableOffer.content`)."""
+
+    owner: str
+    name: str
+    content: bytes
+
+    @property
+    def relation(self) -> str:
+        """The name of its copy in a database of another party, or of the analyst: the rows are part of it."""
+        return f"{self.name}@{self.content.hex()[:16]}"
 
 
 @dataclass(frozen=True)

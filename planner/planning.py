@@ -19,7 +19,7 @@ from sqlglot.optimizer.qualify import qualify
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import ProgrammingError
-from fedsql.planner.catalog import Catalog
+from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Typing, fragment, known_bounds
@@ -43,7 +43,8 @@ class ReleasePlan:
     """One release, ready to run. ``fragments`` maps each contributor to its SQL.
 
     ``domain``: the labels of all slots when they are public (one empty label when ungrouped), else None: aligned by tags.
-    ``missing``: parties that offer the table, or might, and are left out. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
+    ``missing``: parties that offer the table, or might, and are left out. ``stage`` is when it is asked; ``inputs`` are
+    the released relations of earlier stages that its fragments read, ``copies`` the public tables. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
     """
 
     release: Release
@@ -58,6 +59,9 @@ class ReleasePlan:
     unit: Contribution
     noise: tuple[Noise, ...] | None = None
     missing: tuple[str, ...] = ()
+    stage: int = 0
+    inputs: tuple[str, ...] = ()
+    copies: tuple[PublicTable, ...] = ()
 
     @property
     def number(self) -> int:
@@ -75,6 +79,7 @@ class Plan:
 
     ``meaning`` is a digest of the normalised statement (equal questions share it); ``digest`` one of all that parties
     do; ``stages`` the text of each stage for EXPLAIN; ``rdp`` the Renyi curve that is charged (None: an exact query).
+    ``copies`` are the public tables that ``final`` reads.
     """
 
     releases: tuple[ReleasePlan, ...]
@@ -85,6 +90,7 @@ class Plan:
     epsilon: float | None = None
     delta: float | None = None
     rdp: tuple[float, ...] | None = None
+    copies: tuple[PublicTable, ...] = ()
 
     @property
     def contributors(self) -> tuple[tuple[str, ...], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fedsql.codec import decode, digest, encode
@@ -21,12 +21,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class StageInput:
+    """A released relation that a later stage of its statement reads: the parties see it.
+
+    ``columns`` are (name, type text), ``rows`` DuckDB's texts of the values.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class Question:
     """Everything that planning and answering depend on, besides the catalog.
 
     ``parameters`` are (type text, value text or None) pairs, so that nobody depends on another's number formatting.
     ``now`` is ISO 8601 in UTC; ``local`` the schemas of the analyst's local tables that the SQL names; ``contributors``
-    the parties of each release, in order; ``offers`` the digest of each party's offer; ``missing`` the parties that are
+    the parties of each release of the ``stage``, in order; ``inputs`` what earlier stages released and this one reads;
+    ``offers`` the digest of each party's offer; ``missing`` the parties that are
     left out because they cannot be reached; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
     seconds.
     """
@@ -41,6 +54,8 @@ class Question:
     offers: tuple[tuple[str, bytes], ...] = ()
     missing: tuple[str, ...] = ()
     planner: str = PLANNER_VERSION
+    stage: int = 0
+    inputs: tuple[StageInput, ...] = ()
     contributors: tuple[tuple[str, ...], ...] = ()
     plan_digest: bytes = b""
     paillier_n: bytes = b""
@@ -63,7 +78,9 @@ class Question:
             raise ValueError("a question is a record")
         try:
             settings = Settings(**record.pop("settings"))
-            return replace(cls(**{key: _tupled(value) for key, value in record.items()}), settings=settings)
+            inputs = tuple(StageInput(**{k: _tupled(v) for k, v in each.items()}) for each in record.pop("inputs"))
+            given = {key: _tupled(value) for key, value in record.items()}
+            return cls(**given, settings=settings, inputs=inputs)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the record of a question") from error
 
