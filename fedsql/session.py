@@ -7,7 +7,7 @@ sign              the question, with everything that the answer depends on      
 ask               each party verifies, plans, charges, runs its fragment; together they align keys, decide which
                   groups are large enough, and send masked, encrypted sums            executors/roles/, protocol/
 finalize          open, check, compute the aggregates                                 executors/finalize.py
-_finish           the block above the cut, in the analyst's own locked DuckDB         here
+answer            the block above the cut, in the analyst's own locked DuckDB         workbench.py
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import datetime
 import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,7 @@ from fedsql.errors import (
     ProgrammingError,
 )
 from fedsql.executors.connecting import open_federation
-from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.federation import Federation, OnProgress
-from fedsql.executors.finalize import column_sql
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
@@ -47,6 +46,7 @@ from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, changed, read_statement
+from fedsql.workbench import CANCELLED, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
@@ -138,7 +138,7 @@ class Session:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise OperationalError("the query was cancelled")
+            raise OperationalError(CANCELLED)
 
     def _plan(
         self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
@@ -173,37 +173,62 @@ class Session:
             sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
 
         lost: set[str] = set()
-        asked: Question | None = None
+        asked: list[Question] = []  # by stage
         while True:
             with watch("plan"):
                 plan, question, columns = self._plan(sql, parameters, lost)
-            if not plan.releases:
-                tables: list[pa.Table] = []
-                break
-            with watch("key"):
-                asked = self._analyst.sign(question, plan, self.federation.directory, after=asked)
             try:
-                tables = self._ask(asked, plan, watch, record)
+                table = self._run(plan, question, columns, asked, watch, record)
                 break
             except PartyUnreachable as error:
                 # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
                 if not self.settings.allow_missing or error.party not in plan.parties:
                     raise
                 lost.add(error.party)
-        with watch("finalize"):
-            table = self._finish(plan, tables, columns)
         return Answer(
             table=table,
             columns=columns,
             notices=(*notices(plan), *margin_notices(plan)),
             seconds=watch.seconds,
             sent=tuple(sent),
-            query_id=None if asked is None else asked.query_id.hex(),
+            query_id=asked[-1].query_id.hex() if asked else None,
             epsilon=plan.epsilon,
             delta=plan.delta,
             margins=answer_margins(plan, [name for name, _ in columns]),
             parties=plan.parties,
         )
+
+    def _run(
+        self,
+        plan: Plan,
+        question: Question,
+        columns: Sequence[tuple[str, str]],
+        before: list[Question],
+        watch: Stopwatch,
+        record: Recorder,
+    ) -> pa.Table:
+        """Ask stage by stage, then run what is above the cut. ``before`` holds what was asked, for the next attempt."""
+        cursor = self._finishing = self._local.cursor()
+        try:
+            bench = Workbench(cursor, self._check_cancelled)
+            for stage in range(plan.last_stage + 1) if plan.releases else ():
+                asking = plan.at(stage)
+                with watch("finalize"):
+                    inputs = [bench.input(each) for each in plan.inputs if each.name in asking.reads]
+                with watch("key"):
+                    staged = replace(question, stage=stage, inputs=tuple(inputs))
+                    after = before[stage] if stage < len(before) else None
+                    signed = self._analyst.sign(staged, asking, self.federation.directory, after=after)
+                before[stage : stage + 1] = [signed]
+                tables = self._ask(signed, asking, watch, record)
+                with watch("finalize"):
+                    for release, table in zip(asking.releases, tables, strict=True):
+                        bench.keep(release, table)
+            with watch("finalize"):
+                return bench.answer(plan.final, columns)
+        finally:
+            self._finishing = None
+            cursor.close()
 
     def _ask(self, question: Question, plan: Plan, watch: Stopwatch, record: Recorder) -> list[pa.Table]:
         try:
@@ -211,34 +236,6 @@ class Session:
         except Error:
             self._check_cancelled()  # a fragment that was interrupted fails with the constant error
             raise
-
-    def _finish(self, plan: Plan, tables: Sequence[pa.Table], columns: Sequence[tuple[str, str]]) -> pa.Table:
-        """Run the block above the cut over the released relations, in DuckDB's own names and types."""
-        cursor = self._finishing = self._local.cursor()
-        try:
-            self._check_cancelled()
-            for release, table in zip(plan.releases, tables, strict=True):
-                cursor.register(f"_opened_{release.number}", table)
-                cursor.execute(
-                    f"CREATE OR REPLACE TEMP TABLE {release.release.relation} AS"
-                    f" SELECT {column_sql(release)} FROM _opened_{release.number}"
-                )
-            names = [f"c{i}" for i in range(len(columns))]
-            casts = ", ".join(
-                f"CAST({name} AS {type_}) AS {name}" for name, (_, type_) in zip(names, columns, strict=True)
-            )
-            relation = cursor.sql(plan.final)
-            if [str(t) for t in relation.types] != [type_ for _, type_ in columns]:
-                relation = cursor.sql(f"SELECT {casts} FROM ({plan.final}) AS _answer ({', '.join(names)})")
-            result: pa.Table = relation.to_arrow_table()
-        except duckdb.InterruptException:
-            raise OperationalError("the query was cancelled") from None
-        except duckdb.Error as error:
-            raise as_sql_error(error) from None
-        finally:
-            self._finishing = None
-            cursor.close()
-        return result.rename_columns([name for name, _ in columns])
 
     def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
         inner = read_statement(statement.sql)

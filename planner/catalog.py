@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from fedsql.codec import decode, digest, encode
+from fedsql.errors import ProgrammingError
 
 USES = ("group", "filter", "aggregate", "join")
 AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
@@ -168,6 +169,19 @@ class Catalog:
     def tables(self, name: str) -> tuple[TableOffer, ...]:
         """Return every party's table called ``name``, in the order of the parties' names."""
         return tuple(t for o in self.offers if (t := o.table(name)) is not None)
+
+    def public(self, name: str, party: str | None = None) -> PublicTable | None:
+        """Return the public table called ``name`` (of ``party``), None where there is none.
+
+        Several parties may offer the same rows under one name. Raises ProgrammingError when they offer different ones.
+        """
+        found = [t for t in self.tables(name) if t.public and (party is None or t.party.lower() == party.lower())]
+        if len({t.content for t in found}) > 1:
+            owners = ", ".join(t.party for t in found)
+            raise ProgrammingError(
+                f"the public table {name} is not the same at {owners}", hint=f"name one: {found[0].party}.{name}"
+            )
+        return PublicTable(found[0].party, found[0].name, found[0].content) if found else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tables, each once, sorted."""

@@ -11,7 +11,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, unit_counter
-from fedsql.planner.logical import Aggregate, Release
+from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
 from fedsql.planner.partials import COUNTS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.safe import safe, safe_condition
@@ -24,7 +24,9 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
 
     Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
     """
-    builder = Builder(len(typing.scan.offers), terms.min_group_size, unit_counter(unique), terms.noisy)
+    # One unit or more are there when one row is: without a threshold nobody needs to count units.
+    count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
+    builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, unit_counter(unique), terms.noisy)
     if not terms.noisy:
         builder.test(builder.count_units(None), terms.min_group_size)
         if terms.min_parties > 1:
@@ -84,7 +86,7 @@ def _add_polynomial(
     """Add a SUM or AVG that must be summed column by column."""
     (whole,) = aggregate.arguments
     types = _types(part.value, typing)
-    found = polynomial(part, whole, types, known, typing.scan.name)
+    found = polynomial(part, whole, types, known, _table(typing))
 
     def code_column(name: str, squares: bool) -> Coded:
         return _coded_column(name, typing, known, squares=squares)
@@ -94,7 +96,7 @@ def _add_polynomial(
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:
     """Code an argument that will be squared: a column, scaled and shifted."""
-    name, slope, offset = line(part, whole, _types(part.value, typing), known, typing.scan.name)
+    name, slope, offset = line(part, whole, _types(part.value, typing), known, _table(typing))
     return _coded_column(name, typing, known, squares=True).scaled(slope, offset)
 
 
@@ -105,7 +107,7 @@ def _types(value: exp.Expr, typing: Typing) -> dict[str, SqlType]:
 
 
 def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
-    column = exp.column(name, table=typing.scan.alias, quoted=True)
+    column = exp.column(name, table=typing.leaf.alias, quoted=True)
     return _coded(column, typing.type_of(column), typing, known, squares=squares)
 
 
@@ -127,6 +129,15 @@ def _owner_key(argument: exp.Expr, typing: Typing) -> str:
     floats = [
         c
         for c in columns
-        if any(SqlType.parse(f.type).family == "float" for o in typing.scan.offers if (f := o.column(c)))
+        if any(SqlType.parse(f.type).family == "float" for o in typing.leaf.offers if (f := o.column(c)))
     ]
-    return f"tables.{typing.scan.name}.columns.{(floats or columns or ['...'])[0]}"
+    name = (floats or columns or ["..."])[0]
+    leaf = typing.leaf
+    if isinstance(leaf, Rows) and columns and (base := leaf.column(name).base) is not None:
+        return f"tables.{leaf.scans[base[0]].name}.columns.{base[1]}"
+    return f"tables.{leaf.name}.columns.{name}"
+
+
+def _table(typing: Typing) -> str:
+    """Return the name of the table whose owner could declare a column."""
+    return scans_of(typing.leaf)[0].name

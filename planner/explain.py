@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from fedsql.errors import ProgrammingError
-from fedsql.planner.logical import Filter, describe, scan_of
+from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -37,7 +37,7 @@ def notices(plan: Plan) -> tuple[str, ...]:
             found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
         if terms.noisy:
             found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
-            if not all(offer.unit_unique for offer in scan_of(release.release.input).offers):
+            if not all(offer.unit_unique for offer in release.leaf.offers):
                 rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
                 found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
         elif terms.min_group_size > 1 or terms.min_parties > 1:
@@ -74,9 +74,9 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
         return half
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
-    rows = sum(offer.rows for offer in scan_of(release.release.input).offers) / 2 / max(1, len(release.domain or ((),)))
+    rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
     aggregate = next(a for a in release.release.aggregates if a.name == output.name)
-    if isinstance(release.release.input, Filter) or aggregate.condition is not None or rows < 1:
+    if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
     widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
     counted = error95(by_name[output.partials[0]].share * count) * widest * float(output.units[0])
@@ -84,7 +84,7 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
 
 
 def _release(release: ReleasePlan) -> Iterator[str]:
-    terms, scan = release.terms, scan_of(release.release.input)
+    terms = release.terms
     yield from _indented(describe(release.release), indent=0)
     yield "  Each party runs this in its own DuckDB, and sends, sealed or encrypted:"
     yield from _sent(release)
@@ -101,7 +101,7 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
     if release.noise is not None:
-        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in scan.offers):,} rows at most):"
+        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
@@ -153,9 +153,11 @@ def _end(plan: Plan) -> Iterator[str]:
 
 def units(release: ReleasePlan, count: int) -> str:
     """Say ``count`` of what a release protects: rows, or units by the name of their column."""
-    names = {offer.privacy_unit for offer in scan_of(release.release.input).offers}
+    names = {offer.privacy_unit for offer in release.leaf.offers}
     (name,) = names if len(names) == 1 else ("units",)
-    return f"{count} rows" if name is None else f"{count} units" if name == "units" else f"{count} units ({name})"
+    if name is None or name == "units":
+        return f"{count} {name or 'rows'}"
+    return f"{count} units ({name.rpartition('.')[2]})"
 
 
 def _indented(text: str, *, indent: int) -> Iterator[str]:

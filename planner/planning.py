@@ -7,7 +7,7 @@ partials -> fragments (-> noise).
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 from threading import Lock
@@ -19,19 +19,22 @@ from sqlglot.optimizer.qualify import qualify
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import ProgrammingError
+from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
-from fedsql.planner.cut import cut
+from fedsql.planner.cut import Cut, cut
 from fedsql.planner.decompose import decompose
-from fedsql.planner.fragments import Typing, fragment, known_bounds
+from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, mirrored
+from fedsql.planner.inputs import Input
 from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Release, Scan, describe, render_aggregate, scan_of
+from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms, check_policy, uses
 from fedsql.planner.positions import shown
 from fedsql.planner.question import Question
+from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.rules import rewrite
-from fedsql.planner.schema import Schema, resolve_tables
+from fedsql.planner.schema import UNION, Schema, resolve_tables
 from fedsql.planner.sensitivity import Contribution, Noise, calibrated, check_noisy, contribution, curve
 from fedsql.planner.typer import Typer
 
@@ -70,7 +73,25 @@ class ReleasePlan:
 
     def tables(self, party: str) -> tuple[str, ...]:
         """The tables of ``party`` that this release reads."""
-        return tuple(o.name for o in scan_of(self.release.input).offers if o.party == party)
+        return tuple(o.name for scan in scans_of(self.leaf) for o in scan.offers if o.party == party)
+
+    @property
+    def leaf(self) -> Leaf:
+        """What the release reads, as if it were one table."""
+        return leaf_of(self.release.input)
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """A stage input: ``sql`` for the analyst's own DuckDB, its ``columns`` (name, type), and what it reads.
+
+    It can be computed once every stage before ``stage`` has been answered.
+    """
+
+    name: str
+    sql: str
+    columns: tuple[tuple[str, str], ...]
+    stage: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,8 @@ class Plan:
 
     ``meaning`` is a digest of the normalised statement (equal questions share it); ``digest`` one of all that parties
     do; ``stages`` the text of each stage for EXPLAIN; ``rdp`` the Renyi curve that is charged (None: an exact query).
-    ``copies`` are the public tables that ``final`` reads.
+    ``copies`` are the public tables that ``final`` and ``inputs`` read; the latter are what the analyst computes before the
+    stages that read them.
     """
 
     releases: tuple[ReleasePlan, ...]
@@ -91,6 +113,23 @@ class Plan:
     delta: float | None = None
     rdp: tuple[float, ...] | None = None
     copies: tuple[PublicTable, ...] = ()
+    inputs: tuple[PlannedInput, ...] = ()
+
+    @property
+    def last_stage(self) -> int:
+        """The number of the last stage; the first one is 0."""
+        return max((release.stage for release in self.releases), default=0)
+
+    def at(self, stage: int) -> Plan:
+        """Return the part of the plan that is asked in one stage, and what that costs."""
+        releases = tuple(r for r in self.releases if r.stage == stage)
+        noise = [n for r in releases for n in r.noise or ()]
+        return replace(self, releases=releases, rdp=curve(noise) if noise else None)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the inputs that its releases read."""
+        return tuple(dict.fromkeys(name for release in self.releases for name in release.inputs))
 
     @property
     def contributors(self) -> tuple[tuple[str, ...], ...]:
@@ -146,61 +185,165 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
         raise ProgrammingError(str(error).split(" Line:")[0].rstrip(".")) from None
     assert isinstance(qualified, exp.Query)
     stages.append(("qualify", shown(qualified, tables=True, pretty=True)))
-    final, releases = cut(qualified, catalog)
-    stages.append(("cut", "\n".join([shown(final, tables=True, pretty=True), *(describe(r) for r in releases)])))
-    planned = []
-    for release in releases:
-        release, trace = rewrite(release)
-        stages += [(f"{name} ({release.relation})", describe(after)) for name, after in trace]
-        planned.append(_plan_release(release, catalog, question.analyst, typer))
+    prepared, trace = rewrite(qualified, catalog)
+    stages += trace
+    done = cut(prepared, catalog)
+    stages += done.trace
+    listed = [f"{i.name}: {shown(i.query, tables=True)}" for i in done.inputs]
+    after = "\n".join([shown(done.final, tables=True, pretty=True), *listed, *(describe(r) for r in done.releases)])
+    stages.append(("cut", after))
+    planner = Planner(catalog, question.analyst, typer, schema)
+    planned = planner.releases(done)
+    copies = planner.copies(done)
     made = Plan(
-        tuple(planned), final.sql("duckdb"), digest([text, question.settings.epsilon, list(question.missing)]), b"", ()
+        planned,
+        planner.local_sql(done.final),
+        digest([text, question.settings.epsilon, list(question.missing)]),
+        b"",
+        (),
+        copies=copies,
+        inputs=tuple(planner.inputs.values()),
     )
     made = _with_noise(made, question.settings.epsilon)
     stages += [(f"logical ({r.release.relation})", describe(r.release)) for r in made.releases]
     stages += [
         ("fragments", "\n".join(f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()))
     ]
-    stages.append(("final", shown(final, tables=True, pretty=True)))
+    stages.append(("final", shown(done.final, tables=True, pretty=True)))
     return replace(made, digest=_digest(made), stages=tuple(stages))
 
 
-def _plan_release(release: Release, catalog: Catalog, analyst: str, typer: Typer) -> ReleasePlan:
-    scan = scan_of(release.input)
-    terms = check_policy(release, catalog, analyst)
-    typing = Typing(typer, scan)
-    release = _typed(release, typing)
-    known = known_bounds(scan)
-    domain = _domain(release, scan)
-    if terms.noisy:
-        check_noisy([a.function for a in release.aggregates], domain is not None)
-    unit = contribution(scan.offers)
-    columns = sorted({c.name.lower() for _, c in uses(release, scan)})
-    references = [exp.column(c, table=scan.alias, quoted=True) for c in columns]
-    union_types = dict(zip(columns, typing.types_of(references), strict=True))
-    parts = {offer.party: decompose(release, terms, typing, known, offer.unit_unique) for offer in scan.offers}
-    shape = parts[scan.parties[0]]
-    survive = (0, 1) if terms.min_parties > 1 else (0,)
-    rows = unit.rows if terms.noisy else None
-    absent = [offer.party for offer in catalog.tables(scan.name)] + list(catalog.unknown)
-    return ReleasePlan(
-        release=release,
-        contributors=scan.parties,
-        terms=terms,
-        fragments={
-            offer.party: fragment(
-                release, offer, parts[offer.party].tests, parts[offer.party].partials, typing, known, union_types, rows
-            )
-            for offer in scan.offers
-        },
-        tests=tuple(shape.tests),
-        circuit=None if terms.noisy else shape.circuit(survive),
-        partials=tuple(shape.partials),
-        outputs=tuple(shape.outputs),
-        domain=domain,
-        unit=unit,
-        missing=() if scan.party is not None else tuple(party for party in absent if party in catalog.missing),
-    )
+@dataclass
+class Planner:
+    """Plans the releases of one statement, in order: a release's types must be known before what reads it is planned."""
+
+    catalog: Catalog
+    analyst: str
+    typer: Typer
+    schema: Schema
+    inputs: dict[str, PlannedInput] = field(default_factory=dict)
+    _columns: dict[str, Columns] = field(default_factory=dict)  # of released relations
+    _stage: dict[str, int] = field(default_factory=dict)  # of released relations
+
+    def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
+        """Plan all releases, and what they read."""
+        planned = []
+        for release in done.releases:
+            leaf = leaf_of(release.input)
+            read = leaf.inputs if isinstance(leaf, Rows) else ()
+            for each in done.inputs:
+                if each.name in read and each.name not in self.inputs:
+                    self.inputs[each.name] = self._input(each)
+            stage = max((self.inputs[name].stage for name in read), default=0)
+            made = self._release(release, stage)
+            planned.append(made)
+            self._stage[release.relation] = stage
+            self._columns[release.relation] = [
+                *((key.name, key.type) for key in made.release.keys),
+                *((a.name, a.type) for a in made.release.aggregates),
+            ]
+        return tuple(planned)
+
+    def copies(self, done: Cut) -> tuple[PublicTable, ...]:
+        """Return the public tables that the analyst reads itself."""
+        found = [p for tree in (done.final, *(i.query for i in done.inputs)) for p in self._publics(tree).values()]
+        return tuple(dict.fromkeys(found))
+
+    def local_sql(self, tree: exp.Query) -> str:
+        """Return the SQL of what the analyst computes itself: public tables under the names of their copies."""
+        tree, found = tree.copy(), self._publics(tree)
+        for table in list(tree.find_all(exp.Table)):
+            if (public := found.get((table.db.lower(), table.name.lower()))) is not None:
+                alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+                where = exp.to_identifier("copies"), exp.to_identifier(public.relation, quoted=True)
+                table.replace(exp.Table(this=where[1], db=where[0], alias=alias))
+        return tree.sql("duckdb")
+
+    def _publics(self, tree: exp.Query) -> dict[tuple[str, str], PublicTable]:
+        found = {}
+        for table in tree.find_all(exp.Table):
+            if table.db and isinstance(table.this, exp.Identifier):
+                party = None if table.db.lower() == UNION else table.db
+                if (public := self.catalog.public(table.name, party)) is not None:
+                    found[table.db.lower(), table.name.lower()] = public
+        return found
+
+    def _input(self, input_: Input) -> PlannedInput:
+        """Type an input and say when it can be computed."""
+        mirrored = input_.query.copy()
+        reads = [t for t in mirrored.find_all(exp.Table) if not t.db and t.name in self._columns]
+        stage = 0
+        for table in reads:
+            stage = max(stage, self._stage[table.name] + 1)
+            table.replace(empty(table, self._columns[table.name]))
+        columns = tuple(self.typer.describe(mirrored.sql("duckdb")))
+        return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage)
+
+    def _release(self, release: Release, stage: int) -> ReleasePlan:
+        leaf = leaf_of(release.input)
+        terms = check_policy(release, self.catalog, self.analyst)
+        copies: tuple[PublicTable, ...] = ()
+        inputs: tuple[str, ...] = ()
+        if isinstance(leaf, Rows):
+            columns = {name: self.inputs[name].columns for name in leaf.inputs}
+            sql = RowsSql(leaf, self.catalog, self.typer, self.schema, columns)
+            leaf = sql.typed()
+            sql = replace(sql, rows=leaf)
+            release = replace(release, input=leaf)
+            typing = Typing(self.typer, leaf, sql.mirror())
+            copies = tuple(dict.fromkeys(self._publics(leaf.query).values()))
+            inputs = leaf.inputs
+            source: Source = sql.at
+        else:
+            typing = Typing(self.typer, leaf, mirrored(leaf))
+            source = self._scanned(release, leaf, typing)
+        release = _typed(release, typing)
+        known = known_bounds(leaf)
+        domain = _domain(release, leaf)
+        if terms.noisy:
+            check_noisy([a.function for a in release.aggregates], domain is not None)
+        unit = contribution(leaf.offers)
+        parts = {offer.party: decompose(release, terms, typing, known, offer.unit_unique) for offer in leaf.offers}
+        shape = parts[leaf.parties[0]]
+        survive = (0, 1) if terms.min_parties > 1 else (0,)
+        rows = unit.rows if terms.noisy else None
+        names = {scan.name for scan in scans_of(leaf)}
+        absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)
+        return ReleasePlan(
+            release=release,
+            contributors=leaf.parties,
+            terms=terms,
+            fragments={
+                party: fragment(release, party, part.tests, part.partials, typing, known, source, rows)
+                for party, part in parts.items()
+            },
+            tests=tuple(shape.tests),
+            circuit=None if terms.noisy else shape.circuit(survive),
+            partials=tuple(shape.partials),
+            outputs=tuple(shape.outputs),
+            domain=domain,
+            unit=unit,
+            missing=()
+            if leaf.party is not None
+            else tuple(p for p in sorted(set(absent)) if p in self.catalog.missing),
+            stage=stage,
+            inputs=inputs,
+            copies=copies,
+        )
+
+    def _scanned(self, release: Release, scan: Scan, typing: Typing) -> Source:
+        """Return how a party reads its part of one table: the columns used, in the union's types."""
+        names = sorted({column.name.lower() for _, column in uses(release, scan)})
+        names += [a.arguments[0].name.lower() for a in release.aggregates if a.counts == "units" and a.arguments]
+        names = sorted(set(names))
+        types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
+        columns = dict(zip(names, types, strict=True))
+
+        def source(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+            offer = next(o for o in scan.offers if o.party == party)
+            return base_table(offer, columns, clamp, self.catalog, unit=unit, numbered=numbered)
+
+        return source
 
 
 def _typed(release: Release, typing: Typing) -> Release:
@@ -209,7 +352,7 @@ def _typed(release: Release, typing: Typing) -> Release:
     items = [k.expression.sql("duckdb") for k in release.keys] + [render_aggregate(a) for a in release.aggregates]
     grouped = f" GROUP BY {', '.join(str(i + 1) for i in range(len(release.keys)))}" if release.keys else ""
     listed = ", ".join(f"{item} AS c{i}" for i, item in enumerate(items))
-    types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table()}{where}{grouped}")]
+    types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table}{where}{grouped}")]
     arguments = [argument for a in release.aggregates for argument in a.arguments]
     found = iter(typing.types_of(arguments) if arguments else [])
     count = len(release.keys)
@@ -223,12 +366,12 @@ def _typed(release: Release, typing: Typing) -> Release:
     )
 
 
-def _domain(release: Release, scan: Scan) -> tuple[tuple[str | None, ...], ...] | None:
+def _domain(release: Release, leaf: Leaf) -> tuple[tuple[str | None, ...], ...] | None:
     """Return the labels of all groups where owners made them public; NULL always has a slot."""
     values: list[tuple[str | None, ...]] = []
     for key in release.keys:
         columns = (
-            [offer.column(key.expression.name) for offer in scan.offers]
+            [offer.column(key.expression.name) for offer in leaf.offers]
             if isinstance(key.expression, exp.Column)
             else [None]
         )
@@ -265,9 +408,13 @@ def _digest(made: Plan) -> bytes:
                 [[p.name, p.width, str(p.limit)] for p in r.partials],
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
+                r.stage,
+                list(r.inputs),
+                [[c.owner, c.relation] for c in r.copies],
             ]
             for r in made.releases
         ]
+        + [[i.name, i.sql, [list(c) for c in i.columns], i.stage] for i in made.inputs]
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -25,6 +25,7 @@ from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.engines.offers import quoted, release_policy, verify
 from fedsql.executors.engines.runs import OnPlace, Runs
 from fedsql.planner.catalog import Offer, TableOffer
+from fedsql.planner.question import StageInput
 
 RAW = "source"  # what the owner's sql calls the rows of the source
 _LOCK = (
@@ -84,15 +85,20 @@ class PartyStore:
         """Return everything that the party tells the federation, with its two raw 32-byte public keys."""
         return Offer(self.config.name, self._offers, release_policy(self.config.release), identity_key, seal_key)
 
-    def run(self, sql: str, key: Hashable = None, on_place: OnPlace | None = None) -> pa.Table:
+    def run(
+        self, sql: str, key: Hashable = None, on_place: OnPlace | None = None, inputs: Sequence[StageInput] = ()
+    ) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
-        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait. Raises
+        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait; ``inputs``
+        are relations that this query alone sees. Raises
         OperationalError when it was cancelled or is over a limit, ValueError when ``sql`` is not exactly one query.
         """
         with self._runs.one(self._database, key, on_place) as cursor:
             if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise ValueError("a fragment is exactly one query")
+            for each in inputs:
+                _bring(cursor, each)
             most = self.config.limits.groups
             table = cursor.sql(sql).limit(most + 1).to_arrow_table()
             if table.num_rows > most:
@@ -157,6 +163,16 @@ class PartyStore:
             self._database.execute("DROP VIEW IF EXISTS prepared")
             detach(self._database, RAW)
         return found.offer, [line(where, message) for where, message in found.problems]
+
+
+def _bring(cursor: duckdb.DuckDBPyConnection, given: StageInput) -> None:
+    """Make a stage input known to ``cursor`` alone, under its name."""
+    columns = list(zip(*given.rows, strict=True)) or [()] * len(given.columns)
+    texts = pa.table({f"c{i}": pa.array(column, pa.string()) for i, column in enumerate(columns)})
+    cursor.register("_texts", texts)
+    casts = ", ".join(f"CAST(c{i} AS {type_}) AS {quoted(name)}" for i, (name, type_) in enumerate(given.columns))
+    cursor.execute(f"CREATE TEMP TABLE {quoted(given.name)} AS SELECT {casts} FROM _texts")
+    cursor.unregister("_texts")
 
 
 def _missing(table: TableConfig, names: list[str]) -> Iterator[tuple[str, str]]:

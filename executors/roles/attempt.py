@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -32,7 +32,7 @@ from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
-from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput
 from fedsql.privacy.ledger import Charge
 from fedsql.privacy.noise import skellam
 
@@ -91,9 +91,10 @@ class Attempt:
         """
         party = self.party
         with self.watch("plan"):
-            plan = directory.plan(question)
+            plan = directory.plan(question).at(question.stage)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
                 raise ProtocolError("the question's plan is not the one that this party derives from its text")
+            _check_inputs(question, plan)
             public = party.public_key(question.paillier_n)
         talk = Conversation(party.name, context_of(question, plan), party.identity)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
@@ -205,7 +206,7 @@ class Attempt:
                 attempt=question.attempt,
                 analyst=question.analyst,
                 tables=tuple(scans),
-                question=plan.meaning,
+                question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
                 data_version="/".join(versions),
                 time=party.clock(),
                 rdp=plan.rdp,
@@ -223,6 +224,10 @@ class Attempt:
             },
         )
 
+    @property
+    def _inputs(self) -> tuple[StageInput, ...]:
+        return self.question.inputs if self.question is not None else ()
+
     def _run(self, release: ReleasePlan) -> GroupPartials:
         """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
         # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
@@ -230,10 +235,22 @@ class Attempt:
         place = f"sha256('{SAMPLING_KEY}' ||"
         sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
         try:
-            return read_fragment(self.engine.run(sql, self.key, self._queued), release)
+            inputs = [each for each in self._inputs if each.name in release.inputs]
+            return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None
+
+
+def _check_inputs(question: Question, plan: Plan) -> None:
+    """Raise ProtocolError unless a question brings exactly the inputs that its stage reads."""
+    columns = {each.name: each.columns for each in plan.inputs}
+    given = [(each.name, each.columns) for each in question.inputs]
+    if given != [(name, columns[name]) for name in columns if name in plan.reads]:
+        raise ProtocolError("the question's inputs are not those that its plan reads")
+    for each in question.inputs:
+        if any(len(row) != len(each.columns) for row in each.rows):
+            raise ProtocolError("an input of the question is malformed")
 
 
 def _columns(release: ReleasePlan) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Protocol
@@ -22,6 +22,7 @@ from fedsql.executors.roles.consult import opened, reply
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer, ReleasePolicy, TableOffer
+from fedsql.planner.question import StageInput
 from fedsql.privacy.ledger import Ledger, Limits, Spent
 
 _KEPT_KEYS = 16
@@ -37,7 +38,13 @@ class Engine(Protocol):
     def offers(self) -> tuple[TableOffer, ...]:
         """Return what the party's policy lets others see of its tables."""
 
-    def run(self, sql: str, key: Hashable = None, on_place: Callable[[int], None] | None = None) -> pa.Table:
+    def run(
+        self,
+        sql: str,
+        key: Hashable = None,
+        on_place: Callable[[int], None] | None = None,
+        inputs: Sequence[StageInput] = (),
+    ) -> pa.Table:
         """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn."""
 
     def interrupt(self, key: Hashable = None) -> None:

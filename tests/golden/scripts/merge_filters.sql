@@ -23,44 +23,33 @@ FROM (
 WHERE
   g.age < 80
 
+== flatten
+SELECT
+  COUNT(*) AS _col_0
+FROM main.patients AS patients
+WHERE
+  patients.sex = 'F' AND patients.age > 20 AND patients.age < 80
+
 == cut
 SELECT
   _r0.a0 AS _col_0
 FROM _release_0 AS _r0
 Release _release_0
   a0 = count(*)
-  Filter age < 80
-    Project age AS age AS g
-      Filter age > 20
-        Project id AS id, sex AS sex, region AS region, age AS age, charges AS charges AS f
-          Filter sex = 'F'
-            Scan patients AS patients at north, south
-
-== merge_projections (_release_0)
-Release _release_0
-  a0 = count(*)
-  Filter age < 80
-    Filter age > 20
-      Filter sex = 'F'
-        Scan patients AS patients at north, south
-
-== merge_filters (_release_0)
-Release _release_0
-  a0 = count(*)
-  Filter (sex = 'F') AND (age > 20) AND (age < 80)
+  Filter sex = 'F' AND age > 20 AND age < 80
     Scan patients AS patients at north, south
 
 == logical (_release_0)
 Release _release_0
   a0 = count(*) (BIGINT)
-  Filter (sex = 'F') AND (age > 20) AND (age < 80)
+  Filter sex = 'F' AND age > 20 AND age < 80
     Scan patients AS patients at north, south
 
 == fragments
 -- north
-SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "age" AS "age", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE ("patients"."sex" = 'F') AND ("patients"."age" > 20) AND ("patients"."age" < 80)
+SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE "patients"."sex" = 'F' AND "patients"."age" > 20 AND "patients"."age" < 80
 -- south
-SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "age" AS "age", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE ("patients"."sex" = 'F') AND ("patients"."age" > 20) AND ("patients"."age" < 80)
+SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE "patients"."sex" = 'F' AND "patients"."age" > 20 AND "patients"."age" < 80
 
 == final
 SELECT

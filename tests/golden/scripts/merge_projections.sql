@@ -21,6 +21,44 @@ GROUP BY
 ORDER BY
   r
 
+== expand_ctes
+SELECT
+  adults.r AS r,
+  SUM(adults.years) AS _col_1,
+  COUNT(*) AS _col_2
+FROM (
+  SELECT
+    patients.sex AS sex,
+    patients.age - 18 AS years,
+    UPPER(patients.region) AS r
+  FROM main.patients AS patients
+  WHERE
+    patients.age >= 18
+) AS adults
+GROUP BY
+  adults.r
+ORDER BY
+  r
+
+== flatten
+SELECT
+  (
+    UPPER(patients.region)
+  ) AS r,
+  SUM((
+    patients.age - 18
+  )) AS _col_1,
+  COUNT(*) AS _col_2
+FROM main.patients AS patients
+WHERE
+  patients.age >= 18
+GROUP BY
+  (
+    UPPER(patients.region)
+  )
+ORDER BY
+  r
+
 == cut
 SELECT
   _r0.k0 AS r,
@@ -29,14 +67,6 @@ SELECT
 FROM _release_0 AS _r0
 ORDER BY
   r
-Release _release_0 BY k0 = r
-  a0 = sum(years)
-  a1 = count(*)
-  Project sex AS sex, age - 18 AS years, UPPER(region) AS r AS adults
-    Filter age >= 18
-      Scan patients AS patients at north, south
-
-== merge_projections (_release_0)
 Release _release_0 BY k0 = (UPPER(region))
   a0 = sum((age - 18))
   a1 = count(*)
@@ -52,9 +82,9 @@ Release _release_0 BY k0 = (UPPER(region)) (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT (UPPER("patients"."region")) AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND (("patients"."age" - 18) <> 0)) AS t1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t2, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) AS p2 FROM (SELECT "age" AS "age", "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE "patients"."age" >= 18 GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT (UPPER("patients"."region")) AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND (("patients"."age" - 18) <> 0)) AS t1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t2, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) AS p2 FROM (SELECT t."age" AS "age", t."region" AS "region" FROM main."patients" AS t) AS "patients" WHERE "patients"."age" >= 18 GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT (UPPER("patients"."region")) AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND (("patients"."age" - 18) <> 0)) AS t1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t2, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) AS p2 FROM (SELECT "age" AS "age", "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE "patients"."age" >= 18 GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT (UPPER("patients"."region")) AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND (("patients"."age" - 18) <> 0)) AS t1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t2, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) AS p2 FROM (SELECT t."age" AS "age", t."region" AS "region" FROM main."patients" AS t) AS "patients" WHERE "patients"."age" >= 18 GROUP BY 1)
 
 == final
 SELECT

@@ -1,0 +1,381 @@
+"""Whether each party can compute a block alone, and what the block reads.
+
+Rows of two federated tables may meet only where both are at one party for certain: where an equality of party-scoped ids
+(`planner.identities`) links them, or where one party alone has all of them. An outer join may pad only rows that are at one
+party, and an aggregate or a window below the cut needs a party-scoped id among its keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from fedsql.planner.blocks import (
+    aggregate_calls,
+    conjuncts,
+    grouping,
+    is_grouped,
+    items,
+    nested_queries,
+    outside_columns,
+    own_columns,
+    reads_federated,
+)
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.identities import decides_unit, domain_of, unit_domain
+from fedsql.planner.logical import Hazard, Scan
+from fedsql.planner.positions import position, shown
+from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
+
+_PLAIN = (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max)
+
+
+@dataclass
+class Below:
+    """Collects what blocks read. One for each analysis; ``uses`` are (use, index of scan, column)."""
+
+    catalog: Catalog
+    scans: list[Scan] = field(default_factory=list)
+    uses: list[tuple[str, int, exp.Column]] = field(default_factory=list)
+    hazards: list[Hazard] = field(default_factory=list)
+    publics: dict[str, None] = field(default_factory=dict)
+
+    def block(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
+        """Analyse FROM, WHERE and what is nested in a block; return its sources. Raises NotLocal."""
+        _check_parts(select)
+        env = self.sources(select, outer)
+        for item, join in items(select):
+            if join is not None:
+                self._check_padding(env, item, join)
+        self._check_links(env, select)
+        for _, join in items(select):
+            if join is not None and (on := join.args.get("on")) is not None:
+                self._condition(on, [env, *outer])
+        for part in ("where", "having", "qualify"):
+            if (clause := select.args.get(part)) is not None:
+                self._condition(clause.this, [env, *outer])
+        for projection in select.expressions:
+            self._nested(projection, [env, *outer])
+        return env
+
+    def sources(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
+        """Return what the items of FROM offer to a block."""
+        return {item.alias_or_name.lower(): self._source(item, outer) for item, _ in items(select)}
+
+    def derived(self, query: exp.Query, alias: str, outer: Sequence[Env] = ()) -> Source:
+        """Analyse a derived table or nested query; return it as a source of the block around it."""
+        if not reads_federated(query, self.catalog):
+            return self._copied(query, alias)
+        if not isinstance(query, exp.Select):
+            raise NotLocal(
+                f"{query.key.upper()} of federated rows is not answered",
+                hint="aggregate each side first: set operations of released results work",
+                position=position(query),
+            )
+        env = self.block(query, outer)
+        envs = [env, *outer]
+        federated = [source for source in env.values() if source.federated]
+        one_unit = self.one_unit(env)
+        if is_grouped(query):
+            one_unit &= self._check_groups(query, federated, envs)
+        columns = {p.alias_or_name.lower(): self.lineage(p.unalias(), envs) for p in query.expressions}
+        units = {source.unit for source in federated}
+        scans = tuple(i for source in federated for i in source.scans)
+        return Source(alias, bool(federated), columns, scans, units.pop() if len(units) == 1 else None, one_unit)
+
+    def is_linked(self, query: exp.Query, envs: list[Env]) -> bool:
+        """Say whether a nested query over federated rows needs only rows that are where those around it are."""
+        if self.alone:
+            return True
+        if not isinstance(query, exp.Select):
+            return False
+        around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
+        own = Below(self.catalog, scans=list(self.scans)).block(query, envs)
+        inside = [own, *envs]
+        if isinstance(around, exp.In) and not isinstance(around.this, exp.Tuple) and len(query.expressions) == 1:
+            outside = self.lineage(around.this, envs).domain
+            if outside is not None and outside == self.lineage(query.expressions[0].unalias(), inside).domain:
+                return True
+        return any(
+            len({column.table.lower() in own for column in link}) == 2
+            for conjunct in conjuncts(query.args.get("where"))
+            if (link := self._link(conjunct, inside))
+        )
+
+    def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
+        """Record that every base column in ``expression`` is used as ``use``."""
+        for column in own_columns(expression):
+            for index, name in sorted(self.column(column, envs).reads):
+                base = exp.column(name, table=self.scans[index].alias, quoted=True)
+                base.this.meta.update(column.this.meta)
+                self.uses.append((use, index, base))
+
+    def column(self, column: exp.Column, envs: Sequence[Env]) -> Column:
+        """Resolve a column reference, inner blocks first."""
+        found = next((env[column.table.lower()] for env in envs if column.table.lower() in env), None)
+        return found.column(column.name) if found is not None else Column()
+
+    def lineage(self, expression: exp.Expr, envs: Sequence[Env]) -> Column:
+        """Return what an expression is made of."""
+        bare = expression.unnest()
+        if isinstance(bare, exp.Column):
+            return self.column(bare, envs)
+        parts = [self.column(column, envs) for column in own_columns(expression)]
+        reads: Reads = frozenset().union(*(part.reads for part in parts))
+        domains = {part.domain for part in parts}
+        same = domains.pop() if isinstance(bare, exp.Coalesce) and len(domains) == 1 else None  # USING
+        plain = isinstance(bare, _PLAIN) and all(part.plain for part in parts) and not bare.find(exp.Distinct)
+        plain &= all(isinstance(argument, exp.Column | exp.Star) for argument in bare.iter_expressions())
+        return Column(reads, domain=same, plain=plain, copied=bool(parts) and all(part.copied for part in parts))
+
+    def one_unit(self, env: Env) -> bool:
+        """Say whether each row of a block's linked sources is of one privacy unit, which the links tell."""
+        federated = [source for source in env.values() if source.federated]
+        scans = [self.scans[i] for source in federated for i in source.scans]
+        same = len({unit_domain(self.catalog, scan.offers) for scan in scans}) == 1
+        rows_alone = len(scans) > 1 and scans[0].offers[0].privacy_unit is None
+        return same and not rows_alone and all(source.one_unit for source in federated)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one party has all federated rows: then every join is its own."""
+        return len({scan.parties for scan in self.scans}) == 1 and len(self.scans[0].parties) == 1
+
+    def names(self, source: Source) -> str:
+        """Return the names of the tables in a source."""
+        return ", ".join(dict.fromkeys(self.scans[i].name for i in source.scans))
+
+    def _source(self, item: exp.Expr, outer: Sequence[Env]) -> Source:
+        for part, name in (("pivots", "PIVOT"), ("sample", "SAMPLE"), ("joins", "a nested join")):
+            if item.args.get(part):
+                raise NotLocal(
+                    f"{name} over federated rows is refused",
+                    hint="aggregate with GROUP BY first",
+                    position=position(item),
+                )
+        alias = item.alias_or_name
+        if isinstance(item, exp.Subquery):
+            return self.derived(item.this, alias, outer)
+        if isinstance(item, exp.Values):
+            return Source(alias)
+        if not isinstance(item, exp.Table) or not isinstance(item.this, exp.Identifier):
+            raise NotLocal(f"{item.key} in FROM next to federated rows is not answered", position=position(item))
+        offers = self.catalog.tables(item.name) if item.db else ()
+        if any(offer.public for offer in offers):
+            self.publics[item.name.lower()] = None
+            return Source(alias, public=item.name.lower())
+        if not offers:
+            return Source(alias, single=alias == item.name)  # a scalar, which stands under its own name
+        scan, index = bind_scan(item, alias, offers, self.catalog), len(self.scans)
+        self.scans.append(scan)
+        columns = {
+            name: Column(
+                frozenset({(index, name)}), (index, name), None, domain_of(self.catalog, scan.offers, name), plain=True
+            )
+            for name in scan.schema
+        }
+        return Source(alias, True, columns, (index,), unit_domain(self.catalog, scan.offers))
+
+    def _copied(self, query: exp.Query, alias: str) -> Source:
+        """Note what a query without federated rows reads."""
+        self.publics |= {table.name.lower(): None for table in query.find_all(exp.Table) if table.db}
+        return Source(alias)
+
+    def _check_groups(self, query: exp.Select, federated: Sequence[Source], envs: list[Env]) -> bool:
+        """Check that each group of a nested block is at one party; return whether it is of one privacy unit."""
+        keys = grouping(query)
+        domains = [d for key in keys if (d := self.lineage(key, envs).domain) is not None]
+        if not domains and not self.alone:
+            raise NotLocal(
+                "a subquery that aggregates rows of several parties cannot stand inside of another aggregate here",
+                hint="group it by the privacy unit or a declared reference, or aggregate in a query of its own",
+                position=position(query),
+            )
+        for key in keys:
+            self.use("join" if self.lineage(key, envs).domain is not None else "group", key, envs)
+        scans = [self.scans[i] for source in federated for i in source.scans]
+        return any(all(decides_unit(self.catalog, scan.offers, d) for scan in scans) for d in domains)
+
+    def _condition(self, expression: exp.Expr, envs: list[Env]) -> None:
+        """Note the columns of a condition as filters (an equality of ids as a join), and analyse nested queries."""
+        for conjunct in conjuncts(expression):
+            link = self._link(conjunct, envs)
+            if link is not None:
+                for column in link:
+                    self.use("join", column, envs)
+                continue
+            sides = {column.table.lower() for column in own_columns(conjunct)} & set(envs[0])
+            if len(sides) > 1 and (pair := _equal_columns(conjunct)) is not None:
+                for column in pair:
+                    self.use("lookup", column, envs)
+                continue
+            if len(sides) > 1:
+                self.hazards.append(
+                    Hazard(
+                        f"without noise, {shown(conjunct)} may not join rows: only equality of plain columns",
+                        "compare columns of one table at a time, or join on ids",
+                        position(conjunct),
+                    )
+                )
+            self.use("filter", conjunct, envs)
+        self._nested(expression, envs)
+
+    def _nested(self, expression: exp.Expr, envs: list[Env]) -> None:
+        """Analyse the queries and windows in an expression: federated ones must stay where the rows around them are."""
+        for query in nested_queries(expression):
+            for column in outside_columns(query):
+                self.use("filter" if self._link_of(column, query, envs) is None else "join", column, envs)
+            if not reads_federated(query, self.catalog):
+                self._copied(query, "")
+                continue
+            if isinstance(query, exp.Select) and not query.args.get("group") and aggregate_calls(query):
+                inner = self.block(query, envs)  # one aggregate for each row around it
+                for projection in query.expressions:
+                    self.use("filter", projection, [inner, *envs])
+            else:
+                self.derived(query, "", envs)
+            if not self.is_linked(query, envs):
+                names = ", ".join(sorted({t.name for t in query.find_all(exp.Table)}))
+                raise NotLocal(
+                    f"this subquery needs rows of other parties: nothing links {names} with the query around it",
+                    hint="link them by the privacy unit or a declared reference",
+                    position=position(query),
+                )
+        for window in expression.find_all(exp.Window):
+            if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
+                exp.Query
+            ):
+                continue  # of a nested query, which has checked it
+            parts = [self.lineage(part, envs) for part in window.args.get("partition_by") or []]
+            if not any(part.domain is not None for part in parts) and not self.alone:
+                raise NotLocal(
+                    "a window over federated rows needs PARTITION BY the privacy unit or a declared reference",
+                    hint="or aggregate with GROUP BY first; windows over the released groups work",
+                    position=position(window),
+                )
+
+    def _link(self, conjunct: exp.Expr, envs: Sequence[Env]) -> tuple[exp.Column, exp.Column] | None:
+        """Return both columns of an equality of party-scoped ids, or None."""
+        pair = _equal_columns(conjunct)
+        if pair is None:
+            return None
+        first, second = (self.column(column, envs).domain for column in pair)
+        return pair if first is not None and first == second else None
+
+    def _link_of(self, column: exp.Column, query: exp.Query, envs: list[Env]) -> exp.Expr | None:
+        """Return the condition in ``query`` that compares ``column`` of a block around it with a column of its own."""
+        parent = column.parent
+        while isinstance(parent, exp.Paren):
+            parent = parent.parent
+        return parent if parent is not None and _equal_columns(parent) is not None else None
+
+    def _check_links(self, env: Env, select: exp.Select) -> None:
+        """Check that the federated sources of a block hang together by links, so that rows meet at one party only."""
+        federated = {name: source for name, source in env.items() if source.federated}
+        inner, apart = list(conjuncts(select.args.get("where"))), []
+        for item, join in items(select):
+            if join is None:
+                continue
+            found = list(conjuncts(join.args.get("on")))
+            if is_outer(join):
+                apart.append((item.alias_or_name.lower(), found))
+            else:
+                inner += found
+            self._check_weights(env[item.alias_or_name.lower()], join)
+        if self.alone or len(federated) < 2:
+            return
+        together = {name: {name} for name in federated}
+        for own, found in [("", inner), *apart]:
+            for conjunct in found:
+                link = self._link(conjunct, [env])
+                names = {column.table.lower() for column in link} if link else set()
+                if len(names) == 2 and names <= federated.keys() and (not own or own in names):
+                    joined = set().union(*(together[name] for name in names))
+                    together |= dict.fromkeys(joined, joined)
+        first = next(iter(federated))
+        for name, source in federated.items():
+            if together[name] is not together[first]:
+                raise NotLocal(
+                    f"rows of {self.names(federated[first])} and {self.names(source)} would meet across parties: nothing"
+                    " says that those joined here are at the same one",
+                    hint="join them on the privacy unit, or on a column with a declared reference",
+                    position=position(select),
+                )
+            self._check_same_parties(federated[first], source, select)
+
+    def _check_same_parties(self, first: Source, second: Source, select: exp.Select) -> None:
+        """Refuse a join of tables that no party has both of."""
+        one, other = self.scans[first.scans[0]], self.scans[second.scans[0]]
+        if not set(one.parties) & set(other.parties):
+            raise NotLocal(
+                f"{one.name} is at {', '.join(one.parties)}, {other.name} at {', '.join(other.parties)}: joining rows of"
+                " different parties is not answered yet",
+                hint="aggregate each table in a query of its own, and join the results",
+                position=position(select),
+            )
+
+    def _check_weights(self, source: Source, join: exp.Join) -> None:
+        """An input may repeat rows: without noise that would be a weight. One with a single row is none."""
+        if source.federated or source.public is not None or source.single or join.kind in ("SEMI", "ANTI"):
+            return
+        self.hazards.append(
+            Hazard(
+                f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
+                "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
+                position(join),
+            )
+        )
+
+    def _check_padding(self, env: Env, item: exp.Expr, join: exp.Join) -> None:
+        """Refuse joins that keep rows which every party has: each would pad those that match at others."""
+        if join.method or join.kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"):
+            kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
+            raise NotLocal(
+                f"{kind} JOIN of federated rows is not answered", hint="write JOIN ... ON", position=position(join)
+            )
+        own = env[item.alias_or_name.lower()]
+        before = list(env.values())[: list(env.values()).index(own)]
+        kept_left = join.side in ("LEFT", "FULL") or join.kind in ("SEMI", "ANTI")
+        kept_right = join.side in ("RIGHT", "FULL")
+        left_lacks = kept_left and own.federated and not any(source.federated for source in before)
+        right_lacks = kept_right and not own.federated and any(source.federated for source in before)
+        if (left_lacks or right_lacks) and not self.alone:
+            names = ", ".join(source.alias for source in before) if left_lacks else own.alias
+            raise NotLocal(
+                f"this join keeps the rows of {names} that match nothing, and every party has these rows: none knows what"
+                " matches at the others",
+                hint="aggregate the federated table in a subquery, and join the result",
+                position=position(join),
+            )
+
+
+def is_outer(join: exp.Join) -> bool:
+    """Say whether a join's condition decides more than which pairs there are."""
+    return join.side in ("LEFT", "RIGHT", "FULL") or join.kind in ("SEMI", "ANTI")
+
+
+def _equal_columns(conjunct: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
+    """Return both sides of an equality of two plain columns."""
+    if not isinstance(conjunct, exp.EQ):
+        return None
+    left, right = conjunct.left.unnest(), conjunct.right.unnest()
+    return (left, right) if isinstance(left, exp.Column) and isinstance(right, exp.Column) else None
+
+
+def _check_parts(query: exp.Select) -> None:
+    for part, name in (("limit", "LIMIT"), ("offset", "OFFSET"), ("order", "ORDER BY"), ("sample", "SAMPLE")):
+        if query.args.get(part):
+            raise NotLocal(
+                f"{name} over single rows is refused: which rows come first would show rows",
+                hint="aggregate first; LIMIT and ORDER BY work on the released groups",
+                position=position(query.args[part]),
+            )
+    for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
+        if query.args.get(part):
+            raise NotLocal(f"{name} over federated rows is not answered", position=position(query))
+    if (distinct := query.args.get("distinct")) is not None and distinct.args.get("on"):
+        raise NotLocal(
+            "DISTINCT ON over federated rows is refused: it would show single rows", position=position(query)
+        )
