@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.blocks import (
     aggregate_calls,
     conjuncts,
@@ -144,13 +145,14 @@ class Below:
         return len({scan.parties for scan in self.scans}) == 1 and len(self.scans[0].parties) == 1
 
     def names(self, source: Source) -> str:
-        """Return the names of the tables in a source."""
-        return ", ".join(dict.fromkeys(self.scans[i].name for i in source.scans))
+        """Return the names of the tables in a source, and its own where it has another."""
+        tables = ", ".join(dict.fromkeys(self.scans[i].name for i in source.scans))
+        return tables if source.alias.lower() == tables else f"{tables} {source.alias}"
 
     def _source(self, item: exp.Expr, outer: Sequence[Env]) -> Source:
         for part, name in (("pivots", "PIVOT"), ("sample", "SAMPLE"), ("joins", "a nested join")):
             if item.args.get(part):
-                raise NotLocal(
+                raise PolicyDenied(
                     f"{name} over federated rows is refused",
                     hint="aggregate with GROUP BY first",
                     position=position(item),
@@ -206,7 +208,8 @@ class Below:
                 for column in link:
                     self.use("join", column, envs)
                 continue
-            sides = {column.table.lower() for column in own_columns(conjunct)} & set(envs[0])
+            sides = {column.table.lower() for column in own_columns(conjunct)}
+            sides &= {name for name, source in envs[0].items() if not source.single}
             if len(sides) > 1 and (pair := _equal_columns(conjunct)) is not None:
                 for column in pair:
                     self.use("lookup", column, envs)
@@ -365,17 +368,20 @@ def _equal_columns(conjunct: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
 
 
 def _check_parts(query: exp.Select) -> None:
+    """Refuse what would choose rows, or need their order."""
     for part, name in (("limit", "LIMIT"), ("offset", "OFFSET"), ("order", "ORDER BY"), ("sample", "SAMPLE")):
         if query.args.get(part):
-            raise NotLocal(
+            raise PolicyDenied(
                 f"{name} over single rows is refused: which rows come first would show rows",
                 hint="aggregate first; LIMIT and ORDER BY work on the released groups",
                 position=position(query.args[part]),
             )
     for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
         if query.args.get(part):
-            raise NotLocal(f"{name} over federated rows is not answered", position=position(query))
+            raise NotSupportedError(f"{name} over federated rows is not answered", position=position(query))
     if (distinct := query.args.get("distinct")) is not None and distinct.args.get("on"):
-        raise NotLocal(
-            "DISTINCT ON over federated rows is refused: it would show single rows", position=position(query)
+        raise PolicyDenied(
+            "DISTINCT ON over federated rows is refused: it would show single rows",
+            hint="GROUP BY the columns instead",
+            position=position(query),
         )

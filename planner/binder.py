@@ -19,7 +19,7 @@ from fedsql.planner.identities import domain_of, unit_domain
 from fedsql.planner.inputs import Inputs, inputs_in
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
-from fedsql.planner.sources import Env, bind_scan
+from fedsql.planner.sources import Env, NotLocal, bind_scan
 
 ROWS = "_rows"
 
@@ -36,7 +36,10 @@ def bind_release(
         if select.args.get(part):
             raise NotSupportedError(f"{name} over federated rows is not answered")
     inputs.extract(work)
-    relation = _relation(work, catalog)
+    try:
+        relation = _relation(work, catalog)
+    except NotLocal as refusal:
+        raise NotSupportedError(refusal.message, hint=refusal.hint, position=refusal.position) from None
     bound_keys, calls = work.expressions[: len(keys)], work.expressions[len(keys) :]
     policies = {o.party: o.release.aggregates for o in catalog.offers if o.party in leaf_of(relation).parties}
     for key in bound_keys:

@@ -57,7 +57,12 @@ class _Cutter:
         """Cut in ``query``; return whether what is left of it yields federated rows. ``inside``: of a cut block."""
         if (with_ := query.args.get("with_")) is not None:
             for cte in with_.expressions:
-                self.query(cte.this)
+                if self.query(cte.this):
+                    raise PolicyDenied(
+                        f"{cte.alias} would move rows: it is recursive and reads federated rows",
+                        hint="aggregate them in a query of their own; recursion over released results works",
+                        position=position(cte),
+                    )
         if isinstance(query, exp.Subquery):
             return self.query(query.this, inside)
         if isinstance(query, exp.SetOperation):

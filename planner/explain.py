@@ -25,7 +25,7 @@ def explain(plan: Plan, stage: str | None = None) -> str:
         return "\n".join(found)
     if not plan.releases:
         return "This statement reads no federated table: it runs in your own session and sends nothing."
-    return "\n".join(line for release in plan.releases for line in _release(release)) + "\n" + "\n".join(_end(plan))
+    return "\n".join([*(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)), *_end(plan)])
 
 
 def notices(plan: Plan) -> tuple[str, ...]:
@@ -83,9 +83,26 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
     return (half + counted) / rows
 
 
+def _stage(plan: Plan, stage: int) -> Iterator[str]:
+    """Explain what is asked in one stage, and what is computed for it."""
+    if plan.last_stage:
+        yield f"Stage {stage + 1} of {plan.last_stage + 1}, a question of its own:"
+    asked = plan.at(stage)
+    for each in plan.inputs:
+        if each.name in asked.reads:
+            yield from _indented(f"{each.name} = {each.sql}", indent=0)
+    for release in asked.releases:
+        yield from _release(release)
+
+
 def _release(release: ReleasePlan) -> Iterator[str]:
     terms = release.terms
     yield from _indented(describe(release.release), indent=0)
+    if release.inputs:
+        yield from _item(f"{', '.join(release.inputs)}: computed by you first; the parties see these rows", 2)
+    if release.copies:
+        names = ", ".join(f"{copy.name} of {copy.owner}" for copy in release.copies)
+        yield from _item(f"public: {names}; other parties get a copy, once for each version", 2)
     yield "  Each party runs this in its own DuckDB, and sends, sealed or encrypted:"
     yield from _sent(release)
     yield "  Who learns what:"
@@ -146,7 +163,9 @@ def _end(plan: Plan) -> Iterator[str]:
     yield from _indented(dict(plan.stages)["final"], indent=2)
     yield "Privacy cost:"
     if plan.epsilon is None:
-        yield "  one query of the quota at each party (none if asked before on the same data)"
+        count = len(plan.releases)
+        asked = "one query" if count == 1 else f"{count} queries, one for each release,"
+        yield f"  {asked} of the quota at each party (none if asked before on the same data)"
     else:
         yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
 

@@ -51,9 +51,8 @@ def _mergeable(select: exp.Select, catalog: Catalog) -> exp.Subquery | None:
 def _merge(select: exp.Select, item: exp.Subquery, tree: exp.Query) -> None:
     inner = item.this
     assert isinstance(inner, exp.Select)
-    _rename(
-        inner, {name for other in tree.find_all(exp.Select) if not _is_inside(other, item) for name in aliases(other)}
-    )
+    near = [other for other in tree.find_all(exp.Select) if _is_inside(other, select) or _is_inside(select, other)]
+    _rename(inner, {name for other in near if not _is_inside(other, item) for name in aliases(other)})
     values = {p.alias_or_name.lower(): p.unalias() for p in inner.expressions}
     alias = item.alias_or_name.lower()
     for column in [c for c in select.find_all(exp.Column) if c.table.lower() == alias and not _is_inside(c, item)]:
