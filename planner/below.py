@@ -16,6 +16,7 @@ from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.blocks import (
     aggregate_calls,
     conjuncts,
+    equal_columns,
     grouping,
     is_grouped,
     items,
@@ -26,6 +27,7 @@ from fedsql.planner.blocks import (
 )
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import decides_unit, domain_of, unit_domain
+from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
@@ -47,10 +49,7 @@ class Below:
         """Analyse FROM, WHERE and what is nested in a block; return its sources. Raises NotLocal."""
         _check_parts(select)
         env = self.sources(select, outer)
-        for item, join in items(select):
-            if join is not None:
-                self._check_padding(env, item, join)
-        self._check_links(env, select)
+        check_joins(self, env, select)
         for _, join in items(select):
             if join is not None and (on := join.args.get("on")) is not None:
                 self._condition(on, [env, *outer])
@@ -102,7 +101,7 @@ class Below:
         return any(
             len({column.table.lower() in own for column in link}) == 2
             for conjunct in conjuncts(query.args.get("where"))
-            if (link := self._link(conjunct, inside))
+            if (link := self.link(conjunct, inside))
         )
 
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
@@ -189,7 +188,7 @@ class Below:
         """Check that each group of a nested block is at one party; return whether it is of one privacy unit."""
         keys = grouping(query)
         domains = [d for key in keys if (d := self.lineage(key, envs).domain) is not None]
-        if not domains and not self.alone:
+        if not domains:
             raise NotLocal(
                 "a subquery that aggregates rows of several parties cannot stand inside of another aggregate here",
                 hint="group it by the privacy unit or a declared reference, or aggregate in a query of its own",
@@ -203,14 +202,14 @@ class Below:
     def _condition(self, expression: exp.Expr, envs: list[Env]) -> None:
         """Note the columns of a condition as filters (an equality of ids as a join), and analyse nested queries."""
         for conjunct in conjuncts(expression):
-            link = self._link(conjunct, envs)
+            link = self.link(conjunct, envs)
             if link is not None:
                 for column in link:
                     self.use("join", column, envs)
                 continue
             sides = {column.table.lower() for column in own_columns(conjunct)}
             sides &= {name for name, source in envs[0].items() if not source.single}
-            if len(sides) > 1 and (pair := _equal_columns(conjunct)) is not None:
+            if len(sides) > 1 and (pair := equal_columns(conjunct)) is not None:
                 for column in pair:
                     self.use("lookup", column, envs)
                 continue
@@ -259,9 +258,9 @@ class Below:
                     position=position(window),
                 )
 
-    def _link(self, conjunct: exp.Expr, envs: Sequence[Env]) -> tuple[exp.Column, exp.Column] | None:
+    def link(self, conjunct: exp.Expr, envs: Sequence[Env]) -> tuple[exp.Column, exp.Column] | None:
         """Return both columns of an equality of party-scoped ids, or None."""
-        pair = _equal_columns(conjunct)
+        pair = equal_columns(conjunct)
         if pair is None:
             return None
         first, second = (self.column(column, envs).domain for column in pair)
@@ -272,99 +271,7 @@ class Below:
         parent = column.parent
         while isinstance(parent, exp.Paren):
             parent = parent.parent
-        return parent if parent is not None and _equal_columns(parent) is not None else None
-
-    def _check_links(self, env: Env, select: exp.Select) -> None:
-        """Check that the federated sources of a block hang together by links, so that rows meet at one party only."""
-        federated = {name: source for name, source in env.items() if source.federated}
-        inner, apart = list(conjuncts(select.args.get("where"))), []
-        for item, join in items(select):
-            if join is None:
-                continue
-            found = list(conjuncts(join.args.get("on")))
-            if is_outer(join):
-                apart.append((item.alias_or_name.lower(), found))
-            else:
-                inner += found
-            self._check_weights(env[item.alias_or_name.lower()], join)
-        if self.alone or len(federated) < 2:
-            return
-        together = {name: {name} for name in federated}
-        for own, found in [("", inner), *apart]:
-            for conjunct in found:
-                link = self._link(conjunct, [env])
-                names = {column.table.lower() for column in link} if link else set()
-                if len(names) == 2 and names <= federated.keys() and (not own or own in names):
-                    joined = set().union(*(together[name] for name in names))
-                    together |= dict.fromkeys(joined, joined)
-        first = next(iter(federated))
-        for name, source in federated.items():
-            if together[name] is not together[first]:
-                raise NotLocal(
-                    f"rows of {self.names(federated[first])} and {self.names(source)} would meet across parties: nothing"
-                    " says that those joined here are at the same one",
-                    hint="join them on the privacy unit, or on a column with a declared reference",
-                    position=position(select),
-                )
-            self._check_same_parties(federated[first], source, select)
-
-    def _check_same_parties(self, first: Source, second: Source, select: exp.Select) -> None:
-        """Refuse a join of tables that no party has both of."""
-        one, other = self.scans[first.scans[0]], self.scans[second.scans[0]]
-        if not set(one.parties) & set(other.parties):
-            raise NotLocal(
-                f"{one.name} is at {', '.join(one.parties)}, {other.name} at {', '.join(other.parties)}: joining rows of"
-                " different parties is not answered yet",
-                hint="aggregate each table in a query of its own, and join the results",
-                position=position(select),
-            )
-
-    def _check_weights(self, source: Source, join: exp.Join) -> None:
-        """An input may repeat rows: without noise that would be a weight. One with a single row is none."""
-        if source.federated or source.public is not None or source.single or join.kind in ("SEMI", "ANTI"):
-            return
-        self.hazards.append(
-            Hazard(
-                f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
-                "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
-                position(join),
-            )
-        )
-
-    def _check_padding(self, env: Env, item: exp.Expr, join: exp.Join) -> None:
-        """Refuse joins that keep rows which every party has: each would pad those that match at others."""
-        if join.method or join.kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"):
-            kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
-            raise NotLocal(
-                f"{kind} JOIN of federated rows is not answered", hint="write JOIN ... ON", position=position(join)
-            )
-        own = env[item.alias_or_name.lower()]
-        before = list(env.values())[: list(env.values()).index(own)]
-        kept_left = join.side in ("LEFT", "FULL") or join.kind in ("SEMI", "ANTI")
-        kept_right = join.side in ("RIGHT", "FULL")
-        left_lacks = kept_left and own.federated and not any(source.federated for source in before)
-        right_lacks = kept_right and not own.federated and any(source.federated for source in before)
-        if (left_lacks or right_lacks) and not self.alone:
-            names = ", ".join(source.alias for source in before) if left_lacks else own.alias
-            raise NotLocal(
-                f"this join keeps the rows of {names} that match nothing, and every party has these rows: none knows what"
-                " matches at the others",
-                hint="aggregate the federated table in a subquery, and join the result",
-                position=position(join),
-            )
-
-
-def is_outer(join: exp.Join) -> bool:
-    """Say whether a join's condition decides more than which pairs there are."""
-    return join.side in ("LEFT", "RIGHT", "FULL") or join.kind in ("SEMI", "ANTI")
-
-
-def _equal_columns(conjunct: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
-    """Return both sides of an equality of two plain columns."""
-    if not isinstance(conjunct, exp.EQ):
-        return None
-    left, right = conjunct.left.unnest(), conjunct.right.unnest()
-    return (left, right) if isinstance(left, exp.Column) and isinstance(right, exp.Column) else None
+        return parent if parent is not None and equal_columns(parent) is not None else None
 
 
 def _check_parts(query: exp.Select) -> None:

@@ -103,6 +103,19 @@ def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
         yield node
 
 
+def is_outer(join: exp.Join) -> bool:
+    """Say whether a join's condition decides more than which pairs there are."""
+    return join.side in ("LEFT", "RIGHT", "FULL") or join.kind in ("SEMI", "ANTI")
+
+
+def equal_columns(conjunct: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
+    """Return both sides of an equality of two plain columns."""
+    if not isinstance(conjunct, exp.EQ):
+        return None
+    left, right = conjunct.left.unnest(), conjunct.right.unnest()
+    return (left, right) if isinstance(left, exp.Column) and isinstance(right, exp.Column) else None
+
+
 def defines(column: exp.Column, outermost: exp.Select) -> bool:
     """Say whether a query between ``column`` and ``outermost`` defines the table that ``column`` names."""
     node: exp.Expr | None = column
@@ -110,6 +123,17 @@ def defines(column: exp.Column, outermost: exp.Select) -> bool:
         if isinstance(node, exp.Select) and column.table.lower() in aliases(node):
             return True
         node = node.parent
+    return False
+
+
+def is_shadowed(node: exp.Expr) -> bool:
+    """Say whether ``node`` stands in a nested query that defines a table which the node names."""
+    tables = {column.table.lower() for column in node.find_all(exp.Column)}
+    parent = node.parent
+    while parent is not None:
+        if isinstance(parent, exp.Select) and tables & aliases(parent):
+            return True
+        parent = parent.parent
     return False
 
 

@@ -98,9 +98,11 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
     if isinstance(node, exp.Mod):
         divisor = interval(node.expression, known)
         return divisor and Interval(-divisor.magnitude, divisor.magnitude)
-    if isinstance(node, exp.Count | exp.CountIf):
+    if isinstance(node, exp.Window):
+        return interval(node.this, known)
+    if isinstance(node, exp.Count | exp.CountIf | exp.RowNumber | exp.Rank | exp.DenseRank):
         return Interval(Fraction(0), Fraction(MOST_ROWS))
-    if isinstance(node, exp.Sum | exp.Avg | exp.Min | exp.Max):
+    if isinstance(node, exp.Sum | exp.Avg | exp.Min | exp.Max | exp.Lag | exp.Lead | exp.FirstValue | exp.LastValue):
         inner = interval(node.this, known)
         if inner is None or not isinstance(node, exp.Sum):
             return inner

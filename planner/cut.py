@@ -29,6 +29,7 @@ from fedsql.planner.blocks import (
     grouping,
     is_federated,
     is_grouped,
+    is_shadowed,
     is_windowed,
     items,
     nested_queries,
@@ -164,7 +165,7 @@ class _Cutter:
 
         def lift(node: exp.Expr) -> exp.Expr:
             name = names.get(node.sql("duckdb"))
-            if name is None or is_windowed(node) or any(defines(c, select) for c in node.find_all(exp.Column)):
+            if name is None or is_windowed(node) or is_shadowed(node):
                 return node
             return exp.column(name, table=alias, quoted=True)
 

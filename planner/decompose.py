@@ -43,7 +43,9 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         condition = None
         if aggregate.condition is not None:
             condition = safe_condition(aggregate.condition, known, typing.type_of).sql("duckdb")
-        pairs = [] if aggregate.distinct else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
+        pairs = (
+            [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
+        )
         splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:

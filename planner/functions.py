@@ -146,7 +146,7 @@ _STRUCTURE = (
     exp.Distinct, exp.Alias, exp.Star, exp.Exists, exp.Any, exp.All, exp.Filter,
 )  # fmt: skip
 _WINDOWS = (exp.Window, exp.WindowSpec, exp.Order, exp.Ordered)
-_WINDOW_FUNCTIONS = (
+WINDOW_FUNCTIONS = (
     exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile, exp.Lag, exp.Lead, exp.FirstValue,
     exp.LastValue,
 )  # fmt: skip
@@ -234,8 +234,8 @@ def check_rows(select: exp.Select) -> None:
     for node in select.walk():
         if isinstance(node, (*_STRUCTURE, *_WINDOWS)):
             continue
-        if isinstance(node, (*INNER_AGGREGATES, *_WINDOW_FUNCTIONS)):
-            if isinstance(node, _WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window) is None:
+        if isinstance(node, (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)):
+            if isinstance(node, WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window) is None:
                 raise _not_at_a_party(node)
             continue
         if is_aggregate(node):

@@ -15,7 +15,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.blocks import conjuncts, grouping, is_grouped, is_query, items
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import ROW_CAP
-from fedsql.planner.functions import is_aggregate
+from fedsql.planner.functions import WINDOW_FUNCTIONS, is_aggregate
 from fedsql.planner.positions import position, shown
 from fedsql.planner.safe import TypeOf, guard_zero, may_raise, safe, safe_condition
 from fedsql.types import SqlType
@@ -90,22 +90,31 @@ class Secure:
             return node if isinstance(node, exp.Column | exp.Literal | exp.Star) else safe(node, known, groups)
         if is_query(node) or isinstance(node, exp.Subquery):
             return node  # a block of its own
+        if isinstance(node, exp.Window) and isinstance(node.this, WINDOW_FUNCTIONS):
+            for name, value in list(node.this.args.items()):
+                if isinstance(value, exp.Expr):
+                    node.this.set(name, self._part(value, rows, rows, known))
+        widened = None
         parts = rows if is_aggregate(node) or isinstance(node, exp.Window | exp.Filter) else groups
         if is_aggregate(node):
             _check_sum(node, rows)
         elif not isinstance(node, _NEUTRAL):
             guard_zero(node, groups)
             if may_raise(node, known, groups) or _mixed(node, groups):
-                raise NotSupportedError(
-                    f"{shown(node)} may fail for some rows, and a party may not say for which",
-                    hint="cast one side: CAST(... AS DOUBLE)",
-                    position=position(node),
-                )
+                widened = _widened(node, groups)
+                if widened is None:
+                    raise NotSupportedError(
+                        f"{shown(node)} may fail for some rows, and a party may not say for which",
+                        hint="cast one side: CAST(... AS DOUBLE)",
+                        position=position(node),
+                    )
         for name, value in list(node.args.items()):
-            if isinstance(value, exp.Expr):
+            if isinstance(value, exp.Expr) and not isinstance(value, WINDOW_FUNCTIONS):
                 node.set(name, self._part(value, rows, parts, known))
             elif isinstance(value, list):
                 node.set(name, [self._part(v, rows, parts, known) if isinstance(v, exp.Expr) else v for v in value])
+        if widened is not None:
+            node = _computed_wide(node, widened)
         return exp.TryCast(this=node.this, to=node.to) if type(node) is exp.Cast else node
 
     def _part(self, node: exp.Expr, rows: TypeOf, groups: TypeOf, known: Known) -> exp.Expr:
@@ -124,6 +133,25 @@ class Secure:
 def _hard(node: exp.Expr) -> bool:
     """Say whether an expression holds what TRY does not take."""
     return any(is_query(n) or isinstance(n, exp.Window) or is_aggregate(n) for n in node.walk())
+
+
+def _widened(node: exp.Expr, type_of: TypeOf) -> str | None:
+    """Return the type of integer arithmetic that cannot fail when it is computed in 128 bits; None for all else."""
+    if not isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Neg):
+        return None
+    result = type_of(node)
+    operands = [node.this] if isinstance(node, exp.Neg) else [node.left, node.right]
+    types = [SqlType.parse(type_of(operand)) for operand in operands]
+    fits = all(type_.family == "integer" and type_.low >= -(1 << 63) and type_.high < 1 << 63 for type_ in types)
+    return result if fits and SqlType.parse(result).family == "integer" else None
+
+
+def _computed_wide(node: exp.Expr, type_: str) -> exp.Expr:
+    """Compute integer arithmetic in HUGEINT; what does not fit its own type is NULL, where DuckDB would raise."""
+    for name in ("this", "expression"):
+        if (operand := node.args.get(name)) is not None:
+            node.set(name, exp.cast(operand, "HUGEINT", dialect="duckdb"))
+    return exp.TryCast(this=node, to=exp.DataType.build(type_, dialect="duckdb"))
 
 
 def _mixed(node: exp.Expr, type_of: TypeOf) -> bool:

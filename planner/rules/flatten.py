@@ -10,8 +10,16 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from fedsql.planner.below import is_outer
-from fedsql.planner.blocks import aliases, conjuncts, defines, is_grouped, items, nested_queries, reads_federated
+from fedsql.planner.blocks import (
+    aliases,
+    conjuncts,
+    defines,
+    is_grouped,
+    is_outer,
+    items,
+    nested_queries,
+    reads_federated,
+)
 from fedsql.planner.catalog import Catalog
 
 _KEEP = ("limit", "offset", "order", "sample", "qualify", "having", "with_", "laterals", "match", "connect", "windows")
