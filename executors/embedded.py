@@ -82,7 +82,8 @@ class EmbeddedFederation:
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the protocol for one signed question; return the released relations."""
-        participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in plan.parties}
+        parties = {name: self.parties[name] for name in plan.participants}
+        participants: dict[str, Any] = {name: party.serve(self.directory, watch) for name, party in parties.items()}
         participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
         tables: list[pa.Table] = run(participants, record, watch)[ANALYST]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ class RemoteFederation:
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the analyst's side of one signed question; return the released relations."""
-        self._check_present(plan)
+        self._check_present(plan.participants)
         steps: Steps[list[pa.Table]] = analyst.ask(question, plan, self.directory, watch)
         with watch.rest() as waiting:
             waiting.name = "parties"
@@ -138,10 +138,10 @@ class RemoteFederation:
     ) -> Any:
         return self._node.ask(query_id, attempt, steps, 2 * _LONGER * self._settings.deadline, record, on_progress)
 
-    def _check_present(self, plan: Plan) -> None:
+    def _check_present(self, parties: Collection[str]) -> None:
         """Raise PartyUnreachable, before anything is sent, when a party that is needed is not there."""
         for each in self.presence():
-            if each.party in plan.parties and not each.reachable:
+            if each.party in parties and not each.reachable:
                 lost = PartyUnreachable(
                     f"{each.party} is not connected",
                     hint="SHOW PARTIES tells who is there; SET allow_missing = true asks the others where policies allow",

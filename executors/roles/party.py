@@ -21,7 +21,7 @@ from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untol
 from fedsql.executors.roles.consult import opened, reply
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.catalog import Offer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Offer, PublicTable, ReleasePolicy, TableOffer
 from fedsql.planner.question import StageInput
 from fedsql.privacy.ledger import Ledger, Limits, Spent
 
@@ -45,7 +45,19 @@ class Engine(Protocol):
         on_place: Callable[[int], None] | None = None,
         inputs: Sequence[StageInput] = (),
     ) -> pa.Table:
-        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn."""
+        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn.
+
+        ``inputs`` are relations that it alone sees.
+        """
+
+    def rows_of(self, name: str) -> bytes:
+        """Return the rows of a public table as they are sent."""
+
+    def holds(self, relation: str) -> bool:
+        """Say whether fragments can read `copies."<relation>"`."""
+
+    def keep(self, table: PublicTable, columns: Sequence[tuple[str, str]], data: bytes) -> None:
+        """Keep a public table of another party, as it was sent. Raises ProtocolError when it is not what is offered."""
 
     def interrupt(self, key: Hashable = None) -> None:
         """Stop the fragments of ``key``, also those not begun; without one all that run now."""
