@@ -1,4 +1,4 @@
-"""Public tables: within a query, whoever lacks one that its fragment reads is sent it by its owner.
+"""Public tables: within a query, whoever lacks one that its fragment reads is sent it by its owner; an analyst asks for it.
 
 What each party lacks stands in its signed hello, so the owners know with the roster; where nobody lacks anything there is no
 message more. A table is named by its number in `Plan.lent`: the coordinator, which sees what a message is about, learns
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fedsql.errors import PolicyDenied, ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
-from fedsql.planner.catalog import Catalog
+from fedsql.planner.catalog import Catalog, Offer, PublicTable
 from fedsql.planner.planning import Plan
 
 if TYPE_CHECKING:
@@ -38,6 +39,22 @@ def bring(talk: Conversation, plan: Plan, engine: Engine, catalog: Catalog) -> S
     for number, key in wanted.items():
         table = plan.lent[number]
         engine.keep(table, catalog.columns(table), talk.open(inbox[key]))
+
+
+def rows_for(analyst: str, relation: str, engine: Engine, offer: Offer) -> bytes:
+    """Return a public table's rows for an analyst who asks for them. Raises PolicyDenied where it may not."""
+    name = relation.partition("@")[0]
+    table = next((table for table in offer.tables if table.public and table.name == name), None)
+    if table is None:
+        raise ProtocolError(f"{offer.party} offers no public table {name}")
+    if "*" not in table.analysts and analyst not in table.analysts:
+        raise PolicyDenied(
+            f"{offer.party} does not offer {name} to {analyst}",
+            hint=f"at {offer.party}: tables.{name}.analysts lists who may ask",
+        )
+    if PublicTable.of(table).relation != relation:
+        raise ProtocolError(f"what {offer.party} offers has changed since the question was planned", hint="ask again")
+    return engine.rows_of(name)
 
 
 def _sent(talk: Conversation, plan: Plan, engine: Engine) -> Iterator[Message]:

@@ -13,9 +13,13 @@ from lending import CODES, GROUPS, SHOWN, SQL, lib, patients, public, world
 
 from fedsql.codec import decode, encode
 from fedsql.errors import Error, OperationalError, PolicyDenied, ProtocolError
+from fedsql.executors.engines import texts
 from fedsql.executors.engines.store import PartyStore
-from fedsql.executors.protocol.wire import COORDINATOR, Message
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
 from fedsql.executors.roles import copies
+from fedsql.executors.roles.consult import consult
+from fedsql.executors.stopwatch import Stopwatch
+from fedsql.executors.transport.inprocess import run as run_in_process
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.question import Question, StageInput
 
@@ -276,11 +280,87 @@ def test_a_question_is_lent_to_once(watched):
     assert not again.of("public-0")
 
 
+# --- to the analyst -----------------------------------------------------------------------------------------------
+
+
+def table_of(world: Watched, name: str = "codes", owner: str = "lib") -> PublicTable:
+    return PublicTable.of(world.federation.directory.catalog.offer(owner).table(name))
+
+
+def asked(world: Watched, what: str, party: str = "lib", wire: Any = None) -> tuple[list[Message], Any]:
+    """Consult ``party``; return all messages and what it replied, or the error."""
+    federation, messages = world.federation, []
+    _, steps = consult(world.analyst, what, [party], federation.directory)
+    everybody = {party: federation.parties[party].serve(federation.directory, Stopwatch())}
+    everybody |= {COORDINATOR: federation.coordinator.serve(federation.directory.identities), ANALYST: steps}
+    try:
+        return messages, run_in_process(everybody, messages.append)[ANALYST][party]
+    except Error as error:
+        return messages, error
+
+
+def test_an_analyst_fetches_rows_once_and_no_message_shows_them(watched):
+    table = table_of(watched)
+    messages, told = asked(watched, table.relation)
+    assert texts.unpacked(told["rows"]).to_pydict() == CODES.to_pydict()
+    assert [message.kind for message in messages] == ["consult", "consult", "reply", "replies"]
+    assert not any(name.encode() in m.body for m in messages for name in [*NAMES, "codes"])
+    consulted = []
+    original = watched.federation._fetched._consult
+    watched.federation._fetched._consult = lambda *given: consulted.append(given[1:]) or original(*given)
+    for _ in range(2):
+        found = watched.federation.fetch(watched.analyst, [table])
+        assert {relation: rows.to_pydict() for relation, rows in found.items()} == {table.relation: CODES.to_pydict()}
+    assert consulted == [(table.relation, ["lib"])]
+    watched.federation.fetch(watched.admit("bob"), [table])
+    assert len(consulted) == 2  # what ada may have, bob may not
+    assert charges(watched) == {"lib": 0, "north": 0, "south": 0}
+
+
+def test_who_may_not_ask_gets_no_rows_and_the_coordinator_does_not_see_why():
+    made = Watched(world(codes=public(analysts=["bob"])))
+    with pytest.raises(PolicyDenied, match="lib does not offer codes to ada"):
+        made.federation.fetch(made.analyst, [table_of(made)])
+    assert made.federation.fetch(made.admit("bob"), [table_of(made)])
+    with pytest.raises(PolicyDenied):
+        made.federation.fetch(made.analyst, [table_of(made)])
+    messages, error = asked(made, table_of(made).relation)
+    assert isinstance(error, PolicyDenied)
+    for message in messages:
+        assert b"codes" not in message.body
+        if message.kind == "abort":
+            assert set(decode(message.body)) == {"party", "box"}
+    made.close()
+
+
 def test_a_question_of_who_may_not_ask_is_not_planned():
     made = Watched(world(codes=public(analysts=["bob"])))
     with pytest.raises(PolicyDenied, match="lib does not offer codes to ada"):
         made.ask(SQL)
     made.close()
+
+
+@pytest.mark.parametrize("what", ["staff@0000000000000000", "staff", "nothing@0000000000000000", "", "@", "budgets"])
+def test_nothing_but_public_tables_can_be_fetched(watched, what):
+    messages, error = asked(watched, what)
+    assert isinstance(error, ProtocolError)
+    assert "lib offers no public table" in error.message
+    assert all(b"6174" not in message.body for message in messages)
+
+
+def test_rows_that_are_not_offered_any_more_are_not_sent(watched):
+    _, error = asked(watched, "codes@0000000000000000")
+    assert isinstance(error, ProtocolError)
+    assert "what lib offers has changed" in error.message
+    gone = replace(table_of(watched), content=bytes(32))
+    with pytest.raises(ProtocolError, match="what lib offers has changed"):
+        watched.federation.fetch(watched.analyst, [gone])
+
+
+def test_an_owner_that_replies_with_other_rows_is_named(watched, monkeypatch):
+    monkeypatch.setattr(PartyStore, "rows_of", lambda self, name: texts.packed(texts.unpacked(b"\x80")))
+    with pytest.raises(ProtocolError, match="the rows of codes that lib sent are not those that it offers"):
+        watched.federation.fetch(watched.analyst, [table_of(watched)])
 
 
 # --- what an earlier stage released -------------------------------------------------------------------------------
