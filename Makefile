@@ -15,7 +15,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # What the main job is tested by: once more, with a real coordinator between all participants.
-OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo
+OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
 
 .PHONY: check style types imports wheel test demo clean
 

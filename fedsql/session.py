@@ -34,11 +34,14 @@ from fedsql.errors import (
     ProgrammingError,
 )
 from fedsql.executors.connecting import open_federation
+from fedsql.executors.engines.copies import Copies
+from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
+from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins, margin_notices
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
@@ -75,6 +78,7 @@ class Session:
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
             self._local.execute(statement)
+        self._copies = Copies(self._local)
 
     @classmethod
     def open(
@@ -211,6 +215,7 @@ class Session:
         cursor = self._finishing = self._local.cursor()
         try:
             bench = Workbench(cursor, self._check_cancelled)
+            self._bring(plan.copies)
             for stage in range(plan.last_stage + 1) if plan.releases else ():
                 asking = plan.at(stage)
                 with watch("finalize"):
@@ -236,6 +241,16 @@ class Session:
         except Error:
             self._check_cancelled()  # a fragment that was interrupted fails with the constant error
             raise
+
+    def _bring(self, tables: Sequence[PublicTable]) -> None:
+        """Make public tables readable as `copies."<relation>"`."""
+        lacking = [table for table in tables if not self._copies.holds(table.relation)]
+        rows = self.federation.fetch(self._analyst, lacking) if lacking else {}
+        try:
+            for table in lacking:
+                self._copies.keep(table, rows[table.relation])
+        except duckdb.Error as error:  # there is no room for it
+            raise as_sql_error(error) from None
 
     def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
         inner = read_statement(statement.sql)

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from fedsql.codec import decode, digest, encode
-from fedsql.errors import ProgrammingError
+from fedsql.errors import ProgrammingError, ProtocolError
 
 USES = ("group", "filter", "aggregate", "join")
 AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
@@ -76,6 +76,11 @@ class PublicTable:
     def relation(self) -> str:
         """The name of its copy in a database of another party, or of the analyst: the rows are part of it."""
         return f"{self.name}@{self.content.hex()[:16]}"
+
+    @classmethod
+    def of(cls, offer: TableOffer) -> PublicTable:
+        """Return the table that is offered as public."""
+        return cls(offer.party, offer.name, offer.content)
 
 
 @dataclass(frozen=True)
@@ -170,22 +175,42 @@ class Catalog:
         """Return every party's table called ``name``, in the order of the parties' names."""
         return tuple(t for o in self.offers if (t := o.table(name)) is not None)
 
-    def public(self, name: str, party: str | None = None) -> PublicTable | None:
-        """Return the public table called ``name`` (of ``party``), None where there is none.
-
-        Several parties may offer the same rows under one name. Raises ProgrammingError when they offer different ones.
-        """
-        found = [t for t in self.tables(name) if t.public and (party is None or t.party.lower() == party.lower())]
-        if len({t.content for t in found}) > 1:
-            owners = ", ".join(t.party for t in found)
-            raise ProgrammingError(
-                f"the public table {name} is not the same at {owners}", hint=f"name one: {found[0].party}.{name}"
-            )
-        return PublicTable(found[0].party, found[0].name, found[0].content) if found else None
-
     def names(self) -> tuple[str, ...]:
         """Return the names of all tables, each once, sorted."""
         return tuple(sorted({t.name.lower() for o in self.offers for t in o.tables}))
+
+    def public(self, name: str, party: str | None = None) -> PublicTable | None:
+        """Return the public table called ``name`` (any case), that of ``party`` or the federation's; None if it is none.
+
+        Where several parties offer the same rows they are one table, and the first who is not missing is its owner.
+        Raises ProgrammingError where the name alone does not say which rows are meant.
+        """
+        offers = [t for t in self.tables(name) if party is None or t.party.lower() == party.lower()]
+        public = [t for t in offers if t.public]
+        if not public:
+            return None
+        first, held = public[0], " and ".join(t.party for t in public)
+        if others := " and ".join(t.party for t in offers if not t.public):
+            raise ProgrammingError(
+                f"{first.name} is public at {held} and not at {others}",
+                hint=f"{first.party}.{first.name} is the public table of {first.party}",
+            )
+        if len({t.content for t in public}) > 1:
+            raise ProgrammingError(
+                f"the public tables {first.name} of {held} do not hold the same rows in the same order",
+                hint=f"{first.party}.{first.name} is that of {first.party}",
+            )
+        return PublicTable.of(next((t for t in public if t.party not in self.missing), first))
+
+    def columns(self, table: PublicTable) -> tuple[tuple[str, str], ...]:
+        """Return (name, type) of each column of a public table. Raises ProtocolError when it is not offered any more."""
+        offer = self.offer(table.owner)
+        found = None if offer is None else offer.table(table.name)
+        if found is None or not found.public or found.content != table.content:
+            raise ProtocolError(
+                f"what {table.owner} offers has changed since the question was planned", hint="ask again"
+            )
+        return tuple((column.name, column.type) for column in found.columns)
 
 
 def _table_offer(record: dict[str, Any]) -> TableOffer:

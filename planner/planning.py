@@ -141,6 +141,21 @@ class Plan:
         """Everyone who contributes to any release, sorted."""
         return tuple(sorted({party for release in self.releases for party in release.contributors}))
 
+    @property
+    def lent(self) -> tuple[PublicTable, ...]:
+        """The public tables that fragments read as copies, each once. Among parties its place here is a table's number."""
+        return tuple(dict.fromkeys(table for release in self.releases for table in release.copies))
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Who sends these tables to the contributors that lack them, sorted."""
+        return tuple(sorted({table.owner for table in self.lent}))
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """All who take part: contributors, and owners of public tables, who need not contribute. Sorted."""
+        return tuple(sorted({*self.parties, *self.owners}))
+
 
 _memo: OrderedDict[bytes, Plan] = OrderedDict()
 _memo_lock = Lock()

@@ -91,6 +91,7 @@ def verify(
             problems += ((key("columns", column, "values"), message) for message in wrong)
         problems += ((key("columns", column, where), message) for where, message in _misplaced(type_, config))
         checks += _checks(column, SqlType.parse(type_), config, values)
+        checks += _exact(column, type_) if table.public else ()
         columns.append(
             ColumnOffer(
                 name=column,
@@ -152,6 +153,16 @@ def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[
         among = ", ".join(typed) if inline else f"SELECT unnest([{', '.join(typed)}])"
         message = "outside the listed values; list theirs, or filter the rows in sql"
         yield _Check(key("columns", column, "values"), f"{finite}{name} NOT IN ({among})", message)
+
+
+def _exact(column: str, type_: str) -> Iterator[_Check]:
+    """A public table is sent as texts: each value must come back from its own."""
+    if type_ == "VARCHAR":
+        return
+    name, text = quoted(column), f"CAST({quoted(column)} AS VARCHAR)"
+    back = f"TRY_CAST({text} AS {type_})"
+    lost = f"{back} IS DISTINCT FROM {name} OR CAST({back} AS VARCHAR) IS DISTINCT FROM {text}"
+    yield _Check(key("columns", column), lost, f"lost when {type_} becomes text and back; cast the column in sql")
 
 
 def _outside(name: str, type_: SqlType, low: Decimal, high: Decimal) -> str:

@@ -1,7 +1,7 @@
 """One participant's view of one query: its fresh key, the others' fresh keys, and the channels between them.
 
 Every participant makes a new X25519 key for each attempt and signs it together with the query, the attempt, the plan and
-the contributors (a *hello*). All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
+the contributors (a *hello*). There it also says which public tables it lacks. All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
 is derived from their two fresh keys by HKDF, bound to exactly that context, so nothing is ever derived twice.
 """
 
@@ -25,7 +25,8 @@ Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
 class Context:
     """What all keys of an attempt are bound to. ``contributors`` lists those of each release, in order.
 
-    ``shape`` is the digest of the releases' outlines: whoever was told others is noticed at the first hello.
+    ``shape`` is the digest of the releases' outlines: whoever was told others is noticed at the first hello. ``owners``
+    are those of the public tables that fragments read.
     """
 
     query_id: bytes
@@ -34,27 +35,39 @@ class Context:
     question_digest: bytes
     contributors: tuple[tuple[str, ...], ...]
     shape: bytes
+    owners: tuple[str, ...] = ()
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Everyone who contributes or is an owner, sorted."""
+        return tuple(sorted({*self.owners, *(name for names in self.contributors for name in names)}))
 
     def bind(self, *purpose: object) -> bytes:
         """Return canonical bytes that name this context and a purpose in it."""
         listed = [list(names) for names in self.contributors]
         digests = [self.plan_digest, self.question_digest, self.shape]
-        return encode([list(purpose), self.query_id, self.attempt, digests, listed])
+        return encode([list(purpose), self.query_id, self.attempt, digests, listed, list(self.owners)])
 
 
 @dataclass
 class Conversation:
-    """A participant in a context. ``roster`` is filled once the others' hellos have been verified."""
+    """A participant in a context. ``roster`` is filled once the others' hellos have been verified.
+
+    ``lacks`` are the numbers of the public tables that it lacks; ``lacking`` is what the others said of theirs.
+    """
 
     me: str
     context: Context
     identity: IdentityKey
     key: QueryKey = field(default_factory=QueryKey)
     roster: Roster = field(default_factory=dict)
+    lacks: tuple[int, ...] = ()
+    lacking: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def hello(self) -> dict[str, object]:
-        """Return this participant's signed fresh key."""
-        return {"name": self.me, "key": self.key.public, "signature": self.sign("hello", self.key.public)}
+        """Return this participant's signed fresh key, and what it lacks."""
+        key, lacks = self.key.public, list(self.lacks)
+        return {"name": self.me, "key": key, "lacks": lacks, "signature": self.sign("hello", encode([key, lacks]))}
 
     def admit(self, hellos: Sequence[object], identities: Mapping[str, bytes], names: Sequence[str]) -> None:
         """Verify hellos against pinned identities and keep them as the roster.
@@ -62,21 +75,25 @@ class Conversation:
         Raises ProtocolError unless exactly ``names`` (and this participant) said hello with a valid signature.
         """
         roster: dict[str, bytes] = {}
+        lacking: dict[str, tuple[int, ...]] = {}
         for hello in hellos:
-            if not isinstance(hello, dict) or set(hello) != {"name", "key", "signature"}:
+            if not isinstance(hello, dict) or set(hello) != {"name", "key", "lacks", "signature"}:
                 raise ProtocolError("a hello is malformed")
-            name, key = str(hello["name"]), bytes(hello["key"])
+            name, key, lacks = str(hello["name"]), bytes(hello["key"]), hello["lacks"]
+            if not isinstance(lacks, list) or any(type(number) is not int for number in lacks):
+                raise ProtocolError("a hello is malformed")
             pinned = identities.get(name)
             if (
                 pinned is None
                 or name in roster
-                or not verify(pinned, hello["signature"], self._signed("hello", key, name))
+                or not verify(pinned, hello["signature"], self._signed("hello", encode([key, lacks]), name))
             ):
                 raise ProtocolError(f"the hello of {name} is not signed by the identity known for it")
-            roster[name] = key
+            roster[name], lacking[name] = key, tuple(lacks)
         if set(roster) != set(names):
             raise ProtocolError("the contributors are not those of the signed question")
         self.roster = {name: key for name, key in roster.items() if name != self.me}
+        self.lacking = {name: lacks for name, lacks in lacking.items() if name != self.me}
 
     def sign(self, what: str, data: bytes) -> bytes:
         """Sign ``data`` as ``what`` in this context."""

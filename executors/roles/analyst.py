@@ -90,8 +90,10 @@ class Analyst:
         signed = encode({"question": text, "signature": self.identity.sign(b"fedsql question" + text)})
         offers = {offer.party: offer for offer in directory.catalog.offers}
         padded_text = pad(signed, sealed_size(len(signed)))
-        parties = sorted({name for names in context.contributors for name in names})
-        boxes = {name: seal(offers[name].seal_key, padded_text, b"question", question.query_id) for name in parties}
+        boxes = {
+            name: seal(offers[name].seal_key, padded_text, b"question", question.query_id)
+            for name in context.participants
+        }
         request = {
             "query_id": question.query_id,
             "attempt": question.attempt,
@@ -99,6 +101,7 @@ class Analyst:
             "question_digest": question.digest,
             "paillier_n": question.paillier_n,
             "outlines": [outline.record() for outline in outlines],
+            "owners": list(context.owners),
             "boxes": boxes,
         }
         return Message.of("ask", ANALYST, COORDINATOR, request)

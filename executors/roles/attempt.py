@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, context_of, outline_of
+from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
@@ -77,31 +79,47 @@ class Attempt:
             yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
             return
         self._admit(question)
-        last, released = yield from self._up_to_go(question, directory)
+        plan = self._planned(question, directory)
+        talk = yield from self._met(question, plan, directory)
+        if self.party.name not in plan.parties:  # it lends public tables and contributes nothing
+            return
+        last, released = yield from self._up_to_go(question, plan, talk, directory.identities)
         with self.watch("keep"):
             self._keep(question, [*self.sent, *last], released)
         yield Exchange.of(last)
 
+    def _planned(self, question: Question, directory: Directory) -> Plan:
+        """Plan the question from its text. Raises ProtocolError when the analyst planned otherwise."""
+        with self.watch("plan"):
+            plan = directory.plan(question).at(question.stage)
+            if plan.contributors != question.contributors or plan.digest != question.plan_digest:
+                raise ProtocolError("the question's plan is not the one that this party derives from its text")
+            _check_inputs(question, plan)
+            self.party.public_key(question.paillier_n)
+        return plan
+
+    def _met(self, question: Question, plan: Plan, directory: Directory) -> Steps[Conversation]:
+        """Say hello, verify everybody else's, and bring public tables to where they are lacking."""
+        party = self.party
+        missing = lacks(plan, party.name, self.engine)
+        talk = Conversation(party.name, context_of(question, plan), party.identity, lacks=missing)
+        hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
+        self.sent.append(hello)
+        inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
+        identities = directory.identities | {COORDINATOR: directory.coordinator}
+        talk.admit(decode(inbox["roster", COORDINATOR].body), identities, (*plan.participants, COORDINATOR))
+        yield from bring(talk, plan, self.engine, directory.catalog)
+        return talk
+
     def _up_to_go(
-        self, question: Question, directory: Directory
+        self, question: Question, plan: Plan, talk: Conversation, identities: Mapping[str, bytes]
     ) -> Steps[tuple[list[Message], list[dict[str, object]]]]:
         """Take part until every contributor is READY.
 
         Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
         """
         party = self.party
-        with self.watch("plan"):
-            plan = directory.plan(question).at(question.stage)
-            if plan.contributors != question.contributors or plan.digest != question.plan_digest:
-                raise ProtocolError("the question's plan is not the one that this party derives from its text")
-            _check_inputs(question, plan)
-            public = party.public_key(question.paillier_n)
-        talk = Conversation(party.name, context_of(question, plan), party.identity)
-        hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
-        self.sent.append(hello)
-        inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
-        identities = directory.identities | {COORDINATOR: directory.coordinator}
-        talk.admit(decode(inbox["roster", COORDINATOR].body), identities, (*plan.parties, COORDINATOR))
+        public = party.public_key(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
         with self.watch("charge"):
             self._charge(question, plan)

@@ -79,15 +79,16 @@ class Coordinator:
                 asked["question_digest"],
                 tuple(outline.contributors for outline in outlines),
                 digest([outline.record() for outline in outlines]),
+                tuple(str(name) for name in asked["owners"]),
             )
             public = PublicKey.from_n(int.from_bytes(asked["paillier_n"], "big"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProtocolError(f"the analyst's request is refused: {error}") from None
-        needed = sorted({name for outline in outlines for name in outline.contributors})
-        if sorted(boxes) != needed or not set(needed) <= set(identities):
-            raise ProtocolError("the request does not go to exactly the contributors")
+        needed = context.participants
+        if tuple(sorted(boxes)) != needed or not set(needed) <= set(identities):
+            raise ProtocolError("the request does not go to exactly the participants")
         parties.extend(needed)
-        told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": needed}
+        told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": list(needed)}
         talk = Conversation(COORDINATOR, context, self.identity)
         questions = [
             Message.of("question", COORDINATOR, name, {"query_id": context.query_id, "box": boxes[name]})
