@@ -88,13 +88,13 @@ FROM (
 ) AS a
 JOIN (
   SELECT
-    patients_2.sex AS sex,
+    patients.sex AS sex,
     COUNT(*) AS n
-  FROM main.patients AS patients_2
+  FROM main.patients AS patients
   WHERE
-    patients_2.age > 40
+    patients.age > 40
   GROUP BY
-    patients_2.sex
+    patients.sex
 ) AS b
   ON a.sex = b.sex
 
@@ -111,19 +111,15 @@ FROM (
 ) AS a
 JOIN (
   SELECT
-    _r1.k0 AS sex,
-    _r1.a0 AS n
-  FROM _release_1 AS _r1
+    _r0.k0 AS sex,
+    _r0.a0 AS n
+  FROM _release_0 AS _r0
 ) AS b
   ON a.sex = b.sex
 Release _release_0 BY k0 = sex
   a0 = count(*)
   Filter age > 40
     Scan patients AS patients at north, south
-Release _release_1 BY k0 = sex
-  a0 = count(*)
-  Filter age > 40
-    Scan patients AS patients_2 at north, south
 
 == logical (_release_0)
 Release _release_0 BY k0 = sex (VARCHAR)
@@ -131,21 +127,11 @@ Release _release_0 BY k0 = sex (VARCHAR)
   Filter age > 40
     Scan patients AS patients at north, south
 
-== logical (_release_1)
-Release _release_1 BY k0 = sex (VARCHAR)
-  a0 = count(*) (BIGINT)
-  Filter age > 40
-    Scan patients AS patients_2 at north, south
-
 == fragments
 -- north
 SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE "patients"."age" > 40 GROUP BY 1)
 -- south
 SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE "patients"."age" > 40 GROUP BY 1)
--- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients_2"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients_2" WHERE "patients_2"."age" > 40 GROUP BY 1)
--- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients_2"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients_2" WHERE "patients_2"."age" > 40 GROUP BY 1)
 
 == final
 SELECT
@@ -160,9 +146,9 @@ FROM (
 ) AS a
 JOIN (
   SELECT
-    _r1.k0 AS sex,
-    _r1.a0 AS n
-  FROM _release_1 AS _r1
+    _r0.k0 AS sex,
+    _r0.a0 AS n
+  FROM _release_0 AS _r0
 ) AS b
   ON a.sex = b.sex
 
