@@ -16,6 +16,7 @@ import datetime
 import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from fedsql.executors.connecting import open_federation
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.finalize import column_sql
-from fedsql.executors.protocol.wire import Message
+from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
@@ -70,7 +71,7 @@ class Session:
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
-        self.on_progress: OnProgress | None = None
+        self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
@@ -166,7 +167,8 @@ class Session:
         return tuple(each.party for each in presence if each.party in lost or not each.reachable)
 
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
-        watch, sent = Stopwatch(), list[Sent]()
+        watch = Stopwatch(self.on_progress and partial(self.on_progress, ANALYST))
+        sent: list[Sent] = []
 
         def record(message: Message) -> None:
             self._check_cancelled()

@@ -119,7 +119,8 @@ class Attempt:
         inbox = yield Exchange.of(messages, [each.go for each in ready])
         last, released = [], []
         for release, each, drawn in zip(mine, ready, noise, strict=True):
-            message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
+            with self.watch("encrypt"):
+                message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
             last.append(message)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
