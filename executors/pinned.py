@@ -1,4 +1,4 @@
-"""What a party or a coordinator checks before it serves: its keys against the pinned ones, its address, its certificate."""
+"""What a party or a coordinator checks of its files: its keys against the pinned ones, its address, its certificate."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def check_pinned(config: PartyConfig, federation: FederationConfig, identity: Id
             f"{file}: parties.{config.name}.public_key: is not the key of this party, which is {own}",
             hint="its private key is identity.pem in the party's state folder; everybody needs the same federation file",
         )
+
+
+def check_same(old: FederationConfig, new: FederationConfig, file: Path, who: str) -> None:
+    """Check that a shared file that was read again has the same coordinator: connections are made with its old entry.
+
+    Raises ConfigError, for ``who`` must then be started anew.
+    """
+    if (old.name, old.coordinator, old.root_certificates) != (new.name, new.coordinator, new.root_certificates):
+        raise ConfigError(f"{file}: name or coordinator have changed: start {who} anew")
 
 
 def everywhere(address: str) -> str:
