@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from pathlib import Path
 
 from fedsql.config.models import FederationConfig, PartyConfig
@@ -10,6 +12,8 @@ from fedsql.crypto.certificates import expiry
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.errors import ConfigError
 from fedsql.executors.transport.address import Address
+
+_SOON = 30 * 86400  # seconds
 
 
 def check_pinned(config: PartyConfig, federation: FederationConfig, identity: IdentityKey, file: Path) -> None:
@@ -60,3 +64,15 @@ def tls_files(state: Path) -> tuple[bytes, bytes]:
             f"{error.filename}: cannot be read: {error.strerror}",
             hint="grpc+tls:// needs tls.pem (the certificate chain) and tls.key beside the coordinator's identity.pem",
         ) from None
+
+
+def certificate_due(until: float) -> str | None:
+    """Return what the operator must do about a certificate that ends at ``until`` (unix seconds); None while it is early."""
+    now = time.time()
+    if until - now > _SOON:
+        return None
+    ends = datetime.datetime.fromtimestamp(until, datetime.UTC)
+    return (
+        f"the TLS certificate {'ended' if until <= now else 'ends'} at {ends:%Y-%m-%d %H:%M} UTC: put the next one"
+        " (fedsql certificate) in its place and start the coordinator anew"
+    )

@@ -19,7 +19,7 @@ from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.dry_run import keep_offers
 from fedsql.executors.embedded import open_party, open_store
 from fedsql.executors.live import LiveDirectory, signed_offer
-from fedsql.executors.pinned import check_pinned, check_same, everywhere, tls_files
+from fedsql.executors.pinned import certificate_due, check_pinned, check_same, everywhere, tls_files
 from fedsql.executors.protocol.wire import Steps
 from fedsql.executors.roles.common import OnOutcome, event
 from fedsql.executors.roles.coordinator import Coordinator
@@ -115,6 +115,10 @@ class PartyService:
             self.party.ledger.entries()
         except OperationalError as error:
             return error.message
+        return None
+
+    def due(self) -> str | None:
+        """None: it has nothing that ends."""
         return None
 
     def load(self) -> tuple[int, int]:
@@ -252,6 +256,10 @@ class CoordinatorService:
     def unhealthy(self) -> str | None:
         """Why it takes no question now; None when it does: while it exists it listens."""
         return "it is ending" if self._ending else None
+
+    def due(self) -> str | None:
+        """Whether the TLS certificate that it shows ends soon."""
+        return None if self._expiry is None else certificate_due(self._expiry)
 
     def observe(self, on_outcome: OnOutcome) -> None:
         """Tell ``on_outcome`` what becomes of each question."""

@@ -18,7 +18,7 @@ import typer
 from fedsql.cli_audit import app as audit
 from fedsql.cli_common import guarded
 from fedsql.cli_serve import coordinator, party
-from fedsql.cli_setup import enroll, init, keygen
+from fedsql.cli_setup import certificate, enroll, init, keygen
 
 if TYPE_CHECKING:
     from fedsql.session import Session
@@ -165,6 +165,7 @@ def demo(
 app.command()(init)
 app.command()(keygen)
 app.command()(enroll)
+app.command()(certificate)
 app.command()(coordinator)
 app.command()(party)
 app.add_typer(audit, name="audit")
