@@ -25,14 +25,14 @@ from fedsql.executors.protocol.contribute import deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import FAILED, context_of, outline_of
+from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
-from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, versions_of
 from fedsql.privacy.ledger import Charge
 from fedsql.privacy.noise import skellam
 
@@ -93,7 +93,10 @@ class Attempt:
         with self.watch("plan"):
             plan = directory.plan(question)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
-                raise ProtocolError("the question's plan is not the one that this party derives from its text")
+                raise ProtocolError(
+                    "the question's plan is not the one that this party derives from its text",
+                    hint=_differing(question.software, party.name),
+                )
             public = party.public_key(question.paillier_n)
         talk = Conversation(party.name, context_of(question, plan), party.identity)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
@@ -154,6 +157,12 @@ class Attempt:
             raise ProtocolError("a question is malformed")
         opened = decode(unpad(party.seal_key.open(body["box"], b"question", body["query_id"])))
         try:
+            planner, theirs = versions_of(opened["question"])
+            if planner != PLANNER_VERSION:
+                raise ProtocolError(
+                    f"the analyst plans with version {planner or '?'}, {party.name} with {PLANNER_VERSION}",
+                    hint=_differing(theirs, party.name),
+                )
             question = Question.decode(opened["question"])
         except ValueError:
             raise ProtocolError("a question is malformed") from None
@@ -165,10 +174,6 @@ class Attempt:
             raise ProtocolError("the question is not signed by its analyst")
         if question.federation != directory.catalog.federation or question.query_id != body["query_id"]:
             raise ProtocolError("the question was asked of another federation or under another id")
-        if question.planner != PLANNER_VERSION:
-            raise ProtocolError(
-                f"the analyst plans with version {question.planner}, {party.name} with {PLANNER_VERSION}"
-            )
         directory.check(question.offers)
         if directory.catalog.offer(party.name) != self.offer:  # reloaded a moment ago
             raise ProtocolError(
@@ -235,6 +240,13 @@ class Attempt:
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None
+
+
+def _differing(analysts: str, party: str) -> str | None:
+    """Return who runs what, where that differs."""
+    if analysts == software():
+        return None
+    return f"everybody needs the same: the analyst runs {analysts or 'an older fedsql'}; {party} runs {software()}"
 
 
 def _columns(release: ReleasePlan) -> list[str]:
