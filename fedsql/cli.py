@@ -1,7 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that --help and mistakes answer at once.
 
 Results go to standard output, all else to standard error. Exit codes: 0 ok, 1 an SQL error, 2 wrong usage or a wrong
-file, 3 refused by policy or budget, 130 interrupted. A traceback is shown only where FEDSQL_DEBUG is set.
+file, 3 refused by policy or budget, 4 a party whose place another process has taken, 130 interrupted. A traceback is
+shown only where FEDSQL_DEBUG is set.
 """
 
 from __future__ import annotations

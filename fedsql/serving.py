@@ -24,6 +24,10 @@ _LOOK = 2.0  # seconds between looks at the files
 _AGAIN = 86400.0  # seconds between reminders
 
 
+class Ended(OperationalError):
+    """The service came to an end by itself: another one has taken its place, and would be ended by a new start."""
+
+
 class Service(Protocol):
     """What is run: see executors/services.py."""
 
@@ -58,7 +62,7 @@ def run(
 ) -> None:
     """Serve until a signal ends it; ``on_reload`` is told whether the files could be used when they were read again.
 
-    Raises OperationalError when the service came to an end by itself.
+    Raises Ended when the service came to an end by itself.
     """
     watched = list(files)
     seen = _versions(watched)
@@ -70,7 +74,7 @@ def run(
                     reminded = time.monotonic()
                     _log.warning("%s", due)
                 if (reason := service.ended()) is not None:
-                    raise OperationalError(reason)
+                    raise Ended(reason)
                 now = _versions(watched)
                 if now != seen or again.is_set():
                     seen = now
