@@ -87,7 +87,7 @@ class PartyStore:
     def run(self, sql: str, key: Hashable = None, on_place: OnPlace | None = None) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
-        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait. Raises
+        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait, and 0 at its turn. Raises
         OperationalError when it was cancelled or is over a limit, ValueError when ``sql`` is not exactly one query.
         """
         with self._runs.one(self._database, key, on_place) as cursor:

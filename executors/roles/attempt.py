@@ -141,7 +141,10 @@ class Attempt:
             return result
 
     def _queued(self, place: int) -> None:
-        self.watch.enter("queued", place)
+        if place:
+            self.watch.enter("queued", place)
+        else:
+            self.watch.enter("fragment")
 
     def _keep(self, question: Question, messages: list[Message], released: list[dict[str, object]]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""

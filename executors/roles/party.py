@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Return what the party's policy lets others see of its tables."""
 
     def run(self, sql: str, key: Hashable = None, on_place: Callable[[int], None] | None = None) -> pa.Table:
-        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn."""
+        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn, then 0."""
 
     def interrupt(self, key: Hashable = None) -> None:
         """Stop the fragments of ``key``, also those not begun; without one all that run now."""
