@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,12 @@ class EmbeddedFederation:
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the protocol for one signed question; return the released relations."""
-        parties = {name: self.parties[name] for name in plan.participants}
-        participants: dict[str, Any] = {name: party.serve(self.directory, watch) for name, party in parties.items()}
+        watches = {name: watch.beside(on_progress and partial(on_progress, name)) for name in plan.participants}
+        participants: dict[str, Any] = {n: self.parties[n].serve(self.directory, own) for n, own in watches.items()}
         participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
-        tables: list[pa.Table] = run(participants, record, watch)[ANALYST]
+        watches |= {COORDINATOR: watch.beside(), ANALYST: watch.beside()}
+        tables: list[pa.Table] = run(participants, record, watches)[ANALYST]
         return tables
 
     def presence(self) -> list[Presence]:

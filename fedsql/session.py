@@ -17,6 +17,7 @@ import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from fedsql.executors.connecting import open_federation
 from fedsql.executors.engines.copies import Copies
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.federation import Federation, OnProgress
-from fedsql.executors.protocol.wire import Message
+from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
@@ -73,7 +74,7 @@ class Session:
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
-        self.on_progress: OnProgress | None = None
+        self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
@@ -170,7 +171,8 @@ class Session:
         return tuple(each.party for each in presence if each.party in lost or not each.reachable)
 
     def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
-        watch, sent = Stopwatch(), list[Sent]()
+        watch = Stopwatch(self.on_progress and partial(self.on_progress, ANALYST))
+        sent: list[Sent] = []
 
         def record(message: Message) -> None:
             self._check_cancelled()
@@ -218,17 +220,17 @@ class Session:
             self._bring(plan.copies)
             for stage in range(plan.last_stage + 1) if plan.releases else ():
                 asking = plan.at(stage)
-                with watch("finalize"):
-                    inputs = [bench.input(each) for each in plan.inputs if each.name in asking.reads]
+                staged = replace(question, stage=stage)
+                if asking.reads:
+                    with watch("finalize"):
+                        inputs = [bench.input(each) for each in plan.inputs if each.name in asking.reads]
+                        staged = replace(staged, inputs=tuple(inputs))
                 with watch("key"):
-                    staged = replace(question, stage=stage, inputs=tuple(inputs))
                     after = before[stage] if stage < len(before) else None
                     signed = self._analyst.sign(staged, asking, self.federation.directory, after=after)
                 before[stage : stage + 1] = [signed]
-                tables = self._ask(signed, asking, watch, record)
-                with watch("finalize"):
-                    for release, table in zip(asking.releases, tables, strict=True):
-                        bench.keep(release, table)
+                for release, table in zip(asking.releases, self._ask(signed, asking, watch, record), strict=True):
+                    bench.keep(release, table)
             with watch("finalize"):
                 return bench.answer(plan.final, columns)
         finally:

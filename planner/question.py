@@ -9,6 +9,7 @@ from typing import Any
 from fedsql.codec import decode, digest, encode
 
 PLANNER_VERSION = "1"
+_MOST = 200  # characters of a version, for it goes into errors
 VALID_FOR = 3600  # seconds that a question may be answered after it was signed
 
 
@@ -39,8 +40,9 @@ class Question:
     ``parameters`` are (type text, value text or None) pairs, so that nobody depends on another's number formatting.
     ``now`` is ISO 8601 in UTC; ``local`` the schemas of the analyst's local tables that the SQL names; ``contributors``
     the parties of each release of the ``stage``, in order; ``inputs`` what earlier stages released and this one reads;
-    ``offers`` the digest of each party's offer; ``missing`` the parties that are
-    left out because they cannot be reached; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
+    ``offers`` the digest of each party's offer; ``missing`` the parties that are left out because they cannot be reached;
+    ``software`` is what the analyst plans with, for errors; ``paillier_n`` the analyst's session key (big-endian bytes);
+    ``expiry`` unix
     seconds.
     """
 
@@ -54,6 +56,7 @@ class Question:
     offers: tuple[tuple[str, bytes], ...] = ()
     missing: tuple[str, ...] = ()
     planner: str = PLANNER_VERSION
+    software: str = ""
     stage: int = 0
     inputs: tuple[StageInput, ...] = ()
     contributors: tuple[tuple[str, ...], ...] = ()
@@ -88,6 +91,18 @@ class Question:
     def digest(self) -> bytes:
         """SHA-256 of the signed record: names this very asking."""
         return digest(self.encode())
+
+
+def versions_of(data: bytes) -> tuple[str, str]:
+    """Return (planner, software) of a question of any version, signed or not, each empty where it says nothing.
+
+    Raises ValueError when it is no record.
+    """
+    record = decode(data)
+    if not isinstance(record, dict):
+        raise ValueError("a question is a record")
+    planner, software = str(record.get("planner", "")), str(record.get("software", ""))
+    return planner[:_MOST], software[:_MOST]
 
 
 def _listed(value: Any) -> Any:

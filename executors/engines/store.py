@@ -97,9 +97,9 @@ class PartyStore:
     ) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
-        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait;
-        ``inputs`` are relations that this query alone sees. Raises OperationalError when it was
-        cancelled or is over a limit, ValueError when ``sql`` is not exactly one query or an input has a table's name.
+        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait, and 0 at its
+        turn; ``inputs`` are relations that this query alone sees. Raises OperationalError when it was cancelled or is over a
+        limit, ValueError when ``sql`` is not exactly one query or an input has a table's name.
         """
         with self._runs.one(self._database, key, on_place) as cursor:
             if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:

@@ -26,7 +26,7 @@ from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
-from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size
+from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size, software
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
@@ -58,6 +58,7 @@ class Analyst:
             offers=directory.catalog.digests,
             contributors=plan.contributors,
             plan_digest=plan.digest,
+            software=software(),
             paillier_n=n.to_bytes(-(-n.bit_length() // 8), "big"),
             analyst_key=self.identity.public,
             analyst_box=self.box.public,

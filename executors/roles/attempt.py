@@ -26,7 +26,7 @@ from fedsql.executors.protocol.contribute import deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import FAILED, context_of, outline_of
+from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
 from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
@@ -34,7 +34,7 @@ from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
-from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
 from fedsql.privacy.ledger import Charge
 from fedsql.privacy.noise import skellam
 
@@ -93,7 +93,10 @@ class Attempt:
         with self.watch("plan"):
             plan = directory.plan(question).at(question.stage)
             if plan.contributors != question.contributors or plan.digest != question.plan_digest:
-                raise ProtocolError("the question's plan is not the one that this party derives from its text")
+                raise ProtocolError(
+                    "the question's plan is not the one that this party derives from its text",
+                    hint=_differing(question.software, self.party.name),
+                )
             _check_inputs(question, plan)
             self.party.public_key(question.paillier_n)
         return plan
@@ -138,7 +141,8 @@ class Attempt:
         inbox = yield Exchange.of(messages, [each.go for each in ready])
         last, released = [], []
         for release, each, drawn in zip(mine, ready, noise, strict=True):
-            message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
+            with self.watch("encrypt"):
+                message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
             last.append(message)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
@@ -156,7 +160,10 @@ class Attempt:
             return result
 
     def _queued(self, place: int) -> None:
-        self.watch.enter("queued", place)
+        if place:
+            self.watch.enter("queued", place)
+        else:
+            self.watch.enter("fragment")
 
     def _keep(self, question: Question, messages: list[Message], released: list[dict[str, object]]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""
@@ -172,6 +179,12 @@ class Attempt:
             raise ProtocolError("a question is malformed")
         opened = decode(unpad(party.seal_key.open(body["box"], b"question", body["query_id"])))
         try:
+            planner, theirs = versions_of(opened["question"])
+            if planner != PLANNER_VERSION:
+                raise ProtocolError(
+                    f"the analyst plans with version {planner or '?'}, {party.name} with {PLANNER_VERSION}",
+                    hint=_differing(theirs, party.name),
+                )
             question = Question.decode(opened["question"])
         except ValueError:
             raise ProtocolError("a question is malformed") from None
@@ -183,10 +196,6 @@ class Attempt:
             raise ProtocolError("the question is not signed by its analyst")
         if question.federation != directory.catalog.federation or question.query_id != body["query_id"]:
             raise ProtocolError("the question was asked of another federation or under another id")
-        if question.planner != PLANNER_VERSION:
-            raise ProtocolError(
-                f"the analyst plans with version {question.planner}, {party.name} with {PLANNER_VERSION}"
-            )
         directory.check(question.offers)
         if directory.catalog.offer(party.name) != self.offer:  # reloaded a moment ago
             raise ProtocolError(
@@ -269,6 +278,13 @@ def _check_inputs(question: Question, plan: Plan) -> None:
     for each in question.inputs:
         if any(len(row) != len(each.columns) for row in each.rows):
             raise ProtocolError("an input of the question is malformed")
+
+
+def _differing(analysts: str, party: str) -> str | None:
+    """Return who runs what, where that differs."""
+    if analysts == software():
+        return None
+    return f"everybody needs the same: the analyst runs {analysts or 'an older fedsql'}; {party} runs {software()}"
 
 
 def _columns(release: ReleasePlan) -> list[str]:

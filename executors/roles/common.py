@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import version
 from typing import Any, Protocol
 
 from fedsql import errors
@@ -19,6 +21,12 @@ OnOutcome = Callable[[str, float], None]
 FAILED = "a party could not run its part of the query"
 # Errors that follow from the question, the policy or the ledger alone may be told; all else becomes FAILED.
 _TOLD = ("PolicyDenied", "BudgetExhausted", "NotSupportedError", "ProgrammingError", "DataError", "ProtocolError")
+
+
+@cache
+def software() -> str:
+    """Return what a plan depends on besides the question and the catalog: the same versions derive the same plan."""
+    return ", ".join(f"{name} {version(name)}" for name in ("fedsql", "sqlglot", "duckdb", "dp-accounting"))
 
 
 def outline_of(plan: ReleasePlan) -> Outline:

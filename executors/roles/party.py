@@ -46,7 +46,7 @@ class Engine(Protocol):
         on_place: Callable[[int], None] | None = None,
         inputs: Sequence[StageInput] = (),
     ) -> pa.Table:
-        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn.
+        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn, then 0.
 
         ``inputs`` are relations that it alone sees.
         """

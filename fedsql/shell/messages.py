@@ -9,7 +9,7 @@ from fedsql.answer import Answer
 from fedsql.errors import ConfigError, Error, OperationalError, PrivacyError
 from fedsql.shell.render import clean, display_width
 
-OK, SQL_ERROR, USAGE, REFUSED = 0, 1, 2, 3
+OK, SQL_ERROR, USAGE, REFUSED, REPLACED = 0, 1, 2, 3, 4
 
 
 def exit_code(error: Error) -> int:
