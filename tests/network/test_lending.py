@@ -12,9 +12,13 @@ from process import QUICK
 from world import Network
 
 from fedsql.errors import PartyUnreachable, ProtocolError
+from fedsql.executors.dry_run import dry_run, keep_offers
 from fedsql.executors.engines.store import PartyStore
+from fedsql.executors.live import signed_offer
 from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.transport.node import Offered
 from fedsql.planner.catalog import PublicTable
+from fedsql.planner.question import Settings
 from fedsql.session import Session
 
 CODES = '[tables.codes]\nsource = "codes.parquet"\npublic = true\n[tables.codes.columns]\ncode = {}\n'
@@ -125,3 +129,15 @@ def test_other_rows_are_another_table(services, session):
         session.federation.fetch(session._analyst, [before])
     (found,) = session.federation.fetch(session._analyst, [table_of(session)]).values()
     assert found.to_pydict() == {"code": ["b"]}
+
+
+def test_an_owner_can_see_what_it_would_send(services):
+    heard = {
+        name: Offered(0, True, signed_offer(each.party.offer(), "hospitals", each.party.identity))
+        for name, each in services.parties.items()
+    }
+    folder = services.network.folder
+    keep_offers(folder / ".fedsql" / "west", heard)
+    text, error = dry_run(folder / "west.toml", services.network.shared, SQL, "ada", Settings())
+    assert error is None
+    assert text.splitlines()[1:] == ["  it would send its public codes to whoever lacks it", "  it would run nothing"]
