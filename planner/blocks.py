@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from sqlglot import exp
 
@@ -10,6 +11,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import is_aggregate
 
 _WRAPPERS = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
+_SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 _APART = ("from_", "joins", "with_", "laterals")
 
 
@@ -88,6 +90,39 @@ def grouping(select: exp.Select) -> list[exp.Expr]:
         inside = {id(node) for call in aggregate_calls(select) for node in call.walk()}
         return [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
     return [key for key in group.expressions if not isinstance(key, exp.Tuple) or key.expressions]  # () has no keys
+
+
+def grouping_sets(select: exp.Select) -> list[list[exp.Expr]] | None:
+    """Return the keys of each grouping set of ROLLUP, CUBE and GROUPING SETS; None where GROUP BY has none of these.
+
+    Several of them in one GROUP BY multiply, as in SQL:2016, 7.13.
+    """
+    group = select.args.get("group")
+    if group is None or not any(isinstance(each, _SETS) for each in group.expressions):
+        return None
+    found: list[list[exp.Expr]] = [[]]
+    for each in group.expressions:
+        found = [[*before, *keys] for before in found for keys in _sets_of(each)]
+    return [list({key.sql("duckdb"): key for key in keys}.values()) for keys in found]
+
+
+def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
+    parts = element.expressions if isinstance(element, _SETS) else []
+    if isinstance(element, exp.Rollup):
+        listed = [_keys_of(part) for part in parts]
+        return [[key for part in listed[:count] for key in part] for count in range(len(listed), -1, -1)]
+    if isinstance(element, exp.Cube):
+        listed = [_keys_of(part) for part in parts]
+        chosen = [c for count in range(len(listed), -1, -1) for c in combinations(listed, count)]
+        return [[key for part in each for key in part] for each in chosen]
+    if isinstance(element, exp.GroupingSets):
+        return [keys for part in parts for keys in _sets_of(part)]
+    return [_keys_of(element)]
+
+
+def _keys_of(element: exp.Expr) -> list[exp.Expr]:
+    bare = element.unnest()
+    return list(bare.expressions) if isinstance(bare, exp.Tuple) else [bare]
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:

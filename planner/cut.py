@@ -15,6 +15,7 @@ A release that another one reads makes *stages*: what the first one releases is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -27,15 +28,18 @@ from fedsql.planner.blocks import (
     aliases,
     defines,
     grouping,
+    grouping_sets,
     is_federated,
     is_grouped,
     is_shadowed,
     is_windowed,
     items,
     nested_queries,
+    own_nodes,
     reads_federated,
 )
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import Release
 from fedsql.planner.positions import position, shown
@@ -155,12 +159,19 @@ class _Cutter:
                 position=position(sample),
             )
         calls = aggregate_calls(select)
-        keys = _keys(select, calls)
-        aggregates = list({call.sql("duckdb"): call for call in calls}.values())
-        release = self.release(bind_release(len(self.releases), select, keys, aggregates, self.catalog, self.inputs))
-        alias = f"_r{release.number}"
+        sets = grouping_sets(select)
+        keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
+        aggregates = _distinct(calls)
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
+        bound = [self.bind(select, each, aggregates) for each in sets or [keys]]
+        releases = [self.release(replace(each, has_siblings=len(bound) > 1)) for each in bound]
+        alias = f"_r{releases[0].number}"
+        relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
+        if sets is not None:
+            asked = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
+            names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(asked)}
+            relation = _united(alias, keys, sets, releases, len(aggregates), asked)
         below = aliases(select)
 
         def lift(node: exp.Expr) -> exp.Expr:
@@ -176,7 +187,7 @@ class _Cutter:
             elif isinstance(value, exp.Expr):
                 select.set(part, value.transform(lift))
         having = select.args.get("having")
-        select.set("from_", exp.From(this=exp.alias_(exp.to_table(release.relation), alias, table=True)))
+        select.set("from_", exp.From(this=relation))
         select.set("joins", None)
         select.set("where", exp.Where(this=having.this) if having is not None else None)
         select.set("having", None)
@@ -188,6 +199,10 @@ class _Cutter:
                     hint="add it to GROUP BY, or aggregate it",
                     position=position(column),
                 )
+
+    def bind(self, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr]) -> Release:
+        """Bind one release of a block."""
+        return bind_release(len(self.releases), select, keys, aggregates, self.catalog, self.inputs)
 
     def release(self, release: Release) -> Release:
         """Keep a release, or return the equal one that is there: a statement may read one twice."""
@@ -229,11 +244,6 @@ def cut(tree: exp.Query, catalog: Catalog) -> Cut:
 def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     """Return the grouping expressions, each once."""
     group = select.args.get("group")
-    for kind, name in ((exp.Rollup, "ROLLUP"), (exp.Cube, "CUBE"), (exp.GroupingSets, "GROUPING SETS")):
-        if group is not None and any(group.find_all(kind)):
-            raise NotSupportedError(
-                f"{name} is not answered yet", hint="write one GROUP BY query for each level", position=position(group)
-            )
     if group is None and calls:
         return []
     distinct = select.args.get("distinct")
@@ -247,3 +257,38 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
     # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
     return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
+
+
+def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:
+    """Return nodes without those whose text was there before."""
+    return list({node.sql("duckdb"): node for node in nodes}.values())
+
+
+def _united(
+    alias: str,
+    keys: list[exp.Expr],
+    sets: list[list[exp.Expr]],
+    releases: list[Release],
+    aggregates: int,
+    asked: list[exp.Expr],
+) -> exp.Subquery:
+    """Return the union of the releases of all grouping sets, with what GROUPING says of each one."""
+    branches: list[exp.Query] = []
+    for each, release in zip(sets, releases, strict=True):
+        there = [key.sql("duckdb") for key in each]
+        texts = [key.sql("duckdb") for key in keys]
+        columns: list[exp.Expr] = [
+            exp.column(f"k{there.index(t)}", quoted=True) if t in there else exp.null() for t in texts
+        ]
+        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
+        columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
+        for number, node in enumerate(asked):
+            bits = "".join("01"[part.sql("duckdb") not in there] for part in node.expressions)
+            columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
+            names.append(f"g{number}")
+        listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]
+        branches.append(exp.Select(expressions=listed).from_(exp.to_table(release.relation)))
+    whole = branches[0]
+    for branch in branches[1:]:
+        whole = exp.union(whole, branch, distinct=False, copy=False)
+    return exp.Subquery(this=whole, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))

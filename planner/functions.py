@@ -140,6 +140,7 @@ SCALAR_NAMES = frozenset(
 
 
 # What else may stand in a block that a party runs: queries nested in each other, and what is grouped or numbered there.
+GROUPING = (exp.Grouping, exp.GroupingId)  # they tell a row's grouping set: constants of it
 INNER_AGGREGATES = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr)
 _STRUCTURE = (
     exp.Select, exp.Subquery, exp.From, exp.Join, exp.Table, exp.TableAlias, exp.Where, exp.Having, exp.Qualify, exp.Group,
@@ -170,7 +171,7 @@ def aggregate_of(node: exp.Expr) -> tuple[str, str] | None:
 def is_aggregate(node: exp.Expr) -> bool:
     """Say whether a call is an aggregate of DuckDB, answered or not."""
     if aggregate_of(node) is not None or isinstance(node, exp.AggFunc):
-        return True
+        return not isinstance(node, GROUPING)
     return isinstance(node, exp.Anonymous) and node.name.lower() in REFUSED_AGGREGATES
 
 

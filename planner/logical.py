@@ -164,12 +164,16 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Release:
-    """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0."""
+    """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0.
+
+    ``has_siblings``: the same rows are released by other keys too (ROLLUP, CUBE, GROUPING SETS).
+    """
 
     number: int
     input: Relation
     keys: tuple[Key, ...]
     aggregates: tuple[Aggregate, ...]
+    has_siblings: bool = False
 
     def __post_init__(self) -> None:
         if not self.keys and not self.aggregates:

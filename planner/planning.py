@@ -18,7 +18,7 @@ from sqlglot.optimizer.qualify import qualify
 
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
-from fedsql.errors import ProgrammingError
+from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut, cut
@@ -297,6 +297,12 @@ class Planner:
     def _release(self, release: Release, stage: int) -> ReleasePlan:
         leaf = leaf_of(release.input)
         terms = check_policy(release, self.catalog, self.analyst)
+        if release.has_siblings and terms.min_group_size > 1 and not terms.noisy:
+            raise NotSupportedError(
+                f"ROLLUP, CUBE and GROUPING SETS are not answered yet where min_group_size is over 1"
+                f" (it is {terms.min_group_size} here): a total less the groups shown could open a small one",
+                hint="write one GROUP BY query for each level",
+            )
         copies: tuple[PublicTable, ...] = ()
         inputs: tuple[str, ...] = ()
         if isinstance(leaf, Rows):

@@ -114,6 +114,13 @@ SELECT SUM(age * (SELECT 3)) AS s, COUNT(*) FILTER (WHERE age > (SELECT AVG(age)
 SELECT p.sex, AVG(v.days) AS a, STDDEV(v.days) AS d, CORR(p.age, v.days) AS c FROM patients p JOIN visits v ON v.patient = p.id GROUP BY 1
 SELECT CASE WHEN v.visit IS NULL THEN 'none' ELSE 'some' END AS k, COUNT(*) AS n FROM patients p LEFT JOIN visits v ON v.patient = p.id GROUP BY 1
 SELECT * FROM (SELECT p.sex, COUNT(*) AS n FROM patients p NATURAL JOIN (SELECT id, 1 AS one FROM patients) q GROUP BY p.sex) t
+SELECT sex, region, COUNT(*) AS n, SUM(age) AS s FROM patients GROUP BY ROLLUP (sex, region)
+SELECT sex, region, GROUPING(sex) AS g, GROUPING(region, sex) AS h, COUNT(*) AS n FROM patients GROUP BY CUBE (sex, region) HAVING COUNT(*) > 2
+SELECT sex, region, age % 2 AS odd, COUNT(*) AS n FROM patients GROUP BY sex, ROLLUP (region, age % 2)
+SELECT sex, region, COUNT(*) AS n FROM patients GROUP BY GROUPING SETS ((sex, region), sex, (), ()) ORDER BY ALL
+SELECT region, COUNT(*) AS n, row_number() OVER (ORDER BY COUNT(*), region) AS r FROM patients GROUP BY ROLLUP (region) ORDER BY 3
+SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
+SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
 SELECT COUNT(*), MIN(w.title) FROM (SELECT ward, COUNT(*) AS n FROM north.visits GROUP BY ward) t JOIN wards w ON w.code = t.ward
 """
