@@ -42,6 +42,7 @@ from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
+from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins, margin_notices
@@ -49,7 +50,7 @@ from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import resolve_tables
-from fedsql.planner.statements import Explain, Query, Set, Show, changed, read_statement
+from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
 from fedsql.workbench import CANCELLED, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
@@ -80,6 +81,7 @@ class Session:
         for statement in _LOCK:
             self._local.execute(statement)
         self._copies = Copies(self._local)
+        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog)
 
     @classmethod
     def open(
@@ -98,11 +100,13 @@ class Session:
         if self._closed:
             raise InterfaceError("the session is closed")
         statement = read_statement(sql)
-        if isinstance(statement, Query):
+        if isinstance(statement, Query | Write):
             self._cancelled.clear()
             self._idle.clear()
             try:
-                return self._query(statement.sql, parameters)
+                if isinstance(statement, Query):
+                    return self._query(statement.sql, parameters)
+                return self.local.execute(statement.sql, parameters, self._query, lambda sql: self._bound(sql, ()))
             finally:
                 self._idle.set()
         if isinstance(statement, Explain):
@@ -113,8 +117,10 @@ class Session:
             self.settings = changed(self.settings, statement.name, statement.value)
             return Answer()
         if isinstance(statement, Show):
-            return show(statement, self.federation, self._analyst, self.settings)
-        return describe(statement, self.federation.directory)
+            return show(statement, self.federation, self._analyst, self.settings, self.local)
+        if statement.table in self.local.views():
+            return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
+        return describe(statement, self.federation.directory, self.local)
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing and asks nobody."""
@@ -152,25 +158,36 @@ class Session:
 
         ``lost``: parties that did not answer when it was asked before. They are left out where allow_missing is set.
         """
+        question, described = self._bound(sql, parameters, lost)
+        return self.federation.directory.plan(question), question, described
+
+    def _bound(
+        self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
+    ) -> tuple[Question, tuple[tuple[str, str], ...]]:
+        """Return the unsigned question of a query, views in their places, and the names and types of its columns."""
         directory = self.federation.directory
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
         given = tuple(parameter(value) for value in parameters)
         missing = self._missing(lost) if self.settings.allow_missing else ()
         name = self._analyst.name
-        question = Question(directory.catalog.federation, name, sql, now, given, self.settings, missing=missing)
         tree = parse(sql)
+        if self.local.expanded(tree):
+            sql = tree.sql("duckdb")
+        local = self.local.schemas(tree)
+        question = Question(directory.catalog.federation, name, sql, now, given, self.settings, local, missing=missing)
         before = tree.sql("duckdb")
         bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
-        typer = directory.typer(())
+        typer = directory.typer(local)
         resolve_tables(tree, typer.tables)  # complains about unknown tables in our words: it knows the parties
         described = typer.describe(sql.strip() if bound == before else bound)
-        return directory.plan(question), question, tuple(described)
+        return question, tuple(described)
 
     def _missing(self, lost: Collection[str]) -> tuple[str, ...]:
         presence = self.federation.presence()
         return tuple(each.party for each in presence if each.party in lost or not each.reachable)
 
-    def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
+    def _query(self, sql: str, parameters: Sequence[object], into: str | None = None) -> Answer:
+        """Answer a query; with ``into``, a statement that writes its rows to a local table, return no rows."""
         watch = Stopwatch(self.on_progress and partial(self.on_progress, ANALYST))
         sent: list[Sent] = []
 
@@ -184,7 +201,7 @@ class Session:
             with watch("plan"):
                 plan, question, columns = self._plan(sql, parameters, lost)
             try:
-                table = self._run(plan, question, columns, asked, watch, record)
+                table, changed = self._run(plan, question, columns, asked, watch, record, into)
                 break
             except PartyUnreachable as error:
                 # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
@@ -193,7 +210,7 @@ class Session:
                 lost.add(error.party)
         return Answer(
             table=table,
-            columns=columns,
+            columns=columns if into is None else (),
             notices=(*notices(plan), *margin_notices(plan)),
             seconds=watch.seconds,
             sent=tuple(sent),
@@ -202,6 +219,7 @@ class Session:
             delta=plan.delta,
             margins=answer_margins(plan, [name for name, _ in columns]),
             parties=plan.parties,
+            changed=changed,
         )
 
     def _run(
@@ -212,8 +230,12 @@ class Session:
         before: list[Question],
         watch: Stopwatch,
         record: Recorder,
-    ) -> pa.Table:
-        """Ask stage by stage, then run what is above the cut. ``before`` holds what was asked, for the next attempt."""
+        into: str | None,
+    ) -> tuple[pa.Table | None, int | None]:
+        """Ask stage by stage, then run what is above the cut; return its rows, or how many were written.
+
+        ``before`` holds what was asked, for the next attempt.
+        """
         cursor = self._finishing = self._local.cursor()
         try:
             bench = Workbench(cursor, self._check_cancelled)
@@ -232,7 +254,9 @@ class Session:
                 for release, table in zip(asking.releases, self._ask(signed, asking, watch, record), strict=True):
                     bench.keep(release, table)
             with watch("finalize"):
-                return bench.answer(plan.final, columns)
+                if into is not None:
+                    return None, bench.save(plan.final, columns, into)
+                return bench.answer(plan.final, columns), None
         finally:
             self._finishing = None
             cursor.close()

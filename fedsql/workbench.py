@@ -57,6 +57,18 @@ class Workbench:
             result: pa.Table = relation.to_arrow_table()
         return result.rename_columns([name for name, _ in columns])
 
+    def save(self, final: str, columns: Sequence[tuple[str, str]], statement: str) -> int | None:
+        """Run ``statement``, in which {query} stands for the block above the cut; return how many rows it wrote."""
+        names = [f"c{i}" for i in range(len(columns))]
+        listed = ", ".join(
+            f'CAST({name} AS {type_}) AS "{column.replace(chr(34), chr(34) * 2)}"'
+            for name, (column, type_) in zip(names, columns, strict=True)
+        )
+        rows = f"SELECT {listed} FROM ({final}) AS _answer ({', '.join(names)})"
+        with self._running():
+            counted = self._cursor.execute(statement.replace("{query}", rows)).fetchall()
+        return int(counted[0][0]) if counted and isinstance(counted[0][0], int) else None
+
     @contextmanager
     def _running(self) -> Iterator[None]:
         self._check()

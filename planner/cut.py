@@ -164,14 +164,16 @@ class _Cutter:
         aggregates = _distinct(calls)
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
-        bound = [self.bind(select, each, aggregates) for each in sets or [keys]]
-        releases = [self.release(replace(each, has_siblings=len(bound) > 1)) for each in bound]
+        asked = sets or [keys]
+        releases = [
+            self.release(replace(self.bind(select, each, aggregates), has_siblings=len(asked) > 1)) for each in asked
+        ]
         alias = f"_r{releases[0].number}"
         relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
         if sets is not None:
-            asked = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
-            names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(asked)}
-            relation = _united(alias, keys, sets, releases, len(aggregates), asked)
+            told = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
+            names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
+            relation = _united(alias, keys, sets, releases, len(aggregates), told)
         below = aliases(select)
 
         def lift(node: exp.Expr) -> exp.Expr:

@@ -61,7 +61,7 @@ class Inputs:
             names = None
         else:
             names = item.args["alias"].columns if item.args.get("alias") else None
-            query = exp.Select(expressions=[exp.Star()]).from_(item.copy())
+            query = exp.Select(expressions=_named(item, select)).from_(item.copy())
         if isinstance(item, exp.Table) and not item.db and isinstance(item.this, exp.Identifier):
             raise NotSupportedError(
                 f"{item.name} is a recursive common table expression: that is not answered next to federated rows",
@@ -110,6 +110,16 @@ class Inputs:
 
     def _is_public(self, table: exp.Table) -> bool:
         return bool(table.db) and any(offer.public for offer in self.catalog.tables(table.name))
+
+
+def _named(item: exp.Expr, select: exp.Select) -> list[exp.Expr]:
+    """Return the columns of a local table that a block names: parties see no others. All where that is not known."""
+    if not isinstance(item, exp.Table) or (item.args.get("alias") and item.args["alias"].columns):
+        return [exp.Star()]
+    alias = item.alias_or_name
+    used = {c.name.lower(): c for c in select.find_all(exp.Column) if c.table.lower() == alias.lower()}
+    found: list[exp.Expr] = [exp.column(c.name, table=alias, quoted=True) for _, c in sorted(used.items())]
+    return found or [exp.alias_(exp.Literal.number(1), "nothing")]
 
 
 def inputs_in(query: exp.Expr) -> Iterator[str]:
