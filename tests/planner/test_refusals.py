@@ -109,8 +109,8 @@ DETACH x
 PRAGMA database_list
 INSTALL httpfs
 LOAD httpfs
-CREATE TABLE x AS SELECT * FROM patients
-CREATE VIEW v AS SELECT 1
+CREATE TABLE patients AS SELECT 1 AS a
+CREATE VIEW patients AS SELECT 1 AS a
 INSERT INTO patients VALUES (1)
 UPDATE patients SET age = 1
 DELETE FROM patients
@@ -198,7 +198,8 @@ def test_totals_beside_their_parts_need_a_rule_of_their_own(strict_session):
 
 @pytest.mark.parametrize("sql", lines(READ_ONLY))
 def test_federated_tables_are_read_only(open_session, sql):
-    assert "read-only" in refused(open_session, NotSupportedError, sql.split()[0], sql).message
+    with pytest.raises(NotSupportedError, match="read-only"):
+        open_session.execute(sql)
 
 
 @pytest.mark.parametrize("call", lines(ATTACKS))
