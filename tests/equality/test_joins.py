@@ -2,61 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pytest
-
-USES = ["group", "filter", "aggregate", "join"]
-WARDS = pa.table({"code": ["a", "b", "c", "d"], "title": ["Alps", "Bay", "Coast", None], "beds": [10, 25, 5, 40]})
-
-
-def _tables(seed: int, people: int) -> dict[str, pa.Table]:
-    rng = random.Random(seed)
-    ids = [1000 * seed + i for i in range(people)]
-    visits = [1000 * seed + i for i in range(2 * people)]
-
-    def maybe(value: Any) -> Any:
-        return None if rng.random() < 0.1 else value
-
-    patients = {
-        "id": pa.array(ids, pa.int64()),
-        "sex": pa.array([maybe(rng.choice("FM")) for _ in ids]),
-        "age": pa.array([maybe(rng.randint(0, 99)) for _ in ids], pa.int32()),
-        "region": pa.array([rng.choice("abx") for _ in ids]),
-    }
-    stays = {
-        "visit": pa.array(visits, pa.int64()),
-        "patient": pa.array([maybe(rng.choice(ids)) for _ in visits], pa.int64()),
-        "ward": pa.array([maybe(rng.choice("abcz")) for _ in visits]),
-        "days": pa.array([maybe(rng.randint(0, 30)) for _ in visits], pa.int32()),
-    }
-    bills = {
-        "visit": pa.array([rng.choice(visits) for _ in range(3 * people)], pa.int64()),
-        "cents": pa.array([maybe(rng.randint(-50, 5000)) for _ in range(3 * people)], pa.int32()),
-    }
-    return {"patients": pa.table(patients), "visits": pa.table(stays), "bills": pa.table(bills)}
-
-
-@pytest.fixture(scope="module")
-def clinics(pool_of: Any) -> Iterator[Any]:
-    """Three clinics: patients, their visits, and the bills of these; north also lends everybody a table of wards."""
-    parties: dict[str, Any] = {
-        name: _tables(seed, people) for seed, (name, people) in enumerate((("north", 23), ("south", 17), ("west", 9)))
-    }
-    parties["north"]["wards"] = WARDS
-    tables = {
-        "patients": {"privacy_unit": "id"},
-        "visits": {"references": {"patient": "patients.id"}, "privacy_unit": "patients.id"},
-        "bills": {"references": {"visit": "visits.visit"}, "privacy_unit": "patients.id"},
-        "wards": {"public": True},
-    }
-    pool = pool_of(parties, tables)
-    yield pool
-    pool.close()
-
 
 QUERIES = """
 SELECT p.sex, COUNT(*) AS n, SUM(v.days) AS s FROM patients p JOIN visits v ON p.id = v.patient GROUP BY 1
