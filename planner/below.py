@@ -7,7 +7,7 @@ party, and an aggregate or a window below the cut needs a party-scoped id among 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -26,7 +26,7 @@ from fedsql.planner.blocks import (
     reads_federated,
 )
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.identities import decides_unit, domain_of, unit_domain
+from fedsql.planner.identities import Domain, decides_unit, domain_of, unit_domain
 from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
@@ -44,12 +44,19 @@ class Below:
     uses: list[tuple[str, int, exp.Column]] = field(default_factory=list)
     hazards: list[Hazard] = field(default_factory=list)
     publics: dict[str, None] = field(default_factory=dict)
+    mixed: bool = False  # a subquery or window sees rows of other privacy units than the row that it is for
 
     def block(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
         """Analyse FROM, WHERE and what is nested in a block; return its sources. Raises NotLocal."""
         _check_parts(select)
         env = self.sources(select, outer)
         check_joins(self, env, select)
+        for number, (_, join) in enumerate(items(select)):
+            listed = list(env.values())
+            if join is not None and join.side in ("LEFT", "FULL"):
+                listed[number].padded = True
+            for source in listed[:number] if join is not None and join.side in ("RIGHT", "FULL") else ():
+                source.padded = True
         for _, join in items(select):
             if join is not None and (on := join.args.get("on")) is not None:
                 self._condition(on, [env, *outer])
@@ -87,22 +94,27 @@ class Below:
 
     def is_linked(self, query: exp.Query, envs: list[Env]) -> bool:
         """Say whether a nested query over federated rows needs only rows that are where those around it are."""
-        if self.alone:
-            return True
+        return self.alone or bool(self._links(query, envs))
+
+    def _links(self, query: exp.Query, envs: list[Env]) -> set[Domain]:
+        """Return the ids by which a nested query's rows are linked with those around it."""
         if not isinstance(query, exp.Select):
-            return False
+            return set()
         around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
-        own = Below(self.catalog, scans=list(self.scans)).block(query, envs)
-        inside = [own, *envs]
+        other = Below(self.catalog, scans=list(self.scans))
+        own = other.block(query, envs)
+        inside, found = [own, *envs], set()
         if isinstance(around, exp.In) and not isinstance(around.this, exp.Tuple) and len(query.expressions) == 1:
             outside = self.lineage(around.this, envs).domain
-            if outside is not None and outside == self.lineage(query.expressions[0].unalias(), inside).domain:
-                return True
-        return any(
-            len({column.table.lower() in own for column in link}) == 2
-            for conjunct in conjuncts(query.args.get("where"))
-            if (link := self.link(conjunct, inside))
-        )
+            if outside is not None and outside == other.lineage(query.expressions[0].unalias(), inside).domain:
+                found.add(outside)
+        for conjunct in conjuncts(query.args.get("where")):
+            link = other.link(conjunct, inside)
+            if link and len({column.table.lower() in own for column in link}) == 2:
+                domain = other.column(link[0], inside).domain
+                assert domain is not None
+                found.add(domain)
+        return found
 
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
         """Record that every base column in ``expression`` is used as ``use``."""
@@ -128,7 +140,9 @@ class Below:
         same = domains.pop() if isinstance(bare, exp.Coalesce) and len(domains) == 1 else None  # USING
         plain = isinstance(bare, _PLAIN) and all(part.plain for part in parts) and not bare.find(exp.Distinct)
         plain &= all(isinstance(argument, exp.Column | exp.Star) for argument in bare.iter_expressions())
-        return Column(reads, domain=same, plain=plain, copied=bool(parts) and all(part.copied for part in parts))
+        copied = bool(parts) and all(part.copied for part in parts)
+        padded = same is None and any(part.padded for part in parts)
+        return Column(reads, domain=same, plain=plain, padded=padded, copied=copied)
 
     def one_unit(self, env: Env) -> bool:
         """Say whether each row of a block's linked sources is of one privacy unit, which the links tell."""
@@ -137,6 +151,11 @@ class Below:
         same = len({unit_domain(self.catalog, scan.offers) for scan in scans}) == 1
         rows_alone = len(scans) > 1 and scans[0].offers[0].privacy_unit is None
         return same and not rows_alone and all(source.one_unit for source in federated)
+
+    def decides(self, sources: Iterable[Source], domain: Domain) -> bool:
+        """Say whether an id of ``domain`` tells the privacy unit of every row of ``sources``."""
+        scans = [self.scans[i] for source in sources for i in source.scans]
+        return all(decides_unit(self.catalog, scan.offers, domain) for scan in scans)
 
     @property
     def alone(self) -> bool:
@@ -187,7 +206,7 @@ class Below:
     def _check_groups(self, query: exp.Select, federated: Sequence[Source], envs: list[Env]) -> bool:
         """Check that each group of a nested block is at one party; return whether it is of one privacy unit."""
         keys = grouping(query)
-        domains = [d for key in keys if (d := self.lineage(key, envs).domain) is not None]
+        domains = [d for key in keys if (d := self.lineage(key, envs).key) is not None]
         if not domains:
             raise NotLocal(
                 "a subquery that aggregates rows of several parties cannot stand inside of another aggregate here",
@@ -196,8 +215,7 @@ class Below:
             )
         for key in keys:
             self.use("join" if self.lineage(key, envs).domain is not None else "group", key, envs)
-        scans = [self.scans[i] for source in federated for i in source.scans]
-        return any(all(decides_unit(self.catalog, scan.offers, d) for scan in scans) for d in domains)
+        return any(self.decides(federated, domain) for domain in domains)
 
     def _condition(self, expression: exp.Expr, envs: list[Env]) -> None:
         """Note the columns of a condition as filters (an equality of ids as a join), and analyse nested queries."""
@@ -245,13 +263,18 @@ class Below:
                     hint="link them by the privacy unit or a declared reference",
                     position=position(query),
                 )
+            every = [source for env in envs for source in env.values() if source.federated]
+            self.mixed |= not any(self.decides(every, domain) for domain in self._links(query, envs))
         for window in expression.find_all(exp.Window):
             if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
                 exp.Query
             ):
                 continue  # of a nested query, which has checked it
             parts = [self.lineage(part, envs) for part in window.args.get("partition_by") or []]
-            if not any(part.domain is not None for part in parts) and not self.alone:
+            keys = [part.key for part in parts if part.key is not None]
+            every = [source for source in envs[0].values() if source.federated]
+            self.mixed |= not any(self.decides(every, key) for key in keys)
+            if not keys and not self.alone:
                 raise NotLocal(
                     "a window over federated rows needs PARTITION BY the privacy unit or a declared reference",
                     hint="or aggregate with GROUP BY first; windows over the released groups work",

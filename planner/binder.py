@@ -90,6 +90,7 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         columns=tuple(used.values()),
         units=tuple(name for name, source in env.items() if source.federated),
         one_unit=below.one_unit(env),
+        mixed=below.mixed,
         uses=tuple(dict.fromkeys(below.uses)),
         inputs=tuple(dict.fromkeys(inputs_in(bare))),
         publics=tuple(below.publics),
@@ -113,7 +114,8 @@ def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> 
         known.base,
         known.public,
         known.plain,
-        is_unit=known.domain is not None and known.domain == source.unit and below.one_unit(env),
+        conditional=known.padded or not (known.base or known.public),
+        is_unit=known.key is not None and known.key == source.unit and below.one_unit(env),
         is_local=known.domain is not None,
     )
 

@@ -67,13 +67,25 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:
     """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
     if aggregate.function not in COUNTS:
-        part = split(argument, type_ == "BOOLEAN")
+        part = _with_presence(split(argument, type_ == "BOOLEAN"), argument, typing)
         if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
             part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
         return part
-    if isinstance(argument, exp.Column):
+    if isinstance(argument, exp.Column) and not _is_conditional(argument, typing):
         return Argument(argument)
     return Argument(argument, exp.Not(this=exp.Is(this=exp.paren(argument.copy()), expression=exp.null())))
+
+
+def _is_conditional(column: exp.Column, typing: Typing) -> bool:
+    return isinstance(typing.leaf, Rows) and typing.leaf.column(column.name).conditional
+
+
+def _with_presence(part: Argument, argument: exp.Expr, typing: Typing) -> Argument:
+    """Count the presence of columns that the query itself may have made NULL as a condition."""
+    columns = [c for c in argument.find_all(exp.Column) if _is_conditional(c, typing)]
+    present = [exp.Not(this=exp.Is(this=c.copy(), expression=exp.null())) for c in columns]
+    given = [part.condition] if part.condition is not None else []
+    return replace(part, condition=exp.and_(*(c.copy() for c in given), *present)) if present else part
 
 
 def _add_polynomial(

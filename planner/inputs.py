@@ -24,10 +24,14 @@ VALUE = "value"  # the column of a scalar input
 
 @dataclass(frozen=True)
 class Input:
-    """A relation that the analyst computes: ``query`` in its own DuckDB, over released relations and local tables."""
+    """A relation that the analyst computes: ``query`` in its own DuckDB, over released relations and local tables.
+
+    ``single``: it has exactly one row, and parties hold the analyst to that: more would be weights.
+    """
 
     name: str
     query: exp.Query
+    single: bool = False
 
 
 @dataclass
@@ -86,17 +90,17 @@ class Inputs:
             query.replace(exp.Select(expressions=[exp.Star()]).from_(exp.to_table(name)))
             return
         scalar = exp.Select(expressions=[exp.alias_(exp.Subquery(this=query.copy()), VALUE)])
-        name = self._name(scalar)
+        name = self._name(scalar, single=True)
         holder.replace(exp.column(VALUE, table=name, quoted=True))
         if not any(item.alias_or_name == name for item, _ in items(select)):
             table = exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(name)))
             select.append("joins", exp.Join(this=table, kind="CROSS"))
 
-    def _name(self, query: exp.Query) -> str:
+    def _name(self, query: exp.Query, *, single: bool = False) -> str:
         for known in self.found:
-            if known.query == query:
+            if (known.query, known.single) == (query, single):
                 return known.name
-        self.found.append(Input(f"{INPUT}{len(self.found)}", query))
+        self.found.append(Input(f"{INPUT}{len(self.found)}", query, single))
         return self.found[-1].name
 
     def _stays(self, query: exp.Query) -> bool:

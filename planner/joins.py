@@ -6,11 +6,13 @@ party, and no copied relation may be kept by an outer join: every party would pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from fedsql.planner.blocks import conjuncts, is_outer, items
+from fedsql.planner.catalog import TableOffer
 from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
 from fedsql.planner.sources import Env, NotLocal, Source
@@ -32,19 +34,29 @@ def check_joins(below: Below, env: Env, select: exp.Select) -> None:
             apart.append((item.alias_or_name.lower(), found))
         else:
             inner += found
-        _check_weights(below, env[item.alias_or_name.lower()], join)
-    if below.alone or len(federated) < 2:
+    outer = dict(apart)
+    for item, join in items(select):
+        name = item.alias_or_name.lower()
+        if join is None or join.kind not in ("SEMI", "ANTI"):
+            _check_weights(below, env[name], [*inner, *outer.get(name, ())], item)
+    if len(federated) < 2:
         return
-    together = {name: {name} for name in federated}
+    together = {name: {name} for name in federated}  # at one party
+    of_one_unit = {name: {name} for name in federated}
     for own, found in [("", inner), *apart]:
         for conjunct in found:
             link = below.link(conjunct, [env])
             names = {column.table.lower() for column in link} if link else set()
             if len(names) == 2 and names <= federated.keys() and (not own or own in names):
-                joined = set().union(*(together[name] for name in names))
-                together |= dict.fromkeys(joined, joined)
+                domain = below.column(link[0], [env]).domain if link else None
+                decides = domain is not None and below.decides((federated[name] for name in names), domain)
+                for groups in (together, of_one_unit) if decides else (together,):
+                    joined = set().union(*(groups[name] for name in names))
+                    groups |= dict.fromkeys(joined, joined)
     first = next(iter(federated))
-    for name, source in federated.items():
+    if len(of_one_unit[first]) < len(federated):
+        federated[first].one_unit = False
+    for name, source in () if below.alone else federated.items():
         if together[name] is not together[first]:
             raise NotLocal(
                 f"rows of {below.names(federated[first])} and {below.names(source)} would meet across parties: nothing"
@@ -67,17 +79,33 @@ def _check_same_parties(below: Below, first: Source, second: Source, select: exp
         )
 
 
-def _check_weights(below: Below, source: Source, join: exp.Join) -> None:
-    """An input may repeat rows: without noise that would be a weight. One with a single row is none."""
-    if source.federated or source.public is not None or source.single or join.kind in ("SEMI", "ANTI"):
+def _check_weights(below: Below, source: Source, known: Sequence[exp.Expr], item: exp.Expr) -> None:
+    """A copied relation may repeat rows: without noise that would be a weight, unless at most one row of it fits."""
+    if source.federated or source.single:
         return
+    offers, own = below.catalog.tables(source.public or ""), source.alias.lower()
+    for conjunct in known if source.public is not None else ():
+        for key, other in (
+            ((conjunct.this, conjunct.expression), (conjunct.expression, conjunct.this))
+            if isinstance(conjunct, exp.EQ)
+            else ()
+        ):
+            plain = isinstance(key, exp.Column) and key.table.lower() == own and _is_unique(offers, key.name)
+            if plain and all(column.table.lower() != own for column in other.find_all(exp.Column)):
+                source.single = True  # for each row at most one of it
+                return
     below.hazards.append(
         Hazard(
             f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
             "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
-            position(join),
+            position(item),
         )
     )
+
+
+def _is_unique(offers: Sequence[TableOffer], name: str) -> bool:
+    columns = [offer.column(name) for offer in offers if offer.public]
+    return all(column is not None and column.unique for column in columns)
 
 
 def _check_padding(below: Below, env: Env, item: exp.Expr, join: exp.Join) -> None:

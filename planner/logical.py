@@ -57,7 +57,7 @@ class Filter:
 class RowColumn:
     """A column of `Rows`: its name, and what it is in the query.
 
-    ``reads``: the (index of scan, column) that it is made of; ``base`` the one, ``public`` the (table, column) of a public
+    ``conditional``: the query decides where it is NULL (an outer join, an expression), not the data alone. ``reads``: the (index of scan, column) that it is made of; ``base`` the one, ``public`` the (table, column) of a public
     table, that it just is. ``plain``: it may be summed without noise. ``is_unit``: it holds the privacy unit's id;
     ``is_local``: a party-scoped id. ``type`` is DuckDB's; planning sets it.
     """
@@ -68,6 +68,7 @@ class RowColumn:
     base: tuple[int, str] | None = None
     public: tuple[str, str] | None = None
     plain: bool = False
+    conditional: bool = False
     is_unit: bool = False
     is_local: bool = False
     type: str = ""
@@ -87,7 +88,8 @@ class Rows:
     """Rows that each party computes alone: joins inside of it, nested queries, windows by its own ids.
 
     ``query`` is FROM and WHERE of a block over qualified tables; ``columns`` are what the release needs of it. ``units``
-    are the sources that tell a row's privacy unit, ``one_unit`` says that they tell the same. ``inputs`` are the released
+    are the sources that tell a row's privacy unit, ``one_unit`` says that they tell the same, ``mixed`` that a row depends on
+    rows of other units. ``inputs`` are the released
     relations that it reads, ``publics`` the public tables; ``uses`` what it does with columns inside, as (use, index of
     scan, column). ``offers`` describe the columns as if they were one table's, for every party; planning sets them.
     """
@@ -98,6 +100,7 @@ class Rows:
     columns: tuple[RowColumn, ...]
     units: tuple[str, ...]
     one_unit: bool = True
+    mixed: bool = False
     uses: tuple[tuple[str, int, exp.Column], ...] = ()
     inputs: tuple[str, ...] = ()
     publics: tuple[str, ...] = ()

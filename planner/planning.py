@@ -85,13 +85,14 @@ class ReleasePlan:
 class PlannedInput:
     """A stage input: ``sql`` for the analyst's own DuckDB, its ``columns`` (name, type), and what it reads.
 
-    It can be computed once every stage before ``stage`` has been answered.
+    It can be computed once every stage before ``stage`` has been answered. ``single``: it has exactly one row.
     """
 
     name: str
     sql: str
     columns: tuple[tuple[str, str], ...]
     stage: int
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ class Planner:
             stage = max(stage, self._stage[table.name] + 1)
             table.replace(empty(table, self._columns[table.name]))
         columns = tuple(self.typer.describe(mirrored.sql("duckdb")))
-        return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage)
+        return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage, input_.single)
 
     def _release(self, release: Release, stage: int) -> ReleasePlan:
         leaf = leaf_of(release.input)
@@ -435,7 +436,7 @@ def _digest(made: Plan) -> bytes:
             ]
             for r in made.releases
         ]
-        + [[i.name, i.sql, [list(c) for c in i.columns], i.stage] for i in made.inputs]
+        + [[i.name, i.sql, [list(c) for c in i.columns], i.stage, i.single] for i in made.inputs]
     )
 
 

@@ -116,10 +116,15 @@ def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
             f"rows of {names} are not of one privacy unit each, so it is not clear whom min_group_size protects",
             hint='the owner would declare for each table privacy_unit = "table.column", reached along references',
         )
-    summed = [a for a in release.aggregates if a.function not in ("count", "count_if", "regr_count")]
-    if summed and rows.hazards:
+    if rows.mixed and terms.noisy:
+        raise NotSupportedError(
+            "under noise, a subquery or window beside federated rows must be by their privacy unit",
+            hint="link it by the privacy unit, so that adding one unit changes no other's rows",
+        )
+    if rows.hazards and not terms.noisy and any(a.counts != "units" for a in release.aggregates):
         first = rows.hazards[0]
         raise PolicyDenied(first.message, hint=first.hint, position=first.position)
+    summed = [a for a in release.aggregates if a.function not in ("count", "count_if", "regr_count")]
     for aggregate in summed if not terms.noisy else ():
         for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):
             if not rows.column(column.name).plain:

@@ -7,7 +7,7 @@ constants are the same at every party.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -30,7 +30,8 @@ class Column:
 
     ``reads``: the base columns that it is made of. ``base``: the one that it just is. ``public``: the (table, column) of a
     public table that it just is. ``domain``: the party-scoped ids that it holds. ``plain``: it may be summed without noise,
-    for no analyst's expression is in it. ``copied``: no federated row is in it.
+    for no analyst's expression is in it. ``padded``: an outer join may have made it NULL. ``copied``: no federated row is in
+    it.
     """
 
     reads: Reads = frozenset()
@@ -38,7 +39,13 @@ class Column:
     public: tuple[str, str] | None = None
     domain: Domain | None = None
     plain: bool = False
+    padded: bool = False
     copied: bool = False
+
+    @property
+    def key(self) -> Domain | None:
+        """The ids that tell at which party a group or partition of this column is: of no party where it was padded."""
+        return None if self.padded else self.domain
 
 
 @dataclass
@@ -46,7 +53,8 @@ class Source:
     """A FROM item. ``columns`` is None for a copied relation: any name will do.
 
     ``scans`` are the federated tables in it. ``one_unit``: each of its rows is of one privacy unit, whose ids are ``unit``.
-    ``public`` is the name of the public table that it is; ``single``: it has one row.
+    ``public`` is the name of the public table that it is; ``single``: of it at most one row meets each other row; ``padded``: an outer
+    join may add rows of NULLs.
     """
 
     alias: str
@@ -57,14 +65,17 @@ class Source:
     one_unit: bool = True
     public: str | None = None
     single: bool = False
+    padded: bool = False
 
     def column(self, name: str) -> Column:
         """Return what is known of a column."""
         if self.columns is not None:
-            return self.columns.get(name.lower(), Column())
-        if self.public is not None:
-            return Column(public=(self.public, name.lower()), plain=True, copied=True)
-        return Column(copied=True)
+            found = self.columns.get(name.lower(), Column())
+        elif self.public is not None:
+            found = Column(public=(self.public, name.lower()), plain=True, copied=True)
+        else:
+            found = Column(copied=True)
+        return replace(found, padded=True) if self.padded else found
 
 
 Env = dict[str, Source]  # alias, lower case -> source

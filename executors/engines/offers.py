@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -111,6 +111,9 @@ def verify(
         problems.append(("privacy_unit", f"{_rows(rows - known)}without one ({unit} is NULL); {advice}"))
     if problems:
         return Verified(None, tuple(problems))
+    if table.public:
+        distinct = _unique(database, name, [column.name for column in columns])
+        columns = [replace(column, unique=column.name in distinct) for column in columns]
     offer = TableOffer(
         party=party,
         name=name,
@@ -220,6 +223,13 @@ def _scan(database: duckdb.DuckDBPyConnection, name: str, unit: str | None, chec
     ]
     row: tuple[int, ...] = database.execute(f"SELECT {', '.join(counts)} FROM memory.main.{quoted(name)}").fetchall()[0]
     return row
+
+
+def _unique(database: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> set[str]:
+    """Return the columns of a table in which every row has a value of its own."""
+    counts = ", ".join(f"count(DISTINCT {quoted(column)})" for column in columns)
+    row = database.execute(f"SELECT count(*), {counts} FROM memory.main.{quoted(name)}").fetchall()[0]
+    return {column for column, count in zip(columns, row[1:], strict=True) if count == row[0]}
 
 
 def _rows(count: int) -> str:

@@ -275,8 +275,9 @@ def _check_inputs(question: Question, plan: Plan) -> None:
     given = [(each.name, each.columns) for each in question.inputs]
     if given != [(name, columns[name]) for name in columns if name in plan.reads]:
         raise ProtocolError("the question's inputs are not those that its plan reads")
+    singles = {each.name for each in plan.inputs if each.single}
     for each in question.inputs:
-        if any(len(row) != len(each.columns) for row in each.rows):
+        if any(len(row) != len(each.columns) for row in each.rows) or (each.name in singles and len(each.rows) != 1):
             raise ProtocolError("an input of the question is malformed")
 
 
