@@ -33,7 +33,7 @@ class ColumnOffer:
     scale: int | None = None
     values: tuple[str, ...] | None = None  # public domain, each as DuckDB's text of the value in ``type``
     join_with: tuple[str, ...] | None = None
-    unique: bool = False  # of a public table: no two rows share a value, and none lacks one
+    unique: bool = False  # of a public table: no two rows share a value
 
 
 @dataclass(frozen=True)

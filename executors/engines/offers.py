@@ -226,10 +226,10 @@ def _scan(database: duckdb.DuckDBPyConnection, name: str, unit: str | None, chec
 
 
 def _unique(database: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> set[str]:
-    """Return the columns of a table in which every row has a value of its own."""
-    counts = ", ".join(f"count(DISTINCT {quoted(column)})" for column in columns)
-    row = database.execute(f"SELECT count(*), {counts} FROM memory.main.{quoted(name)}").fetchall()[0]
-    return {column for column, count in zip(columns, row[1:], strict=True) if count == row[0]}
+    """Return the columns of a table in which no two rows share a value; NULLs equal nothing."""
+    tests = ", ".join(f"count(DISTINCT {quoted(column)}) = count({quoted(column)})" for column in columns)
+    row = database.execute(f"SELECT {tests} FROM memory.main.{quoted(name)}").fetchall()[0]
+    return {column for column, unique in zip(columns, row, strict=True) if unique}
 
 
 def _rows(count: int) -> str:
