@@ -98,7 +98,7 @@ class Attempt:
                     hint=_differing(question.software, self.party.name),
                 )
             _check_inputs(question, plan)
-            self.party.public_key(question.paillier_n)
+            self.party.keys.get(question.paillier_n)
         return plan
 
     def _met(self, question: Question, plan: Plan, directory: Directory) -> Steps[Conversation]:
@@ -122,7 +122,7 @@ class Attempt:
         Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
         """
         party = self.party
-        public = party.public_key(question.paillier_n)
+        public = party.keys.get(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
         with self.watch("charge"):
             self._charge(question, plan)
