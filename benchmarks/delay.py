@@ -2,63 +2,57 @@
 
     python benchmarks/delay.py PORT TARGET SECONDS
 
-Listens at PORT. What goes through is not looked at, so TLS holds from end to end. Only the time under way is longer:
-order and speed stay, as on a long line that is not full. Ctrl-C or SIGTERM ends it.
+Listens at PORT of this machine. What goes through is not looked at, so TLS holds from end to end. Only the time under
+way is longer: order and speed stay, as on a long line that is not full. Ends by a signal.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import socket
 import sys
+import time
+from queue import SimpleQueue
+from threading import Thread
 
 _CHUNK = 1 << 16
+_Line = SimpleQueue[tuple[float, bytes]]  # what is under way, and when it arrives; no bytes are the end
 
 
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Write whatever is read, each piece ``seconds`` after it came; then the end."""
-    loop, line = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
-
-    async def receive() -> None:
-        data = b" "
-        while data:
+def serve(port: int, target: int, seconds: float) -> None:
+    """Listen for ever."""
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        while True:
+            near, _ = listening.accept()
             try:
-                data = await reader.read(_CHUNK)
+                far = socket.create_connection(("127.0.0.1", target))
             except OSError:
-                data = b""
-            line.put_nowait((loop.time() + seconds, data))
-
-    receiving = asyncio.create_task(receive())
-    with contextlib.suppress(OSError):
-        while (piece := await line.get())[1]:
-            await asyncio.sleep(piece[0] - loop.time())
-            writer.write(piece[1])
-            await writer.drain()
-    receiving.cancel()
-    writer.close()
+                near.close()
+                continue
+            for source, sink in ((near, far), (far, near)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                line: _Line = SimpleQueue()
+                Thread(target=_receive, args=(source, line, seconds), daemon=True).start()
+                Thread(target=_pass_on, args=(line, sink), daemon=True).start()
 
 
-async def serve(port: int, target: int, seconds: float) -> None:
-    """Listen until cancelled."""
-    open_now = set[asyncio.Task[None]]()  # the loop itself would forget them
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _receive(source: socket.socket, line: _Line, seconds: float) -> None:
+    data = b"there is more"
+    while data:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+            data = source.recv(_CHUNK)
         except OSError:
-            writer.close()
-            return
-        for ends in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(carry(*ends, seconds))
-            open_now.add(task)
-            task.add_done_callback(open_now.discard)
+            data = b""
+        line.put((time.monotonic() + seconds, data))
 
-    # localhost is both of these to some clients
-    server = await asyncio.start_server(connected, ["127.0.0.1"], port)
-    async with server:
-        await server.serve_forever()
+
+def _pass_on(line: _Line, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while (piece := line.get())[1]:
+            time.sleep(max(0.0, piece[0] - time.monotonic()))
+            sink.sendall(piece[1])
+        sink.shutdown(socket.SHUT_WR)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

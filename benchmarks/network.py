@@ -5,15 +5,16 @@
 Small questions of three kinds (ungrouped, by a key with public values, by one that is aligned), each as a text that was
 asked before, whose plan everybody remembers, and as a new one, which analyst and parties plan each for itself:
 
-1. latency: embedded and networked at the first number of parties, in turn within one loop; the difference is *added*.
-2. parties: the networked median at each number of parties. All of them share this machine's cores.
-3. analysts: many at once, each answer compared with DuckDB's on the pooled rows.
-4. messages: the longest causal chain of each kind (see chain.py), in messages and in hops.
-5. delay: the same at a round trip of 30 ms between everybody and the coordinator (see delay.py), measured and
-   predicted: the networked median plus 15 ms a hop.
+1. chains: how many messages of each kind wait for one another (see chain.py), and how many hops these are.
+2. latency: embedded and networked at the first number of parties, in turn within one loop; the difference is *added*.
+   Embedded, all roles share one thread; networked, they use all cores of the machine, so little or nothing may be added.
+3. load: many analysts at once, each a process of its own.
+4. delay: a round trip of 30 ms between everybody and the coordinator (see delay.py), measured, and predicted: what it
+   takes on loopback plus 15 ms a hop.
+5. by_parties: networked, at the other numbers of parties. All of them share this machine's cores.
 
-Times are wall seconds. A table goes to stderr, one line of JSON to stdout. ``--quick`` takes under 30 s and is a smoke
-test: its figures mean little.
+Every answer is compared with DuckDB's on the pooled rows; a wrong one ends the run. Times are wall time. A table goes to
+stderr, one line of JSON to stdout. ``--quick`` takes under 30 s on an idle machine; its figures mean little.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ KINDS = {
 }
 OLD = 1000  # more than anybody's age, as are the numbers that make a text new: the answer stays the same
 ONE_WAY = 0.015
+WARM = 2  # questions of each kind that are not counted
 _new = itertools.count(OLD + 1)
 
 
@@ -66,10 +68,9 @@ class Asker:
             raise SystemExit(f"the answers differ: {sql}")
         return seconds
 
-    def median(self, kind: str, queries: int) -> float:
-        """Return the median of ``queries`` questions of a text asked before."""
-        self(kind)
-        return statistics.median(self(kind) for _ in range(queries))
+    def figures(self, queries: int) -> dict[str, dict[str, float]]:
+        """Return the `figures` of each kind, as a text asked before."""
+        return {kind: figures([self(kind) for _ in range(WARM + queries)][WARM:]) for kind in KINDS}
 
 
 def pooled(files: Files) -> dict[str, pa.Table]:
@@ -90,7 +91,7 @@ def latency(embedded: Asker, network: Asker, queries: int) -> dict[str, Any]:
     """Compare the two at each kind of question, in turn, so that whatever else the machine does meets both."""
     found: dict[str, Any] = {}
     for kind, (text, new) in itertools.product(KINDS, (("seen", False), ("new", True))):
-        pairs = [(embedded(kind, new), network(kind, new)) for _ in range(3 + queries)][3:]
+        pairs = [(embedded(kind, new), network(kind, new)) for _ in range(WARM + queries)][WARM:]
         one, other = map(figures, zip(*pairs, strict=True))
         added = round(other["p50_ms"] - one["p50_ms"], 1)
         found.setdefault(kind, {})[text] = {"embedded": one, "network": other, "added_ms": added}
@@ -119,13 +120,13 @@ def load(files: Files, analysts: int, seconds: float, expected: Mapping[str, pa.
     return found
 
 
-def chains(files: Files, expected: Mapping[str, pa.Table]) -> dict[str, dict[str, int]]:
+def chains(files: Files, expected: Mapping[str, pa.Table], queries: int) -> dict[str, dict[str, int]]:
     """Count the messages of each kind that must wait for one another."""
     federation = ChainedFederation.open(files.embedded)
     session, found = Session(federation, owns=True), {}
     for kind in KINDS:
         longest = []
-        for _ in range(9):  # who computes differs from query to query
+        for _ in range(queries):  # who computes differs from one to the next
             Asker(session, expected)(kind)
             longest.append(federation.longest)
         messages, hops = map(max, zip(*longest, strict=True))
@@ -135,16 +136,26 @@ def chains(files: Files, expected: Mapping[str, pa.Table]) -> dict[str, dict[str
     return found
 
 
+def delayed(ask: Asker, queries: int, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure each kind on slow links, beside what its hops and its time without them let expect."""
+    found: dict[str, Any] = ask.figures(queries)
+    for kind, each in found.items():
+        hops, fast = before["chains"][kind]["hops"], before["latency"][kind]["seen"]["network"]["p50_ms"]
+        each["predicted_ms"] = round(fast + 1000 * ONE_WAY * hops, 1)
+        say(f"{kind}, {2000 * ONE_WAY:g} ms round trip", f"{shown(each)}, predicted {each['predicted_ms']:.0f} ms")
+    return found
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few of everything")
     parser.add_argument("--seconds", type=float, help="how long many analysts ask at once (60; quick: 3)")
-    parser.add_argument("--queries", type=int, help="questions for each latency (100; quick: 5)")
+    parser.add_argument("--queries", type=int, help="questions for each latency (100; quick: 3)")
     parser.add_argument("--parties", help="numbers of parties (3,10,30; quick: 3)")
-    parser.add_argument("--analysts", type=int, help="how many ask at once (20; quick: 4)")
+    parser.add_argument("--analysts", type=int, help="how many ask at once (20; quick: 2)")
     options = parser.parse_args()
-    usual: tuple[Any, ...] = (3.0, 5, "3", 4) if options.quick else (60.0, 100, "3,10,30", 20)
+    usual: tuple[Any, ...] = (3.0, 3, "3", 2) if options.quick else (60.0, 100, "3,10,30", 20)
     given = (options.seconds, options.queries, options.parties, options.analysts)
     seconds, queries, numbers, analysts = (u if g is None else g for u, g in zip(usual, given, strict=True))
     few = max(3, queries // 5)
@@ -154,7 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder) / "federation", first, analysts)
         expected = pooled(files)
-        result["chains"] = chains(files, expected)
+        say("cores, shared by all", str(os.cpu_count()))
+        result["chains"] = chains(files, expected, few)
         with running(files) as session:
             embedded = Session.open(files.embedded)
             result["latency"] = latency(Asker(embedded, expected), Asker(session, expected), queries)
@@ -166,24 +178,10 @@ def main() -> None:
         for number in others:
             files = Files(Path(folder) / str(number), number)
             with running(files) as session:
-                ask = Asker(session, pooled(files))
-                found = {kind: figures([ask(kind) for _ in range(1 + few)][1:]) for kind in KINDS}
-            result["by_parties"][number] = found
+                found = result["by_parties"][number] = Asker(session, pooled(files)).figures(few)
             for kind, each in found.items():
                 say(f"{kind}, {number} parties", shown(each))
     print(json.dumps(result))
-
-
-def delayed(ask: Asker, queries: int, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure each kind on slow links, beside what its hops and its time without them let expect."""
-    found = {}
-    for kind in KINDS:
-        hops, fast = before["chains"][kind]["hops"], before["latency"][kind]["seen"]["network"]["p50_ms"]
-        predicted = round(fast + 1000 * ONE_WAY * hops, 1)
-        measured = figures([ask(kind) for _ in range(1 + queries)][1:])
-        found[kind] = {**measured, "predicted_ms": predicted}
-        say(f"{kind}, {2000 * ONE_WAY:g} ms round trip", f"{shown(measured)}, predicted {predicted:.0f} ms")
-    return found
 
 
 def say(what: str, text: str) -> None:
