@@ -12,13 +12,14 @@ from fedsql.crypto.paillier import PublicKey
 from fedsql.errors import ProtocolError
 
 _ROOM = 256 << 20  # bytes; a table for small answers takes 4 MB, one for the largest 50
+_MOST = 256  # keys
 
 
 class AnalystKeys:
     """What one participant keeps: tables are its own secret. Safe to use from several threads."""
 
-    def __init__(self, room: int = _ROOM) -> None:
-        self._room = room
+    def __init__(self, room: int = _ROOM, most: int = _MOST) -> None:
+        self._room, self._most = room, most
         self._guard = Lock()
         self._kept: OrderedDict[int, PublicKey] = OrderedDict()  # the last one used is the last
 
@@ -34,6 +35,9 @@ class AnalystKeys:
         with self._guard:
             key = self._kept.setdefault(modulus, key)  # another thread may have been faster
             self._kept.move_to_end(modulus)
-            while len(self._kept) > 1 and sum(each.size for each in self._kept.values()) > self._room:
+            while len(self._kept) > 1 and (len(self._kept) > self._most or self._size() > self._room):
                 self._kept.popitem(last=False)
         return key
+
+    def _size(self) -> int:
+        return sum(key.size for key in self._kept.values())

@@ -40,6 +40,13 @@ def test_the_key_that_was_not_used_for_longest_makes_room():
     assert keys.get(two) is not kept[two]
 
 
+def test_so_many_are_kept_and_no_more():
+    keys, (one, two, three) = AnalystKeys(most=2), [modulus() for _ in range(3)]
+    first, second, _ = keys.get(one), keys.get(two), keys.get(three)
+    assert keys.get(two) is second
+    assert keys.get(one) is not first
+
+
 def test_one_key_is_kept_however_large():
     keys, n = AnalystKeys(room=1), modulus()
     assert keys.get(n) is keys.get(n)
