@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fedsql.codec import decode, digest, encode
@@ -87,7 +88,7 @@ class Question:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the record of a question") from error
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 of the signed record: names this very asking."""
         return digest(self.encode())

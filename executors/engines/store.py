@@ -109,7 +109,8 @@ class PartyStore:
                     raise ValueError(f"{each.name} is a table, and cannot be an input")
                 texts.create(cursor, f"TEMP TABLE {quoted(each.name)}", texts.of_input(each))
             most = self.config.limits.groups
-            table = cursor.sql(sql).limit(most + 1).to_arrow_table()
+            # Within the text: a limit on the relation would bind it twice.
+            table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()
             if table.num_rows > most:
                 raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")
             return table

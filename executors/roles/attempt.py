@@ -9,7 +9,6 @@ taken up again, so no charge is answered with two different noises.
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -78,7 +77,8 @@ class Attempt:
         if stored is not None and stored[0] == question.digest:  # delivered once more
             yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
             return
-        self._admit(question)
+        now = self.party.clock()
+        self.party.ledger.admit(question.query_id, question.attempt, question.nonce, question.expiry, now)
         plan = self._planned(question, directory)
         talk = yield from self._met(question, plan, directory)
         if self.party.name not in plan.parties:  # it lends public tables and contributes nothing
@@ -98,7 +98,7 @@ class Attempt:
                     hint=_differing(question.software, self.party.name),
                 )
             _check_inputs(question, plan)
-            self.party.public_key(question.paillier_n)
+            self.party.keys.get(question.paillier_n)
         return plan
 
     def _met(self, question: Question, plan: Plan, directory: Directory) -> Steps[Conversation]:
@@ -122,7 +122,7 @@ class Attempt:
         Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
         """
         party = self.party
-        public = party.public_key(question.paillier_n)
+        public = party.keys.get(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
         with self.watch("charge"):
             self._charge(question, plan)
@@ -208,20 +208,6 @@ class Attempt:
         if question.expiry <= now:
             raise ProtocolError("the question has expired or was asked before (its nonce is known)")
         return question, directory
-
-    def _admit(self, question: Question) -> None:
-        """Admit a question that was never seen before. Raises ProtocolError."""
-        party, now = self.party, self.party.clock()
-        if not party.ledger.remember_nonce(question.nonce, question.expiry, now):
-            raise ProtocolError("the question has expired or was asked before (its nonce is known)")
-        if party.ledger.is_dead(question.query_id):
-            raise ProtocolError(
-                "the query was answered in another attempt: ask anew", hint="every answer has one query id"
-            )
-        # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
-        attempt = digest(["attempt", question.query_id, question.attempt])
-        if not party.ledger.remember_nonce(attempt, math.inf, now):
-            raise ProtocolError("this attempt of the query was asked before")
 
     def _charge(self, question: Question, plan: Plan) -> None:
         party = self.party

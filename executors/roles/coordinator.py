@@ -13,7 +13,6 @@ from typing import Any
 
 from fedsql.codec import digest, encode
 from fedsql.crypto.keys import IdentityKey
-from fedsql.crypto.paillier import PublicKey
 from fedsql.errors import DatabaseError, ProtocolError
 from fedsql.executors.protocol.arrange import collect, conclude
 from fedsql.executors.protocol.conversation import Context, Conversation
@@ -21,6 +20,7 @@ from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
 from fedsql.executors.roles.consult import pass_on
+from fedsql.executors.roles.keys import AnalystKeys
 
 _log = logging.getLogger("fedsql.coordinator")
 _log.addHandler(logging.NullHandler())
@@ -32,6 +32,7 @@ class Coordinator:
 
     identity: IdentityKey = field(default_factory=IdentityKey.generate)
     on_outcome: OnOutcome = untold
+    keys: AnalystKeys = field(default_factory=AnalystKeys)
 
     def serve(self, identities: Mapping[str, bytes]) -> Steps[None]:
         """Coordinate one question, or one consultation. ``identities`` are the parties' pinned keys."""
@@ -81,7 +82,7 @@ class Coordinator:
                 digest([outline.record() for outline in outlines]),
                 tuple(str(name) for name in asked["owners"]),
             )
-            public = PublicKey.from_n(int.from_bytes(asked["paillier_n"], "big"))
+            public = self.keys.get(asked["paillier_n"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProtocolError(f"the analyst's request is refused: {error}") from None
         needed = context.participants

@@ -12,21 +12,20 @@ from typing import Protocol
 import pyarrow as pa
 
 from fedsql.crypto.keys import IdentityKey
-from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import SealKey
-from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError, ProtocolError
+from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError
 from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Steps
 from fedsql.executors.roles.attempt import Attempt
 from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
 from fedsql.executors.roles.consult import BUDGET, Consultation, opened, reply
 from fedsql.executors.roles.copies import rows_for
 from fedsql.executors.roles.directory import Directories
+from fedsql.executors.roles.keys import AnalystKeys
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer, PublicTable, ReleasePolicy, TableOffer
 from fedsql.planner.question import StageInput
 from fedsql.privacy.ledger import Ledger, Limits, Spent
 
-_KEPT_KEYS = 16
 # For the operator of a party, and it may quote rows. Without this handler, Python would print it where no logging is set
 # up: in an embedded federation, to the analyst.
 _log = logging.getLogger("fedsql.party")
@@ -82,7 +81,7 @@ class Party:
     seal_key: SealKey = field(default_factory=SealKey)
     clock: Callable[[], float] = time.time
     on_outcome: OnOutcome = untold
-    _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
+    keys: AnalystKeys = field(default_factory=AnalystKeys)
     _guard: Lock = field(default_factory=Lock)  # of engine and policy: they change together
 
     def offer(self) -> Offer:
@@ -178,15 +177,3 @@ class Party:
         if request.what == BUDGET:
             return asdict(self.spent(request.analyst))
         return {"rows": rows_for(request.analyst, request.what, attempt.engine, attempt.offer)}
-
-    def public_key(self, n: bytes) -> PublicKey:
-        """Return the Paillier key of modulus ``n`` (big-endian), kept with its tables. Raises ProtocolError if weak."""
-        if n not in self._keys:
-            try:
-                key = PublicKey.from_n(int.from_bytes(n, "big"))
-            except ValueError as error:
-                raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
-            while len(self._keys) >= _KEPT_KEYS:
-                self._keys.pop(next(iter(self._keys)))
-            self._keys[n] = key
-        return self._keys[n]
