@@ -114,7 +114,8 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         few = f" with at least {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
         lone = f" at {terms.min_parties} parties or more" if terms.min_parties > 1 else ""
         what = "groups" if release.release.keys else "the result if it rests on rows"
-        yield from _item(f"{what}{few}{lone}" if few or lone else f"every {what.rstrip('s')}", 4)
+        every = "every group" if release.release.keys else "the result"
+        yield from _item(f"{what}{few}{lone}" if few or lone else every, 4)
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
     if release.noise is not None:
@@ -165,7 +166,7 @@ def _end(plan: Plan) -> Iterator[str]:
     if plan.epsilon is None:
         count = len(plan.releases)
         asked = "one query" if count == 1 else f"{count} queries, one for each release,"
-        yield f"  {asked} of the quota at each party (none if asked before on the same data)"
+        yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
         yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
 
