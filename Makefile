@@ -16,7 +16,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # What the main job is tested by: once more, with a real coordinator between all participants.
-OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo
+OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
 
 FRAMES ?= 100000
 

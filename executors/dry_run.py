@@ -83,8 +83,10 @@ def dry_run(file: Path, federation_file: Path, sql: str, analyst: str, settings:
 
 def _told(party: Party, plan: Plan, analyst: str) -> Iterator[str]:
     mine = [release for release in plan.releases if party.name in release.contributors]
+    if lent := [table.name for table in plan.lent if table.owner == party.name]:
+        yield f"  it would send its public {', '.join(lent)} to whoever lacks it"
     if not mine:
-        yield "  it would take no part: the question reads none of its tables"
+        yield f"  it would {'run nothing' if lent else 'take no part: the question reads none of its tables'}"
         return
     for release in mine:
         yield "  it would run, in its own DuckDB:"

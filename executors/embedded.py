@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,16 @@ from fedsql.config.models import FederationConfig, PartyConfig
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError
 from fedsql.executors.engines.store import PartyStore
-from fedsql.executors.federation import OnProgress, Presence
+from fedsql.executors.federation import Fetched, OnProgress, Presence
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
 from fedsql.executors.roles.analyst import Analyst
-from fedsql.executors.roles.consult import consult
+from fedsql.executors.roles.consult import BUDGET, consult, spent_of
 from fedsql.executors.roles.coordinator import Coordinator
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.roles.party import Party
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder, run
-from fedsql.planner.catalog import Catalog
+from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Ledger, Spent
@@ -56,6 +57,7 @@ class EmbeddedFederation:
             self.close()
             raise ConfigError(*problems)
         self._analysts: dict[str, bytes] = {}
+        self._fetched = Fetched(self._consult)
         catalog = Catalog(config.name, tuple(party.offer() for party in self.parties.values()))
         self.directory = Directory(catalog, self.coordinator.identity.public, self._analysts)
 
@@ -82,10 +84,12 @@ class EmbeddedFederation:
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the protocol for one signed question; return the released relations."""
-        participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in plan.parties}
+        watches = {name: watch.beside(on_progress and partial(on_progress, name)) for name in plan.participants}
+        participants: dict[str, Any] = {n: self.parties[n].serve(self.directory, own) for n, own in watches.items()}
         participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
-        tables: list[pa.Table] = run(participants, record, watch)[ANALYST]
+        watches |= {COORDINATOR: watch.beside(), ANALYST: watch.beside()}
+        tables: list[pa.Table] = run(participants, record, watches)[ANALYST]
         return tables
 
     def presence(self) -> list[Presence]:
@@ -94,12 +98,20 @@ class EmbeddedFederation:
 
     def budgets(self, analyst: Analyst) -> dict[str, Spent | None]:
         """Ask each party where the analyst stands."""
-        _, asking = consult(analyst, list(self.parties), self.directory)
+        return {name: spent_of(name, told) for name, told in self._consult(analyst, BUDGET, list(self.parties)).items()}
+
+    def fetch(self, analyst: Analyst, tables: Sequence[PublicTable]) -> dict[str, pa.Table]:
+        """Return the rows of public tables, by relation, as tables of texts (engines/texts.py)."""
+        return self._fetched.fetch(analyst, tables, self.directory.catalog)
+
+    def _consult(self, analyst: Analyst, what: str, parties: Sequence[str]) -> dict[str, Any]:
+        _, asking = consult(analyst, what, parties, self.directory)
         watch = Stopwatch()
-        participants: dict[str, Any] = {n: party.serve(self.directory, watch) for n, party in self.parties.items()}
+        participants: dict[str, Any] = {name: self.parties[name].serve(self.directory, watch) for name in parties}
         participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = asking
-        return {name: Spent(**told) for name, told in run(participants)[ANALYST].items()}
+        replies: dict[str, Any] = run(participants)[ANALYST]
+        return replies
 
     def interrupt(self) -> None:
         """Stop the fragments that run now."""

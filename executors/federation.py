@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from threading import Lock
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from fedsql.errors import ProtocolError
+from fedsql.executors.engines.copies import opened
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
+from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Spent
 
 OnProgress = Callable[[str, str, int | None], None]  # (participant, stage, place in its queue)
+Consult = Callable[[Analyst, str, Sequence[str]], Mapping[str, Any]]  # (who, what, of whom) -> what each one replied
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,41 @@ class Federation(Protocol):
     def budgets(self, analyst: Analyst) -> dict[str, Spent | None]:
         """Ask each party where the analyst stands; None for those that cannot be reached. Costs nothing."""
 
+    def fetch(self, analyst: Analyst, tables: Sequence[PublicTable]) -> dict[str, pa.Table]:
+        """Return the rows of public tables, by relation, as tables of texts (engines/texts.py). Costs nothing.
+
+        They are fetched from their owners once, and verified. Raises PolicyDenied where the analyst may not have one.
+        """
+
     def interrupt(self) -> None:
         """Stop what is being asked from here."""
 
     def close(self) -> None:
         """Close what this holds open."""
+
+
+class Fetched:
+    """The public tables that analysts have fetched through ``consult``, kept while they are offered. Threads may share it."""
+
+    def __init__(self, consult: Consult) -> None:
+        self._consult = consult
+        self._guard = Lock()
+        self._rows: dict[tuple[str, str], pa.Table] = {}  # by analyst and relation: not everybody may have everything
+
+    def fetch(self, analyst: Analyst, tables: Sequence[PublicTable], catalog: Catalog) -> dict[str, pa.Table]:
+        """See `Federation.fetch`."""
+        offered = {PublicTable.of(table).relation for offer in catalog.offers for table in offer.tables if table.public}
+        with self._guard:
+            self._rows = {key: rows for key, rows in self._rows.items() if key[1] in offered}
+            found = {table.relation: self._rows.get((analyst.name, table.relation)) for table in tables}
+        for table in tables:
+            if found[table.relation] is None:
+                columns = catalog.columns(table)
+                told = self._consult(analyst, table.relation, [table.owner])[table.owner]
+                data = told.get("rows") if isinstance(told, dict) else None
+                if not isinstance(data, bytes):
+                    raise ProtocolError(f"the reply of {table.owner} is malformed")
+                found[table.relation] = rows = opened(table, columns, data)
+                with self._guard:
+                    self._rows[analyst.name, table.relation] = rows
+        return found

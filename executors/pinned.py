@@ -1,7 +1,9 @@
-"""What a party or a coordinator checks before it serves: its keys against the pinned ones, its address, its certificate."""
+"""What a party or a coordinator checks of its files: its keys against the pinned ones, its address, its certificate."""
 
 from __future__ import annotations
 
+import datetime
+import time
 from pathlib import Path
 
 from fedsql.config.models import FederationConfig, PartyConfig
@@ -10,6 +12,8 @@ from fedsql.crypto.certificates import expiry
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.errors import ConfigError
 from fedsql.executors.transport.address import Address
+
+_SOON = 30 * 86400  # seconds
 
 
 def check_pinned(config: PartyConfig, federation: FederationConfig, identity: IdentityKey, file: Path) -> None:
@@ -27,6 +31,15 @@ def check_pinned(config: PartyConfig, federation: FederationConfig, identity: Id
             f"{file}: parties.{config.name}.public_key: is not the key of this party, which is {own}",
             hint="its private key is identity.pem in the party's state folder; everybody needs the same federation file",
         )
+
+
+def check_same(old: FederationConfig, new: FederationConfig, file: Path, who: str) -> None:
+    """Check that a shared file that was read again has the same coordinator: connections are made with its old entry.
+
+    Raises ConfigError, for ``who`` must then be started anew.
+    """
+    if (old.name, old.coordinator, old.root_certificates) != (new.name, new.coordinator, new.root_certificates):
+        raise ConfigError(f"{file}: name or coordinator have changed: start {who} anew")
 
 
 def everywhere(address: str) -> str:
@@ -51,3 +64,15 @@ def tls_files(state: Path) -> tuple[bytes, bytes]:
             f"{error.filename}: cannot be read: {error.strerror}",
             hint="grpc+tls:// needs tls.pem (the certificate chain) and tls.key beside the coordinator's identity.pem",
         ) from None
+
+
+def certificate_due(until: float) -> str | None:
+    """Return what the operator must do about a certificate that ends at ``until`` (unix seconds); None while it is early."""
+    now = time.time()
+    if until - now > _SOON:
+        return None
+    ends = datetime.datetime.fromtimestamp(until, datetime.UTC)
+    return (
+        f"the TLS certificate {'ended' if until <= now else 'ends'} at {ends:%Y-%m-%d %H:%M} UTC: put the next one"
+        " (fedsql certificate) in its place and start the coordinator anew"
+    )

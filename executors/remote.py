@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from fedsql.config.models import FederationConfig
 from fedsql.config.problems import choices
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.errors import ConfigError, OperationalError, PartyUnreachable
-from fedsql.executors.federation import OnProgress, Presence
+from fedsql.executors.federation import Fetched, OnProgress, Presence
 from fedsql.executors.live import LiveDirectory
 from fedsql.executors.protocol.wire import Message, Steps
 from fedsql.executors.roles.analyst import Analyst
-from fedsql.executors.roles.consult import consult
+from fedsql.executors.roles.consult import BUDGET, consult, spent_of
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.login import ANALYST_ROLE
 from fedsql.executors.transport.node import Node
 from fedsql.executors.transport.settings import Settings
+from fedsql.planner.catalog import PublicTable
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Spent
@@ -62,6 +63,7 @@ class RemoteFederation:
         self._name = name
         self._settings = settings or Settings()
         self._live = LiveDirectory(config)
+        self._fetched = Fetched(self._consult)
         self._node = Node(
             address or config.coordinator.address,
             name,
@@ -99,7 +101,7 @@ class RemoteFederation:
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         """Run the analyst's side of one signed question; return the released relations."""
-        self._check_present(plan)
+        self._check_present(plan.participants)
         steps: Steps[list[pa.Table]] = analyst.ask(question, plan, self.directory, watch)
         with watch.rest() as waiting:
             waiting.name = "parties"
@@ -116,9 +118,12 @@ class RemoteFederation:
         """Ask each connected party where the analyst stands."""
         presence = self.presence()
         there = [each.party for each in presence if each.reachable]
-        query_id, steps = consult(analyst, there, self.directory)
-        told: dict[str, Any] = self._ask(query_id, 1, steps) if there else {}
-        return {each.party: Spent(**told[each.party]) if each.party in told else None for each in presence}
+        told = self._consult(analyst, BUDGET, there) if there else {}
+        return {each.party: spent_of(each.party, told[each.party]) if each.party in told else None for each in presence}
+
+    def fetch(self, analyst: Analyst, tables: Sequence[PublicTable]) -> dict[str, pa.Table]:
+        """Return the rows of public tables, by relation, as tables of texts (engines/texts.py)."""
+        return self._fetched.fetch(analyst, tables, self.directory.catalog)
 
     def interrupt(self) -> None:
         """Call off what is being asked: the parties stop their fragments."""
@@ -127,6 +132,12 @@ class RemoteFederation:
     def close(self) -> None:
         """Say goodbye to the coordinator."""
         self._node.close()
+
+    def _consult(self, analyst: Analyst, what: str, parties: Sequence[str]) -> dict[str, Any]:
+        self._check_present(parties)
+        query_id, steps = consult(analyst, what, parties, self.directory)
+        replies: dict[str, Any] = self._ask(query_id, 1, steps)
+        return replies
 
     def _ask(
         self,
@@ -138,10 +149,10 @@ class RemoteFederation:
     ) -> Any:
         return self._node.ask(query_id, attempt, steps, 2 * _LONGER * self._settings.deadline, record, on_progress)
 
-    def _check_present(self, plan: Plan) -> None:
+    def _check_present(self, parties: Collection[str]) -> None:
         """Raise PartyUnreachable, before anything is sent, when a party that is needed is not there."""
         for each in self.presence():
-            if each.party in plan.parties and not each.reachable:
+            if each.party in parties and not each.reachable:
                 lost = PartyUnreachable(
                     f"{each.party} is not connected",
                     hint="SHOW PARTIES tells who is there; SET allow_missing = true asks the others where policies allow",

@@ -19,7 +19,7 @@ from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.dry_run import keep_offers
 from fedsql.executors.embedded import open_party, open_store
 from fedsql.executors.live import LiveDirectory, signed_offer
-from fedsql.executors.pinned import check_pinned, everywhere, tls_files
+from fedsql.executors.pinned import certificate_due, check_pinned, check_same, everywhere, tls_files
 from fedsql.executors.protocol.wire import Steps
 from fedsql.executors.roles.common import OnOutcome, event
 from fedsql.executors.roles.coordinator import Coordinator
@@ -117,6 +117,10 @@ class PartyService:
             return error.message
         return None
 
+    def due(self) -> str | None:
+        """None: it has nothing that ends."""
+        return None
+
     def load(self) -> tuple[int, int]:
         """How many fragments run, and how many wait for their turn."""
         return self.party.engine.load()
@@ -144,6 +148,7 @@ class PartyService:
             raise ConfigError(
                 config.line("name", f"was {self.party.name}; another name is another party: start it anew")
             )
+        check_same(self._federation, federation, self._federation_file, "the party")
         check_pinned(config, federation, self.party.identity, self._federation_file)
         store = open_store(config, self.party.identity)
         try:
@@ -201,7 +206,8 @@ class CoordinatorService:
     """The coordinator: listens from its construction until `close`.
 
     ``state`` holds its identity.pem, and tls.pem with tls.key where the address asks for TLS. ``listen`` replaces the
-    address of the federation file; by default it is every interface of this machine, at that port.
+    address of the federation file; by default it is every interface of this machine at that port, or the loopback one
+    alone where that is dialled.
     """
 
     role = "coordinator"
@@ -240,9 +246,7 @@ class CoordinatorService:
         Raises ConfigError; then nothing has changed.
         """
         federation = load_federation(self._file)
-        old, new = self._federation.coordinator, federation.coordinator
-        if federation.name != self._federation.name or old != new:
-            raise ConfigError(f"{self._file}: name or coordinator have changed: start the coordinator anew")
+        check_same(self._federation, federation, self._file, "the coordinator")
         self._federation = federation
         self.hub.recheck()
 
@@ -257,6 +261,10 @@ class CoordinatorService:
     def unhealthy(self) -> str | None:
         """Why it takes no question now; None when it does: while it exists it listens."""
         return "it is ending" if self._ending else None
+
+    def due(self) -> str | None:
+        """Whether the TLS certificate that it shows ends soon."""
+        return None if self._expiry is None else certificate_due(self._expiry)
 
     def observe(self, on_outcome: OnOutcome) -> None:
         """Tell ``on_outcome`` what becomes of each question."""

@@ -23,7 +23,7 @@ SHARED = "federation.toml"
 IDENTITY = "identity.pem"
 COORDINATOR, AUTHORITY = "coordinator", "ca"  # folders, so neither can be a participant's
 PORT = 31337
-_HERE = ("localhost", "127.0.0.1", "::1")  # always in the certificate, so that every federation can be tried
+HERE = ("localhost", "127.0.0.1", "::1")  # always in the certificate, so that every federation can be tried
 
 
 def set_up(
@@ -55,14 +55,14 @@ def set_up(
     name = name if name and name.isprintable() else "federation"
     certificate, authority_key = make_authority(name)
     try:
-        chain, tls_key = issue(certificate, authority_key, [*hosts, *_HERE])
+        chain, tls_key = issue(certificate, authority_key, [*hosts, *HERE])
     except ValueError as error:
         raise ConfigError(f"--host: {error}") from None
 
     identities = {each: IdentityKey.generate() for each in (COORDINATOR, *parties)}
     asking = IdentityKey.generate()
     public = {each: format_public(identity.public) for each, identity in identities.items()}
-    address = _address(hosts[0] if hosts else _HERE[0], port)
+    address = _address(hosts[0] if hosts else HERE[0], port)
     private: dict[Path, str | bytes] = {
         folder / AUTHORITY / "ca.pem": certificate,
         folder / AUTHORITY / "ca.key": authority_key,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+OnStage = Callable[[str, int | None], None]  # (stage, place in its queue)
+
 
 @dataclass
 class Rest:
@@ -21,10 +23,16 @@ class Stopwatch:
     ``on_stage`` is told each stage that begins, and the place in a queue.
     """
 
-    def __init__(self, on_stage: Callable[[str, int | None], None] | None = None) -> None:
+    def __init__(self, on_stage: OnStage | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self._on_stage = on_stage
         self._entered: tuple[str, int | None] | None = None
+
+    def beside(self, on_stage: OnStage | None = None) -> Stopwatch:
+        """Return a watch for another participant: it adds to the same seconds and tells its own stages."""
+        watch = Stopwatch(on_stage)
+        watch.seconds = self.seconds
+        return watch
 
     def enter(self, stage: str, place: int | None = None) -> None:
         """Tell that ``stage`` begins, or the ``place`` in its queue."""

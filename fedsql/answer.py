@@ -26,7 +26,8 @@ class Answer:
 
     ``table`` is the result (None: there is none); ``columns`` its (name, DuckDB type) pairs; ``notices`` what must be
     said with it; ``seconds`` wall time by stage; ``sent`` every message; ``epsilon`` what was charged at each party
-    (None: one exact query); ``margins`` the half-width of the 95 % interval of each column that is a noisy aggregate.
+    (None: one exact query); ``margins`` the half-width of the 95 % interval of each column that is a noisy aggregate;
+    ``changed`` how many rows of a local table a statement has written (None: that is not said).
     """
 
     table: pa.Table | None = None
@@ -39,6 +40,7 @@ class Answer:
     delta: float | None = None
     margins: Mapping[str, float | None] = field(default_factory=dict)
     parties: tuple[str, ...] = ()
+    changed: int | None = None
 
 
 def listing(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
@@ -50,9 +52,8 @@ def listing(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
 
 
 def _type(column: Sequence[Any]) -> str:
-    if column and all(type(value) is int for value in column):
-        return "BIGINT"
-    return "DOUBLE" if column and all(isinstance(value, float) for value in column) else "VARCHAR"
+    kinds = {type(value) for value in column if value is not None}
+    return {frozenset({int}): "BIGINT", frozenset({float}): "DOUBLE"}.get(frozenset(kinds), "VARCHAR")
 
 
 def _array(column: Sequence[Any], type_: str) -> pa.Array:

@@ -1,7 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that --help and mistakes answer at once.
 
 Results go to standard output, all else to standard error. Exit codes: 0 ok, 1 an SQL error, 2 wrong usage or a wrong
-file, 3 refused by policy or budget, 130 interrupted. A traceback is shown only where FEDSQL_DEBUG is set.
+file, 3 refused by policy or budget, 4 a party whose place another process has taken, 130 interrupted. A traceback is
+shown only where FEDSQL_DEBUG is set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import typer
 from fedsql.cli_audit import app as audit
 from fedsql.cli_common import guarded
 from fedsql.cli_serve import coordinator, party
-from fedsql.cli_setup import enroll, init, keygen
+from fedsql.cli_setup import certificate, enroll, init, keygen
 
 if TYPE_CHECKING:
     from fedsql.session import Session
@@ -165,6 +166,7 @@ def demo(
 app.command()(init)
 app.command()(keygen)
 app.command()(enroll)
+app.command()(certificate)
 app.command()(coordinator)
 app.command()(party)
 app.add_typer(audit, name="audit")

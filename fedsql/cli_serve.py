@@ -82,14 +82,21 @@ def party(
             return _dry_run(file, shared, dry_run, analyst, epsilon)
         from fedsql.executors.services import PartyService
         from fedsql.operation.logs import set_up
-        from fedsql.serving import run
+        from fedsql.serving import Ended, run
 
         with _watched(operations) as watch:
             set_up(log.value)
             service = PartyService(file, shared)
             on_reload = watch(service)
             service.start()
-            run(service, [file, shared], on_reload=on_reload)
+            try:
+                run(service, [file, shared], on_reload=on_reload)
+            except Ended as ended:
+                from fedsql.shell.messages import REPLACED, error_text
+                from fedsql.shell.screen import say, terminal_width
+
+                say(error_text(ended, width=terminal_width()))
+                return REPLACED
         return 0
 
     guarded(work)

@@ -1,7 +1,8 @@
-"""The commands that write files to begin with: `fedsql init`, `fedsql keygen` and `fedsql enroll`."""
+"""The commands that write keys, certificates and files: `fedsql init`, `keygen`, `enroll` and `certificate`."""
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import sys
 import textwrap
@@ -119,6 +120,45 @@ def enroll(
         for path in (federation, *done.written):
             print(path, flush=True)
         _say(*_after_enrolment(federation, done, party is not None))
+        return 0
+
+    guarded(work)
+
+
+def certificate(
+    federation: Annotated[Path, typer.Argument(metavar="FEDERATION", help="The shared federation.toml.")] = Path(
+        "federation.toml"
+    ),
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="How others reach the coordinator's machine (default: as in the present one); repeatable.",
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where ca.pem and ca.key are (default: ca/ beside the file).")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The coordinator's tls.pem is here (default: coordinator/ beside the file)."),
+    ] = None,
+) -> None:
+    """Issue the coordinator's next TLS certificate."""
+
+    def work() -> int:
+        from fedsql.executors.certificate import certificate
+
+        issued = certificate(federation, hosts=host or (), authority=ca, state=state)
+        for path in issued.written:
+            print(path, flush=True)
+        until = datetime.datetime.fromtimestamp(issued.until, datetime.UTC)
+        names = " and ".join(path.name for path in issued.written)
+        _say(
+            f"It is for {', '.join(issued.hosts)} and ends on {until:%Y-%m-%d}.",
+            f"The coordinator needs {names} in its folder, and shows the new certificate once it is started anew;"
+            " parties come back by themselves.",
+        )
         return 0
 
     guarded(work)

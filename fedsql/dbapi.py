@@ -19,7 +19,7 @@ import pyarrow as pa
 from fedsql import errors
 from fedsql.answer import Answer
 from fedsql.interrupts import execute
-from fedsql.planner.statements import Query, read_statement
+from fedsql.planner.statements import Query, Write, read_statement
 from fedsql.session import Session
 from fedsql.values import rows_of, whole_numbers
 
@@ -158,8 +158,10 @@ class Cursor:
 
     @property
     def rowcount(self) -> int:
-        """Number of rows of the result; -1 where there is none."""
-        return -1 if self._answer.table is None else int(self._answer.table.num_rows)
+        """Number of rows of the result, or that a statement wrote to a local table; -1 where there is neither."""
+        if self._answer.table is not None:
+            return int(self._answer.table.num_rows)
+        return -1 if self._answer.changed is None else self._answer.changed
 
     @property
     def privacy(self) -> Privacy:
@@ -183,13 +185,21 @@ class Cursor:
         return self
 
     def executemany(self, sql: str, seq_of_parameters: Sequence[Sequence[object]]) -> Cursor:
-        """Refuse: this is for statements that write, of which there are none yet. Raises NotSupportedError."""
-        self._open()
+        """Run a statement that writes local tables once for each of the parameters. Raises NotSupportedError for others."""
+        session = self._open()
+        self._answer, self._position = Answer(), 0
+        written = 0
         with _only_our_errors():
-            kind = "a query" if isinstance(read_statement(sql), Query) else "this statement"
-        raise errors.NotSupportedError(
-            f"executemany does not run {kind}", hint="call execute for each: every query is charged by itself"
-        )
+            statement = read_statement(sql)
+            if not isinstance(statement, Write):
+                kind = "a query" if isinstance(statement, Query) else "this statement"
+                raise errors.NotSupportedError(
+                    f"executemany does not run {kind}", hint="call execute for each: every query is charged by itself"
+                )
+            for parameters in seq_of_parameters:
+                written += execute(session, sql, _checked(parameters)).changed or 0
+        self._answer = Answer(changed=written)
+        return self
 
     def explain(self, sql: str, parameters: Sequence[object] = ()) -> str:
         """Return what EXPLAIN prints of a query. Costs nothing."""

@@ -6,15 +6,20 @@ So a query of the main thread, the only one that gets signals, runs in a thread 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from fedsql.answer import Answer
 from fedsql.session import Session
 
 
-def execute(session: Session, sql: str, parameters: Sequence[object] = ()) -> Answer:
-    """Run one statement as `Session.execute` does; on Ctrl-C it is stopped, and KeyboardInterrupt raised once it has."""
+def execute(
+    session: Session, sql: str, parameters: Sequence[object] = (), *, on_wait: Callable[[], None] = lambda: None
+) -> Answer:
+    """Run one statement as `Session.execute` does; on Ctrl-C it is stopped, and KeyboardInterrupt raised once it has.
+
+    In the main thread ``on_wait`` is called ten times a second meanwhile.
+    """
     if threading.current_thread() is not threading.main_thread():
         return session.execute(sql, parameters)
     answers: list[Answer] = []
@@ -33,7 +38,7 @@ def execute(session: Session, sql: str, parameters: Sequence[object] = ()) -> An
     try:
         thread.start()
         while not done.wait(0.1):  # Windows sees Ctrl-C only between waits
-            pass
+            on_wait()
     except KeyboardInterrupt:
         while thread.is_alive() and not done.is_set():  # a session is not closed or asked again before it has stopped
             with suppress(KeyboardInterrupt):

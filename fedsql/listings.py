@@ -8,13 +8,14 @@ from fedsql.answer import Answer, listing
 from fedsql.executors.federation import Federation
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.directory import Directory
+from fedsql.local import LocalTables
 from fedsql.planner.parse import parse
 from fedsql.planner.question import Settings
 from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Describe, Show
 
 
-def show(statement: Show, federation: Federation, analyst: Analyst, settings: Settings) -> Answer:
+def show(statement: Show, federation: Federation, analyst: Analyst, settings: Settings, local: LocalTables) -> Answer:
     """Answer SHOW PARTIES, TABLES, BUDGET or SETTINGS."""
     offers = federation.directory.catalog.offers
     if statement.what == "settings":
@@ -25,12 +26,16 @@ def show(statement: Show, federation: Federation, analyst: Analyst, settings: Se
     if statement.what == "parties":
         return _parties(federation)
     tables = sorted((t.name, t.party, len(t.columns), t.rows, t.privacy_unit or "") for o in offers for t in o.tables)
-    shown = [(*row, unit or None) for *row, unit in tables]
+    shown: list[tuple[object, ...]] = [(*row, unit or None) for *row, unit in tables]
+    shown += [(name, None, len(columns), None, None) for name, columns in sorted(local.tables().items())]
+    shown += [(name, None, None, None, None) for name in local.views()]
     return listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), shown)
 
 
-def describe(statement: Describe, directory: Directory) -> Answer:
+def describe(statement: Describe, directory: Directory, local: LocalTables) -> Answer:
     """Answer DESCRIBE table or party.table: columns, and how they may be used at every party that offers them."""
+    if (columns := local.tables().get(statement.table)) is not None:
+        return listing(("column", "type"), columns)
     typer = directory.typer(())
     resolve_tables(parse(f"SELECT 1 FROM {statement.table}"), typer.tables)  # says which tables there are
     party, _, name = statement.table.rpartition(".")

@@ -21,6 +21,11 @@ from fedsql.errors import ConfigError, OperationalError
 _log = logging.getLogger("fedsql.service")
 GRACE = 10.0  # seconds for what runs when it is to end
 _LOOK = 2.0  # seconds between looks at the files
+_AGAIN = 86400.0  # seconds between reminders
+
+
+class Ended(OperationalError):
+    """The service came to an end by itself: another one has taken its place, and would be ended by a new start."""
 
 
 class Service(Protocol):
@@ -44,6 +49,9 @@ class Service(Protocol):
     def unhealthy(self) -> str | None:
         """Why it cannot answer now, None when it can."""
 
+    def due(self) -> str | None:
+        """What its operator must see to soon, None when there is nothing."""
+
 
 def run(
     service: Service,
@@ -54,15 +62,19 @@ def run(
 ) -> None:
     """Serve until a signal ends it; ``on_reload`` is told whether the files could be used when they were read again.
 
-    Raises OperationalError when the service came to an end by itself.
+    Raises Ended when the service came to an end by itself.
     """
     watched = list(files)
     seen = _versions(watched)
+    reminded = -_AGAIN
     with _signals() as (stop, again):
         try:
             while not stop.wait(_LOOK):
+                if (due := service.due()) is not None and time.monotonic() - reminded >= _AGAIN:
+                    reminded = time.monotonic()
+                    _log.warning("%s", due)
                 if (reason := service.ended()) is not None:
-                    raise OperationalError(reason)
+                    raise Ended(reason)
                 now = _versions(watched)
                 if now != seen or again.is_set():
                     seen = now

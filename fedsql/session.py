@@ -7,7 +7,7 @@ sign              the question, with everything that the answer depends on      
 ask               each party verifies, plans, charges, runs its fragment; together they align keys, decide which
                   groups are large enough, and send masked, encrypted sums            executors/roles/, protocol/
 finalize          open, check, compute the aggregates                                 executors/finalize.py
-_finish           the block above the cut, in the analyst's own locked DuckDB         here
+answer            the block above the cut, in the analyst's own locked DuckDB         workbench.py
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import datetime
 import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +35,23 @@ from fedsql.errors import (
     ProgrammingError,
 )
 from fedsql.executors.connecting import open_federation
+from fedsql.executors.engines.copies import Copies
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.federation import Federation, OnProgress
-from fedsql.executors.finalize import column_sql
-from fedsql.executors.protocol.wire import Message
+from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
+from fedsql.local import LocalTables
+from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins, margin_notices
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import resolve_tables
-from fedsql.planner.statements import Explain, Query, Set, Show, changed, read_statement
+from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
+from fedsql.workbench import CANCELLED, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
@@ -70,11 +75,13 @@ class Session:
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
-        self.on_progress: OnProgress | None = None
+        self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
             self._local.execute(statement)
+        self._copies = Copies(self._local)
+        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog)
 
     @classmethod
     def open(
@@ -93,11 +100,13 @@ class Session:
         if self._closed:
             raise InterfaceError("the session is closed")
         statement = read_statement(sql)
-        if isinstance(statement, Query):
+        if isinstance(statement, Query | Write):
             self._cancelled.clear()
             self._idle.clear()
             try:
-                return self._query(statement.sql, parameters)
+                if isinstance(statement, Query):
+                    return self._query(statement.sql, parameters)
+                return self.local.execute(statement.sql, parameters, self._query, lambda sql: self._bound(sql, ()))
             finally:
                 self._idle.set()
         if isinstance(statement, Explain):
@@ -108,8 +117,10 @@ class Session:
             self.settings = changed(self.settings, statement.name, statement.value)
             return Answer()
         if isinstance(statement, Show):
-            return show(statement, self.federation, self._analyst, self.settings)
-        return describe(statement, self.federation.directory)
+            return show(statement, self.federation, self._analyst, self.settings, self.local)
+        if statement.table in self.local.views():
+            return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
+        return describe(statement, self.federation.directory, self.local)
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing and asks nobody."""
@@ -138,7 +149,7 @@ class Session:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise OperationalError("the query was cancelled")
+            raise OperationalError(CANCELLED)
 
     def _plan(
         self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
@@ -147,63 +158,108 @@ class Session:
 
         ``lost``: parties that did not answer when it was asked before. They are left out where allow_missing is set.
         """
+        question, described = self._bound(sql, parameters, lost)
+        return self.federation.directory.plan(question), question, described
+
+    def _bound(
+        self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
+    ) -> tuple[Question, tuple[tuple[str, str], ...]]:
+        """Return the unsigned question of a query, views in their places, and the names and types of its columns."""
         directory = self.federation.directory
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
         given = tuple(parameter(value) for value in parameters)
         missing = self._missing(lost) if self.settings.allow_missing else ()
         name = self._analyst.name
-        question = Question(directory.catalog.federation, name, sql, now, given, self.settings, missing=missing)
         tree = parse(sql)
+        if self.local.expanded(tree):
+            sql = tree.sql("duckdb")
+        local = self.local.schemas(tree)
+        question = Question(directory.catalog.federation, name, sql, now, given, self.settings, local, missing=missing)
         before = tree.sql("duckdb")
         bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
-        typer = directory.typer(())
+        typer = directory.typer(local)
         resolve_tables(tree, typer.tables)  # complains about unknown tables in our words: it knows the parties
         described = typer.describe(sql.strip() if bound == before else bound)
-        return directory.plan(question), question, tuple(described)
+        return question, tuple(described)
 
     def _missing(self, lost: Collection[str]) -> tuple[str, ...]:
         presence = self.federation.presence()
         return tuple(each.party for each in presence if each.party in lost or not each.reachable)
 
-    def _query(self, sql: str, parameters: Sequence[object]) -> Answer:
-        watch, sent = Stopwatch(), list[Sent]()
+    def _query(self, sql: str, parameters: Sequence[object], into: str | None = None) -> Answer:
+        """Answer a query; with ``into``, a statement that writes its rows to a local table, return no rows."""
+        watch = Stopwatch(self.on_progress and partial(self.on_progress, ANALYST))
+        sent: list[Sent] = []
 
         def record(message: Message) -> None:
             self._check_cancelled()
             sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
 
         lost: set[str] = set()
-        asked: Question | None = None
+        asked: list[Question] = []  # by stage
         while True:
             with watch("plan"):
                 plan, question, columns = self._plan(sql, parameters, lost)
-            if not plan.releases:
-                tables: list[pa.Table] = []
-                break
-            with watch("key"):
-                asked = self._analyst.sign(question, plan, self.federation.directory, after=asked)
             try:
-                tables = self._ask(asked, plan, watch, record)
+                table, changed = self._run(plan, question, columns, asked, watch, record, into)
                 break
             except PartyUnreachable as error:
                 # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
                 if not self.settings.allow_missing or error.party not in plan.parties:
                     raise
                 lost.add(error.party)
-        with watch("finalize"):
-            table = self._finish(plan, tables, columns)
         return Answer(
             table=table,
-            columns=columns,
+            columns=columns if into is None else (),
             notices=(*notices(plan), *margin_notices(plan)),
             seconds=watch.seconds,
             sent=tuple(sent),
-            query_id=None if asked is None else asked.query_id.hex(),
+            query_id=asked[-1].query_id.hex() if asked else None,
             epsilon=plan.epsilon,
             delta=plan.delta,
             margins=answer_margins(plan, [name for name, _ in columns]),
             parties=plan.parties,
+            changed=changed,
         )
+
+    def _run(
+        self,
+        plan: Plan,
+        question: Question,
+        columns: Sequence[tuple[str, str]],
+        before: list[Question],
+        watch: Stopwatch,
+        record: Recorder,
+        into: str | None,
+    ) -> tuple[pa.Table | None, int | None]:
+        """Ask stage by stage, then run what is above the cut; return its rows, or how many were written.
+
+        ``before`` holds what was asked, for the next attempt.
+        """
+        cursor = self._finishing = self._local.cursor()
+        try:
+            bench = Workbench(cursor, self._check_cancelled)
+            self._bring(plan.copies)
+            for stage in range(plan.last_stage + 1) if plan.releases else ():
+                asking = plan.at(stage)
+                staged = replace(question, stage=stage)
+                if asking.reads:
+                    with watch("finalize"):
+                        inputs = [bench.input(each) for each in plan.inputs if each.name in asking.reads]
+                        staged = replace(staged, inputs=tuple(inputs))
+                with watch("key"):
+                    after = before[stage] if stage < len(before) else None
+                    signed = self._analyst.sign(staged, asking, self.federation.directory, after=after)
+                before[stage : stage + 1] = [signed]
+                for release, table in zip(asking.releases, self._ask(signed, asking, watch, record), strict=True):
+                    bench.keep(release, table)
+            with watch("finalize"):
+                if into is not None:
+                    return None, bench.save(plan.final, columns, into)
+                return bench.answer(plan.final, columns), None
+        finally:
+            self._finishing = None
+            cursor.close()
 
     def _ask(self, question: Question, plan: Plan, watch: Stopwatch, record: Recorder) -> list[pa.Table]:
         try:
@@ -212,33 +268,15 @@ class Session:
             self._check_cancelled()  # a fragment that was interrupted fails with the constant error
             raise
 
-    def _finish(self, plan: Plan, tables: Sequence[pa.Table], columns: Sequence[tuple[str, str]]) -> pa.Table:
-        """Run the block above the cut over the released relations, in DuckDB's own names and types."""
-        cursor = self._finishing = self._local.cursor()
+    def _bring(self, tables: Sequence[PublicTable]) -> None:
+        """Make public tables readable as `copies."<relation>"`."""
+        lacking = [table for table in tables if not self._copies.holds(table.relation)]
+        rows = self.federation.fetch(self._analyst, lacking) if lacking else {}
         try:
-            self._check_cancelled()
-            for release, table in zip(plan.releases, tables, strict=True):
-                cursor.register(f"_opened_{release.number}", table)
-                cursor.execute(
-                    f"CREATE OR REPLACE TEMP TABLE {release.release.relation} AS"
-                    f" SELECT {column_sql(release)} FROM _opened_{release.number}"
-                )
-            names = [f"c{i}" for i in range(len(columns))]
-            casts = ", ".join(
-                f"CAST({name} AS {type_}) AS {name}" for name, (_, type_) in zip(names, columns, strict=True)
-            )
-            relation = cursor.sql(plan.final)
-            if [str(t) for t in relation.types] != [type_ for _, type_ in columns]:
-                relation = cursor.sql(f"SELECT {casts} FROM ({plan.final}) AS _answer ({', '.join(names)})")
-            result: pa.Table = relation.to_arrow_table()
-        except duckdb.InterruptException:
-            raise OperationalError("the query was cancelled") from None
-        except duckdb.Error as error:
+            for table in lacking:
+                self._copies.keep(table, rows[table.relation])
+        except duckdb.Error as error:  # there is no room for it
             raise as_sql_error(error) from None
-        finally:
-            self._finishing = None
-            cursor.close()
-        return result.rename_columns([name for name, _ in columns])
 
     def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
         inner = read_statement(statement.sql)

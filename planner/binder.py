@@ -1,7 +1,7 @@
-"""The binder: turns the row-wise part of a cut block (its FROM and WHERE) into logical nodes.
+"""The binder: turns what a cut block reads into a logical relation, and its aggregate calls into `Aggregate` nodes.
 
-Row-wise derived tables and CTEs become `Project` and `Filter` nodes. What would need the rows' order, a sample, or rows
-of several relations together is refused here, by name.
+One table, perhaps filtered, is a `Scan` under a `Filter`. Everything else that each party can compute alone, such as joins
+inside of it, is `Rows`. What would need the rows' order, a sample, or rows of several parties together is refused by name.
 """
 
 from __future__ import annotations
@@ -10,128 +10,119 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, OperationalError, PolicyDenied
-from fedsql.planner.catalog import Catalog, TableOffer
-from fedsql.planner.functions import aggregate_of, check_scalar, refuse_aggregate
-from fedsql.planner.logical import Aggregate, Filter, Key, Project, Relation, Release, Scan, scan_of
+from fedsql.errors import NotSupportedError
+from fedsql.planner.below import Below
+from fedsql.planner.blocks import items, nested_queries, own_columns
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.functions import aggregate_of, check_rows, check_scalar, refuse_aggregate
+from fedsql.planner.identities import domain_of, unit_domain
+from fedsql.planner.inputs import Inputs, inputs_in
+from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
-from fedsql.planner.schema import UNION
+from fedsql.planner.sources import Env, NotLocal, bind_scan
 
-RowBlocks = Mapping[str, exp.Query]  # CTEs in scope that are row-wise over federated tables
+ROWS = "_rows"
 
 
 def bind_release(
-    number: int,
-    select: exp.Select,
-    keys: list[exp.Expr],
-    aggregates: list[exp.Expr],
-    catalog: Catalog,
-    blocks: RowBlocks,
+    number: int, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr], catalog: Catalog, inputs: Inputs
 ) -> Release:
     """Bind a cut block: ``keys`` and ``aggregates`` are its grouping expressions and aggregate calls."""
-    relation = _bind_rows(select, catalog, blocks)
-    parties = scan_of(relation).parties
-    policies = {o.party: o.release.aggregates for o in catalog.offers if o.party in parties}
-    for key in keys:
+    work = exp.Select(expressions=[part.copy() for part in (*keys, *aggregates)])
+    for part in ("from_", "joins", "where"):
+        if given := select.args.get(part):
+            work.set(part, [each.copy() for each in given] if isinstance(given, list) else given.copy())
+    for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
+        if select.args.get(part):
+            raise NotSupportedError(f"{name} over federated rows is not answered")
+    inputs.extract(work)
+    try:
+        relation = _relation(work, catalog)
+    except NotLocal as refusal:
+        raise NotSupportedError(refusal.message, hint=refusal.hint, position=refusal.position) from None
+    bound_keys, calls = work.expressions[: len(keys)], work.expressions[len(keys) :]
+    policies = {o.party: o.release.aggregates for o in catalog.offers if o.party in leaf_of(relation).parties}
+    for key in bound_keys:
         check_scalar(key)
     return Release(
         number,
         relation,
-        tuple(Key(f"k{i}", key.copy()) for i, key in enumerate(keys)),
-        tuple(_bind_aggregate(f"a{i}", call, policies) for i, call in enumerate(aggregates)),
+        tuple(Key(f"k{i}", key) for i, key in enumerate(bound_keys)),
+        tuple(_bind_aggregate(f"a{i}", call, policies, leaf_of(relation), catalog) for i, call in enumerate(calls)),
     )
 
 
-def _bind_rows(select: exp.Select, catalog: Catalog, blocks: RowBlocks) -> Relation:
-    """Bind FROM and WHERE of a block that reads one federated relation."""
-    if joins := select.args.get("joins"):
-        raise NotSupportedError(
-            "a join of federated rows is not answered yet",
-            hint="aggregate each table in a subquery of its own and join the results",
-            position=position(joins[0]),
-        )
-    for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
-        if select.args.get(part):
-            raise NotSupportedError(f"{name} over federated rows is not answered")
-    source = select.args["from_"].this
-    for part, name in (("pivots", "PIVOT"), ("sample", "SAMPLE"), ("joins", "a nested join")):
-        if source.args.get(part):
-            raise PolicyDenied(
-                f"{name} over federated rows is refused",
-                hint="aggregate with GROUP BY first",
-                position=position(source),
-            )
-    relation = _bind_source(source, catalog, blocks)
-    if where := select.args.get("where"):
-        check_scalar(where.this)
-        relation = Filter(relation, where.this.copy())
-    return relation
+def _relation(work: exp.Select, catalog: Catalog) -> Relation:
+    """Bind FROM and WHERE of ``work``, whose projections come to name the relation's columns."""
+    below = Below(catalog)
+    bare = exp.Select(expressions=[])
+    for part in ("from_", "joins", "where"):
+        bare.set(part, work.args.get(part))
+    env = below.block(bare)
+    check_rows(bare)
+    found = items(bare)
+    first, where = found[0][0], bare.args.get("where")
+    if len(found) == 1 and isinstance(first, exp.Table) and not nested_queries(bare):
+        offers = catalog.tables(first.name)
+        scan = bind_scan(first, first.alias_or_name, offers, catalog)
+        return Filter(scan, where.this) if where is not None else scan
+    return _rows(work, bare, below, env)
 
 
-def _bind_source(source: exp.Expr, catalog: Catalog, blocks: RowBlocks) -> Relation:
-    alias = source.alias_or_name
-    if isinstance(source, exp.Subquery):
-        return _bind_block(source.this, alias, catalog, blocks)
-    if not isinstance(source, exp.Table):
-        raise NotSupportedError(
-            f"{source.key} in FROM next to federated rows is not answered", position=position(source)
-        )
-    if not source.db:
-        return _bind_block(blocks[source.name.lower()], alias, catalog, blocks)
-    offers = catalog.tables(source.name)
-    if any(offer.public for offer in offers):
-        raise NotSupportedError(f"public tables ({source.name}) are not answered yet", position=position(source))
-    if source.db.lower() == UNION:
-        return Scan(source.name.lower(), alias, _reachable(source.name, offers, catalog))
-    alone = tuple(o for o in offers if o.party.lower() == source.db.lower())
-    if any(o.party in catalog.missing for o in alone):
-        raise OperationalError(f"{alone[0].party} cannot be reached: its {source.name} cannot be asked")
-    return Scan(source.name.lower(), alias, alone, party=alone[0].party)
+def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
+    used: dict[tuple[str, str], RowColumn] = {}
+    taken: set[str] = set()
+    replaced = []
+    for expression in work.expressions:
+        for column in own_columns(expression):
+            where = column.table.lower(), column.name.lower()
+            if where not in used:
+                used[where] = _row_column(column, below, env, taken)
+            replaced.append((column, used[where].name))
+    for column, name in replaced:
+        new = exp.column(name, table=ROWS, quoted=True)
+        new.this.meta.update(column.this.meta)
+        column.replace(new)
+    return Rows(
+        query=bare,
+        alias=ROWS,
+        scans=tuple(below.scans),
+        columns=tuple(used.values()),
+        units=tuple(name for name, source in env.items() if source.federated),
+        one_unit=below.one_unit(env),
+        mixed=below.mixed,
+        uses=tuple(dict.fromkeys(below.uses)),
+        inputs=tuple(dict.fromkeys(inputs_in(bare))),
+        publics=tuple(below.publics),
+        hazards=tuple(below.hazards),
+    )
 
 
-def _reachable(name: str, offers: tuple[TableOffer, ...], catalog: Catalog) -> tuple[TableOffer, ...]:
-    """Return the offers of a union that can be asked. A party that nobody knows anything of might offer the table too."""
-    if unseen := [party for party in catalog.unknown if party not in catalog.missing]:
-        raise OperationalError(
-            f"{', '.join(unseen)} has not been seen yet, so nobody knows whether it offers {name}",
-            hint="SHOW PARTIES tells who is there; SET allow_missing = true leaves it out where the policies allow that",
-        )
-    found = tuple(offer for offer in offers if offer.party not in catalog.missing)
-    if not found:
-        raise OperationalError(f"no party that offers {name} can be reached ({', '.join(o.party for o in offers)})")
-    return found
+def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> RowColumn:
+    known = below.column(column, [env])
+    name = column.name.lower()
+    if name in taken:
+        name = f"{column.table.lower()}_{name}"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    source = env[column.table.lower()]
+    return RowColumn(
+        name,
+        column.copy(),
+        tuple(sorted(known.reads)),
+        known.base,
+        known.public,
+        known.plain,
+        conditional=known.padded or not (known.base or known.public),
+        is_unit=known.key is not None and known.key == source.unit and below.one_unit(env),
+        is_local=known.domain is not None,
+    )
 
 
-def _bind_block(query: exp.Query, alias: str, catalog: Catalog, blocks: RowBlocks) -> Project:
-    """Bind a row-wise SELECT as a projection."""
-    if not isinstance(query, exp.Select):
-        raise NotSupportedError(
-            f"{query.key.upper()} of federated rows is not answered",
-            hint="aggregate each side first: set operations of released results work",
-            position=position(query),
-        )
-    for part, name in (
-        ("limit", "LIMIT"),
-        ("offset", "OFFSET"),
-        ("order", "ORDER BY"),
-        ("sample", "SAMPLE"),
-        ("qualify", "QUALIFY"),
-    ):
-        if query.args.get(part):
-            raise PolicyDenied(
-                f"{name} over single rows is refused: which rows come first would show rows",
-                hint="aggregate first; LIMIT and ORDER BY work on the released groups",
-                position=position(query.args[part]),
-            )
-    relation = _bind_rows(query, catalog, blocks)
-    columns = []
-    for projection in query.expressions:
-        check_scalar(projection.unalias())
-        columns.append((projection.alias_or_name.lower(), projection.unalias().copy()))
-    return Project(relation, tuple(columns), alias)
-
-
-def _bind_aggregate(name: str, call: exp.Expr, policies: Mapping[str, Sequence[str]]) -> Aggregate:
+def _bind_aggregate(
+    name: str, call: exp.Expr, policies: Mapping[str, Sequence[str]], leaf: Leaf, catalog: Catalog
+) -> Aggregate:
     """Bind one aggregate call with its FILTER."""
     condition = None
     if isinstance(call, exp.Filter):
@@ -165,4 +156,17 @@ def _bind_aggregate(name: str, call: exp.Expr, policies: Mapping[str, Sequence[s
         tuple(a.copy() for a in arguments),
         condition.copy() if condition is not None else None,
         distinct,
+        _counts(arguments[0], leaf, catalog) if distinct and function == "count" else "",
     )
+
+
+def _counts(argument: exp.Expr, leaf: Leaf, catalog: Catalog) -> str:
+    """Return what COUNT(DISTINCT argument) counts: "units", other party-scoped "ids", or anything (empty)."""
+    argument = argument.unnest()
+    if not isinstance(argument, exp.Column):
+        return ""
+    if isinstance(leaf, Rows):
+        column = leaf.column(argument.name)
+        return "units" if column.is_unit else "ids" if column.is_local else ""
+    domain = domain_of(catalog, leaf.offers, argument.name)
+    return "" if domain is None else "units" if domain == unit_domain(catalog, leaf.offers) else "ids"

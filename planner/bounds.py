@@ -7,13 +7,17 @@ exact rationals; None means unknown. An unknown interval never narrows anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from sqlglot import exp
 
+from fedsql.planner.catalog import ColumnOffer
 from fedsql.types import SqlType
+
+MOST_ROWS = 1 << 40  # of one party in one group
+_FLOAT_LIMIT = 1 << 48  # what parties verify for DOUBLE columns that declare a scale and no bounds
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Interval:
         """The largest absolute value in it."""
         return max(abs(self.low), abs(self.high))
 
+    def hull(self, other: Interval) -> Interval:
+        """Return the least interval that holds both."""
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
 
 Known = Mapping[str, Interval]  # column name, lower case -> verified interval
 
@@ -38,6 +46,20 @@ def type_interval(type_: SqlType) -> Interval | None:
         return None
     unit = Fraction(1, 10**type_.scale)
     return Interval(type_.low * unit, type_.high * unit)
+
+
+def column_interval(columns: Sequence[ColumnOffer]) -> Interval | None:
+    """Return the interval of a column that every party has verified; a DOUBLE with a scale is below 2^48."""
+    intervals = []
+    for column in columns:
+        if column.bounds is not None:
+            intervals.append(Interval(*(Fraction(str(bound)) for bound in column.bounds)))
+        elif SqlType.parse(column.type).family == "float":
+            if column.scale is not None:
+                intervals.append(Interval(Fraction(-_FLOAT_LIMIT), Fraction(_FLOAT_LIMIT)))
+        elif (range_ := type_interval(SqlType.parse(column.type))) is not None:
+            intervals.append(range_)
+    return _hull(list(intervals)) if len(intervals) == len(columns) else None
 
 
 _SPELLED = {"INT": "INTEGER", "INT128": "HUGEINT", "TEXT": "VARCHAR", "REAL": "FLOAT", "DECIMAL": "DECIMAL(18,3)"}
@@ -76,6 +98,15 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
     if isinstance(node, exp.Mod):
         divisor = interval(node.expression, known)
         return divisor and Interval(-divisor.magnitude, divisor.magnitude)
+    if isinstance(node, exp.Window):
+        return interval(node.this, known)
+    if isinstance(node, exp.Count | exp.CountIf | exp.RowNumber | exp.Rank | exp.DenseRank):
+        return Interval(Fraction(0), Fraction(MOST_ROWS))
+    if isinstance(node, exp.Sum | exp.Avg | exp.Min | exp.Max | exp.Lag | exp.Lead | exp.FirstValue | exp.LastValue):
+        inner = interval(node.this, known)
+        if inner is None or not isinstance(node, exp.Sum):
+            return inner
+        return Interval(min(inner.low * MOST_ROWS, Fraction(0)), max(inner.high * MOST_ROWS, Fraction(0)))
     if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div | exp.IntDiv):
         left, right = interval(node.left, known), interval(node.right, known)
         return _arithmetic(node, left, right) if left and right else None

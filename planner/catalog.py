@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, get_type_hints
 
 from fedsql.codec import decode, digest, encode, fits
+from fedsql.errors import ProgrammingError, ProtocolError
 from fedsql.types import is_type
 
 _MOST = 1 << 63  # every number of an offer is below it
@@ -34,6 +35,7 @@ class ColumnOffer:
     scale: int | None = None
     values: tuple[str, ...] | None = None  # public domain, each as DuckDB's text of the value in ``type``
     join_with: tuple[str, ...] | None = None
+    unique: bool = False  # of a public table: no two rows share a value
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class TableOffer:
 
     ``unit_unique``: the party verified that each unit has at most one row. ``rows`` is the row count rounded up to a
     power of two (public size). ``data_version`` changes whenever the data may have changed; it tells nothing else.
+    ``content``: SHA-256 of a public table's rows as they are sent (32 bytes), empty for all others.
     """
 
     party: str
@@ -57,10 +60,30 @@ class TableOffer:
     public: bool = False
     rows: int = 0
     data_version: str = ""
+    content: bytes = b""
 
     def column(self, name: str) -> ColumnOffer | None:
         """Return the column called ``name`` (any case), or None."""
         return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class PublicTable:
+    """A public table as a plan reads it: who offers it, and which rows it has (`TableOffer.content`)."""
+
+    owner: str
+    name: str
+    content: bytes
+
+    @property
+    def relation(self) -> str:
+        """The name of its copy in a database of another party, or of the analyst: the rows are part of it."""
+        return f"{self.name}@{self.content.hex()[:16]}"
+
+    @classmethod
+    def of(cls, offer: TableOffer) -> PublicTable:
+        """Return the table that is offered as public."""
+        return cls(offer.party, offer.name, offer.content)
 
 
 @dataclass(frozen=True)
@@ -158,6 +181,39 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Return the names of all tables, each once, sorted."""
         return tuple(sorted({t.name.lower() for o in self.offers for t in o.tables}))
+
+    def public(self, name: str, party: str | None = None) -> PublicTable | None:
+        """Return the public table called ``name`` (any case), that of ``party`` or the federation's; None if it is none.
+
+        Where several parties offer the same rows they are one table, and the first who is not missing is its owner.
+        Raises ProgrammingError where the name alone does not say which rows are meant.
+        """
+        offers = [t for t in self.tables(name) if party is None or t.party.lower() == party.lower()]
+        public = [t for t in offers if t.public]
+        if not public:
+            return None
+        first, held = public[0], " and ".join(t.party for t in public)
+        if others := " and ".join(t.party for t in offers if not t.public):
+            raise ProgrammingError(
+                f"{first.name} is public at {held} and not at {others}",
+                hint=f"{first.party}.{first.name} is the public table of {first.party}",
+            )
+        if len({t.content for t in public}) > 1:
+            raise ProgrammingError(
+                f"the public tables {first.name} of {held} do not hold the same rows in the same order",
+                hint=f"{first.party}.{first.name} is that of {first.party}",
+            )
+        return PublicTable.of(next((t for t in public if t.party not in self.missing), first))
+
+    def columns(self, table: PublicTable) -> tuple[tuple[str, str], ...]:
+        """Return (name, type) of each column of a public table. Raises ProtocolError when it is not offered any more."""
+        offer = self.offer(table.owner)
+        found = None if offer is None else offer.table(table.name)
+        if found is None or not found.public or found.content != table.content:
+            raise ProtocolError(
+                f"what {table.owner} offers has changed since the question was planned", hint="ask again"
+            )
+        return tuple((column.name, column.type) for column in found.columns)
 
 
 def _of(holder: type, **listed: Any) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from fractions import Fraction
 from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
-from fedsql.planner.bounds import Interval, Known, interval, type_interval
+from fedsql.planner.bounds import MOST_ROWS, Interval, Known, interval, type_interval
 from fedsql.planner.positions import position, shown
 from fedsql.types import SqlType
 
-ROW_CAP = 1 << 40  # rows of one party in one group, at most
+ROW_CAP = MOST_ROWS
 _HUGE = 1 << 126  # sums stay below HUGEINT's and DECIMAL(38)'s limits when their bound is below this
 
 

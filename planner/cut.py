@@ -1,29 +1,51 @@
 """The cut: where a statement leaves the parties.
 
-One rule, bottom-up: a SELECT block that reads federated rows and has aggregates, GROUP BY or DISTINCT is cut. It splits
-into a *release* (its keys and aggregates: the only part that parties run) and the same block reading the released
-relation. A block that reads federated rows and is not cut is row-wise: it may stand inside a block that is (and is
-bound into it), else the statement would move rows and is refused.
+One rule, bottom-up: a SELECT block that reads federated rows and has aggregates, GROUP BY or DISTINCT is cut, unless each
+party can compute it alone (its keys hold a party-scoped id) and it stands inside of a block that is itself cut. A cut block
+splits into a *release* (its keys and aggregates: the only part that parties run) and the same block reading the released
+relation. A block that reads federated rows and is not cut must stand inside of one that is, else the statement would move
+rows and is refused.
 
     SELECT sex, AVG(age) AS a FROM patients WHERE age > 40 GROUP BY sex HAVING COUNT(*) > 5 ORDER BY a
     -> release 0: keys sex; AVG(age), COUNT(*) over patients WHERE age > 40
        SELECT _r0.k0 AS sex, _r0.a0 AS a FROM _release_0 AS _r0 WHERE _r0.a1 > 5 ORDER BY a
+
+A release that another one reads makes *stages*: what the first one releases is an input of the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.planner.below import Below
 from fedsql.planner.binder import bind_release
+from fedsql.planner.blocks import (
+    aggregate_calls,
+    aliases,
+    defines,
+    grouping,
+    grouping_sets,
+    is_federated,
+    is_grouped,
+    is_shadowed,
+    is_windowed,
+    items,
+    nested_queries,
+    own_nodes,
+    reads_federated,
+)
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import is_aggregate
+from fedsql.planner.functions import GROUPING
+from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import Release
-from fedsql.planner.positions import position
-from fedsql.planner.schema import UNION
+from fedsql.planner.positions import position, shown
+from fedsql.planner.rules.decorrelate import decorrelate
+from fedsql.planner.rules.restrict_keys import restrict_keys
+from fedsql.planner.sources import Env, NotLocal
 
 _CONSTANTS = (exp.Literal, exp.Boolean, exp.Null)
 _UPPER = ("expressions", "having", "qualify", "order", "distinct", "windows", "limit", "offset")
@@ -32,53 +54,103 @@ _UPPER = ("expressions", "having", "qualify", "order", "distinct", "windows", "l
 @dataclass
 class _Cutter:
     catalog: Catalog
+    inputs: Inputs
     releases: list[Release] = field(default_factory=list)
+    trace: list[tuple[str, str]] = field(default_factory=list)
 
-    def query(self, query: exp.Query, blocks: Mapping[str, exp.Query]) -> bool:
-        """Cut inside ``query``; return whether what is left of it yields federated rows."""
-        scope = dict(blocks)
+    def query(self, query: exp.Query, inside: bool = False) -> bool:
+        """Cut in ``query``; return whether what is left of it yields federated rows. ``inside``: of a cut block."""
         if (with_ := query.args.get("with_")) is not None:
-            for cte in list(with_.expressions):
-                scope.pop(cte.alias.lower(), None)
-                if self.query(cte.this, scope):
-                    scope[cte.alias.lower()] = cte.this
-                    cte.pop()  # bound where it is used; it never runs as a relation of its own
-            if not with_.expressions:
-                query.set("with_", None)
+            for cte in with_.expressions:
+                if self.query(cte.this):
+                    raise PolicyDenied(
+                        f"{cte.alias} would move rows: it is recursive and reads federated rows",
+                        hint="aggregate them in a query of their own; recursion over released results works",
+                        position=position(cte),
+                    )
         if isinstance(query, exp.Subquery):
-            return self.query(query.this, scope)
+            return self.query(query.this, inside)
         if isinstance(query, exp.SetOperation):
-            sides = [self.query(query.left, scope), self.query(query.right, scope)]
+            sides = [self.query(query.left), self.query(query.right)]
             return any(sides)
         if not isinstance(query, exp.Select):
             return False
-        rows = [self.source(source, scope) for source in _sources(query)]
-        for nested in _nested_queries(query):
-            if self.query(nested, scope):
+        grouped = is_grouped(query)
+        sources = [self.source(item, inside or grouped) for item, _ in items(query)]
+        rows = any(sources)
+        self.nested(query, rows and (inside or grouped))
+        if not rows or not grouped:
+            return rows
+        if inside and self.local(query):
+            return True
+        self.block(query)
+        return False
+
+    def source(self, item: exp.Expr, inside: bool) -> bool:
+        """Cut in a FROM item; return whether it yields federated rows."""
+        if isinstance(item, exp.Subquery):
+            return self.query(item.this, inside)
+        if isinstance(item, exp.Table) and isinstance(item.this, exp.Identifier):
+            return is_federated(item, self.catalog)
+        return False
+
+    def nested(self, select: exp.Select, below: bool) -> None:
+        """Cut the queries nested in a block's expressions. Those that each party can run stay, where it runs ``below``."""
+        for query in nested_queries(select):
+            if not reads_federated(query, self.catalog):
+                continue
+            if below and self.linked(select, query):
+                self.inlined(query)
+                continue
+            before = shown(query, tables=True, pretty=True)
+            inner = decorrelate(query) if self.yields_rows(query) else None
+            if inner is not None and isinstance(query, exp.Select):
+                self.trace.append(("decorrelate", f"{before}\n->\n{shown(query, tables=True, pretty=True)}"))
+                if restrict_keys(query, inner, self.catalog):
+                    self.trace.append(("restrict_keys", shown(inner, tables=True, pretty=True)))
+            if self.query(query):
                 raise PolicyDenied(
                     "this subquery would move rows: it reads federated rows without aggregating them",
                     hint="aggregate inside the subquery, for example SELECT COUNT(*) or AVG(...)",
-                    position=position(nested),
+                    position=position(query),
                 )
-        if not any(rows):
-            return False
-        calls = list(_aggregate_calls(query))
-        if not calls and not query.args.get("group") and not query.args.get("distinct"):
-            return True
-        self.block(query, calls, scope)
-        return False
 
-    def source(self, source: exp.Expr, blocks: Mapping[str, exp.Query]) -> bool:
-        """Return whether a FROM item yields federated rows."""
-        if isinstance(source, exp.Subquery):
-            return self.query(source, blocks)
-        if not isinstance(source, exp.Table) or not isinstance(source.this, exp.Identifier):
+    def yields_rows(self, query: exp.Query) -> bool:
+        """Say whether a nested query reads federated rows itself, once what stands in its FROM is cut."""
+        if not isinstance(query, exp.Select):
             return False
-        if not source.db:
-            return source.name.lower() in blocks
-        return source.db.lower() != UNION or bool(self.catalog.tables(source.name))
+        sources = [self.source(item, is_grouped(query)) for item, _ in items(query)]
+        return any(sources)
 
-    def block(self, select: exp.Select, calls: list[exp.Expr], blocks: Mapping[str, exp.Query]) -> None:
+    def inlined(self, query: exp.Query) -> None:
+        """Cut what stands inside of a nested query that itself stays below the cut."""
+        assert isinstance(query, exp.Select)
+        for item, _ in items(query):
+            self.source(item, inside=True)
+        self.nested(query, below=True)
+
+    def linked(self, select: exp.Select, query: exp.Query) -> bool:
+        """Say whether each party can compute a nested query alone, for its own rows of the block around it."""
+        below = Below(self.catalog)
+        try:
+            envs: list[Env] = []
+            node: exp.Expr | None = select
+            while isinstance(node, exp.Select):
+                envs.append(below.sources(node, envs))
+                node = node.find_ancestor(exp.Select)
+            return below.is_linked(query, envs)
+        except NotLocal:
+            return False
+
+    def local(self, select: exp.Select) -> bool:
+        """Say whether each party can compute a grouped block alone."""
+        try:
+            Below(self.catalog).derived(select, "t")
+        except NotLocal:
+            return False
+        return True
+
+    def block(self, select: exp.Select) -> None:
         """Split ``select`` in place: bind its release, and let it read the released relation."""
         if sample := select.args.get("sample"):  # DuckDB samples what FROM yields, before it aggregates
             raise PolicyDenied(
@@ -86,18 +158,27 @@ class _Cutter:
                 hint="aggregate in a subquery; SAMPLE works on the released groups",
                 position=position(sample),
             )
-        keys = _keys(select, calls)
-        aggregates = list({call.sql("duckdb"): call for call in calls}.values())
-        release = bind_release(len(self.releases), select, keys, aggregates, self.catalog, blocks)
-        self.releases.append(release)
-        alias = f"_r{release.number}"
+        calls = aggregate_calls(select)
+        sets = grouping_sets(select)
+        keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
+        aggregates = _distinct(calls)
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
-        below = {source.alias_or_name.lower() for source in _sources(select)}
+        asked = sets or [keys]
+        releases = [
+            self.release(replace(self.bind(select, each, aggregates), has_siblings=len(asked) > 1)) for each in asked
+        ]
+        alias = f"_r{releases[0].number}"
+        relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
+        if sets is not None:
+            told = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
+            names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
+            relation = _united(alias, keys, sets, releases, len(aggregates), told)
+        below = aliases(select)
 
         def lift(node: exp.Expr) -> exp.Expr:
             name = names.get(node.sql("duckdb"))
-            if name is None or _is_windowed(node) or any(_defines(c, select) for c in node.find_all(exp.Column)):
+            if name is None or is_windowed(node) or is_shadowed(node):
                 return node
             return exp.column(name, table=alias, quoted=True)
 
@@ -108,112 +189,108 @@ class _Cutter:
             elif isinstance(value, exp.Expr):
                 select.set(part, value.transform(lift))
         having = select.args.get("having")
-        select.set("from_", exp.From(this=exp.alias_(exp.to_table(release.relation), alias, table=True)))
+        select.set("from_", exp.From(this=relation))
         select.set("joins", None)
         select.set("where", exp.Where(this=having.this) if having is not None else None)
         select.set("having", None)
         select.set("group", None)
         for column in select.find_all(exp.Column):
-            if column.table.lower() in below and not _defines(column, select):
+            if column.table.lower() in below and not defines(column, select):
                 raise NotSupportedError(
                     f"{column.sql('duckdb')} is used above the GROUP BY, where only keys and aggregates exist",
                     hint="add it to GROUP BY, or aggregate it",
                     position=position(column),
                 )
 
+    def bind(self, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr]) -> Release:
+        """Bind one release of a block."""
+        return bind_release(len(self.releases), select, keys, aggregates, self.catalog, self.inputs)
 
-def cut(tree: exp.Query, catalog: Catalog) -> tuple[exp.Query, tuple[Release, ...]]:
-    """Cut a qualified statement. Returns the statement over released relations, and the releases.
+    def release(self, release: Release) -> Release:
+        """Keep a release, or return the equal one that is there: a statement may read one twice."""
+        for known in self.releases:
+            if replace(release, number=known.number) == known:
+                return known
+        self.releases.append(release)
+        return release
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A statement after the cut: ``final`` over released relations, the ``releases``, and the ``inputs`` of some of these.
+
+    ``trace`` holds (rule, text) for what was rewritten on the way.
+    """
+
+    final: exp.Query
+    releases: tuple[Release, ...]
+    inputs: tuple[Input, ...]
+    trace: tuple[tuple[str, str], ...]
+
+
+def cut(tree: exp.Query, catalog: Catalog) -> Cut:
+    """Cut a statement that `rules.rewrite` has prepared.
 
     Raises PolicyDenied when rows would move, NotSupportedError for what is not answered.
     """
-    cutter = _Cutter(catalog)
-    if cutter.query(tree, {}):
+    cutter = _Cutter(catalog, Inputs(catalog))
+    if cutter.query(tree):
         raise PolicyDenied(
             "this query would move rows: it reads federated rows and does not aggregate them",
             hint="group and aggregate, for example SELECT COUNT(*), AVG(x) FROM t, or ... GROUP BY a column",
             position=position(tree),
         )
-    return tree, tuple(cutter.releases)
-
-
-def _sources(select: exp.Select) -> list[exp.Expr]:
-    from_ = select.args.get("from_")
-    return ([from_.this] if from_ is not None else []) + [join.this for join in select.args.get("joins") or []]
-
-
-def _own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
-    """Walk the expressions of ``select`` without entering FROM items, CTEs or nested queries."""
-    for part, value in select.args.items():
-        if part in ("from_", "joins", "with_", "laterals"):
-            continue
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, exp.Expr):
-                yield from item.walk(prune=lambda n: isinstance(n, exp.Query))
-
-
-def _nested_queries(select: exp.Select) -> list[exp.Query]:
-    return [node for node in _own_nodes(select) if isinstance(node, exp.Query)]
-
-
-def _aggregate_calls(select: exp.Select) -> Iterator[exp.Expr]:
-    """Yield aggregate calls of ``select``, each with its FILTER; calls that are window functions are not aggregates."""
-    for node in _own_nodes(select):
-        if is_aggregate(node) and not _is_windowed(node):
-            wrapper = node
-            while (
-                isinstance(wrapper.parent, exp.Filter | exp.IgnoreNulls | exp.WithinGroup)
-                and wrapper.parent.this is wrapper
-            ):
-                wrapper = wrapper.parent
-            yield wrapper
-
-
-def _is_windowed(node: exp.Expr) -> bool:
-    """Say whether a call is the function of an OVER clause."""
-    while (
-        isinstance(node.parent, exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup)
-        and node.parent.this is node
-    ):
-        node = node.parent
-    return isinstance(node.parent, exp.Window) and node.parent.this is node
+    return Cut(tree, tuple(cutter.releases), tuple(cutter.inputs.found), tuple(cutter.trace))
 
 
 def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     """Return the grouping expressions, each once."""
     group = select.args.get("group")
-    found: list[exp.Expr] = []
-    if group is not None:
-        for kind, name in ((exp.Rollup, "ROLLUP"), (exp.Cube, "CUBE"), (exp.GroupingSets, "GROUPING SETS")):
-            if any(group.find_all(kind)):
-                raise NotSupportedError(
-                    f"{name} is not answered yet",
-                    hint="write one GROUP BY query for each level",
-                    position=position(group),
-                )
-        found = list(group.expressions)
-        if group.args.get("all"):
-            inside = {id(node) for call in calls for node in call.walk()}
-            found = [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
-    elif select.args.get("distinct") and not calls:
-        if select.args["distinct"].args.get("on"):
-            raise PolicyDenied(
-                "DISTINCT ON over federated rows is refused: it would show single rows",
-                hint="GROUP BY the columns instead",
-                position=position(select),
-            )
-        found = [p.unalias() for p in select.expressions]
-    found = [key for key in found if not isinstance(key, exp.Tuple) or key.expressions]  # GROUP BY () has no keys
+    if group is None and calls:
+        return []
+    distinct = select.args.get("distinct")
+    if group is None and distinct is not None and distinct.args.get("on"):
+        raise PolicyDenied(
+            "DISTINCT ON over federated rows is refused: it would show single rows",
+            hint="GROUP BY the columns instead",
+            position=position(select),
+        )
+    found = grouping(select)
     keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
     # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
     return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
 
 
-def _defines(column: exp.Column, outermost: exp.Select) -> bool:
-    """Say whether a query between ``column`` and ``outermost`` defines the table that ``column`` names."""
-    node: exp.Expr | None = column
-    while node is not None and node is not outermost:
-        if isinstance(node, exp.Select) and column.table.lower() in {s.alias_or_name.lower() for s in _sources(node)}:
-            return True
-        node = node.parent
-    return False
+def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:
+    """Return nodes without those whose text was there before."""
+    return list({node.sql("duckdb"): node for node in nodes}.values())
+
+
+def _united(
+    alias: str,
+    keys: list[exp.Expr],
+    sets: list[list[exp.Expr]],
+    releases: list[Release],
+    aggregates: int,
+    asked: list[exp.Expr],
+) -> exp.Subquery:
+    """Return the union of the releases of all grouping sets, with what GROUPING says of each one."""
+    branches: list[exp.Query] = []
+    for each, release in zip(sets, releases, strict=True):
+        there = [key.sql("duckdb") for key in each]
+        texts = [key.sql("duckdb") for key in keys]
+        columns: list[exp.Expr] = [
+            exp.column(f"k{there.index(t)}", quoted=True) if t in there else exp.null() for t in texts
+        ]
+        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
+        columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
+        for number, node in enumerate(asked):
+            bits = "".join("01"[part.sql("duckdb") not in there] for part in node.expressions)
+            columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
+            names.append(f"g{number}")
+        listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]
+        branches.append(exp.Select(expressions=listed).from_(exp.to_table(release.relation)))
+    whole = branches[0]
+    for branch in branches[1:]:
+        whole = exp.union(whole, branch, distinct=False, copy=False)
+    return exp.Subquery(this=whole, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))

@@ -11,7 +11,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, unit_counter
-from fedsql.planner.logical import Aggregate, Release
+from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
 from fedsql.planner.partials import COUNTS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.safe import safe, safe_condition
@@ -24,7 +24,9 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
 
     Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
     """
-    builder = Builder(len(typing.scan.offers), terms.min_group_size, unit_counter(unique), terms.noisy)
+    # One unit or more are there when one row is: without a threshold nobody needs to count units.
+    count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
+    builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, unit_counter(unique), terms.noisy)
     if not terms.noisy:
         builder.test(builder.count_units(None), terms.min_group_size)
         if terms.min_parties > 1:
@@ -41,7 +43,9 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         condition = None
         if aggregate.condition is not None:
             condition = safe_condition(aggregate.condition, known, typing.type_of).sql("duckdb")
-        pairs = [] if aggregate.distinct else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
+        pairs = (
+            [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
+        )
         splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
@@ -63,13 +67,25 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:
     """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
     if aggregate.function not in COUNTS:
-        part = split(argument, type_ == "BOOLEAN")
+        part = _with_presence(split(argument, type_ == "BOOLEAN"), argument, typing)
         if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
             part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
         return part
-    if isinstance(argument, exp.Column):
+    if isinstance(argument, exp.Column) and not _is_conditional(argument, typing):
         return Argument(argument)
     return Argument(argument, exp.Not(this=exp.Is(this=exp.paren(argument.copy()), expression=exp.null())))
+
+
+def _is_conditional(column: exp.Column, typing: Typing) -> bool:
+    return isinstance(typing.leaf, Rows) and typing.leaf.column(column.name).conditional
+
+
+def _with_presence(part: Argument, argument: exp.Expr, typing: Typing) -> Argument:
+    """Count the presence of columns that the query itself may have made NULL as a condition."""
+    columns = [c for c in argument.find_all(exp.Column) if _is_conditional(c, typing)]
+    present = [exp.Not(this=exp.Is(this=c.copy(), expression=exp.null())) for c in columns]
+    given = [part.condition] if part.condition is not None else []
+    return replace(part, condition=exp.and_(*(c.copy() for c in given), *present)) if present else part
 
 
 def _add_polynomial(
@@ -84,7 +100,7 @@ def _add_polynomial(
     """Add a SUM or AVG that must be summed column by column."""
     (whole,) = aggregate.arguments
     types = _types(part.value, typing)
-    found = polynomial(part, whole, types, known, typing.scan.name)
+    found = polynomial(part, whole, types, known, _table(typing))
 
     def code_column(name: str, squares: bool) -> Coded:
         return _coded_column(name, typing, known, squares=squares)
@@ -94,7 +110,7 @@ def _add_polynomial(
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:
     """Code an argument that will be squared: a column, scaled and shifted."""
-    name, slope, offset = line(part, whole, _types(part.value, typing), known, typing.scan.name)
+    name, slope, offset = line(part, whole, _types(part.value, typing), known, _table(typing))
     return _coded_column(name, typing, known, squares=True).scaled(slope, offset)
 
 
@@ -105,7 +121,7 @@ def _types(value: exp.Expr, typing: Typing) -> dict[str, SqlType]:
 
 
 def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
-    column = exp.column(name, table=typing.scan.alias, quoted=True)
+    column = exp.column(name, table=typing.leaf.alias, quoted=True)
     return _coded(column, typing.type_of(column), typing, known, squares=squares)
 
 
@@ -127,6 +143,15 @@ def _owner_key(argument: exp.Expr, typing: Typing) -> str:
     floats = [
         c
         for c in columns
-        if any(SqlType.parse(f.type).family == "float" for o in typing.scan.offers if (f := o.column(c)))
+        if any(SqlType.parse(f.type).family == "float" for o in typing.leaf.offers if (f := o.column(c)))
     ]
-    return f"tables.{typing.scan.name}.columns.{(floats or columns or ['...'])[0]}"
+    name = (floats or columns or ["..."])[0]
+    leaf = typing.leaf
+    if isinstance(leaf, Rows) and columns and (base := leaf.column(name).base) is not None:
+        return f"tables.{leaf.scans[base[0]].name}.columns.{base[1]}"
+    return f"tables.{leaf.name}.columns.{name}"
+
+
+def _table(typing: Typing) -> str:
+    """Return the name of the table whose owner could declare a column."""
+    return scans_of(typing.leaf)[0].name

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from fedsql.errors import ProgrammingError
-from fedsql.planner.logical import Filter, describe, scan_of
+from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -25,7 +25,7 @@ def explain(plan: Plan, stage: str | None = None) -> str:
         return "\n".join(found)
     if not plan.releases:
         return "This statement reads no federated table: it runs in your own session and sends nothing."
-    return "\n".join(line for release in plan.releases for line in _release(release)) + "\n" + "\n".join(_end(plan))
+    return "\n".join([*(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)), *_end(plan)])
 
 
 def notices(plan: Plan) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def notices(plan: Plan) -> tuple[str, ...]:
             found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
         if terms.noisy:
             found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
-            if not all(offer.unit_unique for offer in scan_of(release.release.input).offers):
+            if not all(offer.unit_unique for offer in release.leaf.offers):
                 rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
                 found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
         elif terms.min_group_size > 1 or terms.min_parties > 1:
@@ -74,18 +74,35 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
         return half
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
-    rows = sum(offer.rows for offer in scan_of(release.release.input).offers) / 2 / max(1, len(release.domain or ((),)))
+    rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
     aggregate = next(a for a in release.release.aggregates if a.name == output.name)
-    if isinstance(release.release.input, Filter) or aggregate.condition is not None or rows < 1:
+    if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
     widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
     counted = error95(by_name[output.partials[0]].share * count) * widest * float(output.units[0])
     return (half + counted) / rows
 
 
+def _stage(plan: Plan, stage: int) -> Iterator[str]:
+    """Explain what is asked in one stage, and what is computed for it."""
+    if plan.last_stage:
+        yield f"Stage {stage + 1} of {plan.last_stage + 1}, a question of its own:"
+    asked = plan.at(stage)
+    for each in plan.inputs:
+        if each.name in asked.reads:
+            yield from _indented(f"{each.name} = {each.sql}", indent=0)
+    for release in asked.releases:
+        yield from _release(release)
+
+
 def _release(release: ReleasePlan) -> Iterator[str]:
-    terms, scan = release.terms, scan_of(release.release.input)
+    terms = release.terms
     yield from _indented(describe(release.release), indent=0)
+    if release.inputs:
+        yield from _item(f"{', '.join(release.inputs)}: computed by you first; the parties see these rows", 2)
+    if release.copies:
+        names = ", ".join(f"{copy.name} of {copy.owner}" for copy in release.copies)
+        yield from _item(f"public: {names}; other parties get a copy, once for each version", 2)
     yield "  Each party runs this in its own DuckDB, and sends, sealed or encrypted:"
     yield from _sent(release)
     yield "  Who learns what:"
@@ -97,11 +114,12 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         few = f" with at least {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
         lone = f" at {terms.min_parties} parties or more" if terms.min_parties > 1 else ""
         what = "groups" if release.release.keys else "the result if it rests on rows"
-        yield from _item(f"{what}{few}{lone}" if few or lone else f"every {what.rstrip('s')}", 4)
+        every = "every group" if release.release.keys else "the result"
+        yield from _item(f"{what}{few}{lone}" if few or lone else every, 4)
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
     if release.noise is not None:
-        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in scan.offers):,} rows at most):"
+        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
@@ -146,16 +164,20 @@ def _end(plan: Plan) -> Iterator[str]:
     yield from _indented(dict(plan.stages)["final"], indent=2)
     yield "Privacy cost:"
     if plan.epsilon is None:
-        yield "  one query of the quota at each party (none if asked before on the same data)"
+        count = len(plan.releases)
+        asked = "one query" if count == 1 else f"{count} queries, one for each release,"
+        yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
         yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
 
 
 def units(release: ReleasePlan, count: int) -> str:
     """Say ``count`` of what a release protects: rows, or units by the name of their column."""
-    names = {offer.privacy_unit for offer in scan_of(release.release.input).offers}
+    names = {offer.privacy_unit for offer in release.leaf.offers}
     (name,) = names if len(names) == 1 else ("units",)
-    return f"{count} rows" if name is None else f"{count} units" if name == "units" else f"{count} units ({name})"
+    if name is None or name == "units":
+        return f"{count} {name or 'rows'}"
+    return f"{count} units ({name.rpartition('.')[2]})"
 
 
 def _indented(text: str, *, indent: int) -> Iterator[str]:

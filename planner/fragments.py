@@ -6,34 +6,36 @@ p0_high and p0_low for sums taken in halves). It names only the party's own tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from sqlglot import exp, parse_one
 
 from fedsql.errors import InternalError, NotSupportedError
-from fedsql.planner.bounds import Interval, Known, type_interval
-from fedsql.planner.catalog import TableOffer
-from fedsql.planner.logical import Filter, Key, Release, Scan
+from fedsql.planner.bounds import Interval, Known, column_interval
+from fedsql.planner.inputs import INPUT
+from fedsql.planner.logical import Filter, Key, Leaf, Release, Scan
 from fedsql.planner.partials import Partial, Test
 from fedsql.planner.positions import position
+from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType, quoted
 
-UNIT = "_unit"
 SAMPLING_KEY = "{sampling_key}"  # put in by the party: hexadecimal, fresh per attempt
-_FLOAT_LIMIT = 1 << 48  # what parties verify for DOUBLE columns that declare a scale and no bounds
+_READ = ("main", "copies")  # schemas of a party's own tables, and of public ones of others
+
+Source = Callable[[str, Known, bool, bool], str]  # party, bounds to clamp to, with the unit, with row numbers
 
 
 @dataclass
 class Typing:
-    """Types of row-wise expressions over one scan, by DuckDB, each asked once."""
+    """Types of row-wise expressions over one relation, by DuckDB, each asked once. ``table`` is it as the typer knows it."""
 
     typer: Typer
-    scan: Scan
+    leaf: Leaf
+    table: str
     _seen: dict[str, str] = field(default_factory=dict)
 
     def type_of(self, expression: exp.Expr) -> str:
@@ -46,32 +48,24 @@ class Typing:
         missing = list(dict.fromkeys(t for t in texts if t not in self._seen))
         if missing:
             listed = ", ".join(f"{text} AS c{i}" for i, text in enumerate(missing))
-            described = self.typer.describe(f"SELECT {listed} FROM {self.table()}")
+            described = self.typer.describe(f"SELECT {listed} FROM {self.table}")
             self._seen.update({text: type_ for text, (_, type_) in zip(missing, described, strict=True)})
         return [self._seen[t] for t in texts]
 
-    def table(self) -> str:
-        """Return the mirror's name of the scanned table, with its alias."""
-        schema = self.scan.party.lower() if self.scan.party else UNION
-        return f"{quoted(schema)}.{quoted(self.scan.name)} AS {quoted(self.scan.alias)}"
+
+def mirrored(scan: Scan) -> str:
+    """Return the mirror's name of a scanned table, with its alias."""
+    schema = scan.party.lower() if scan.party else UNION
+    return f"{quoted(schema)}.{quoted(scan.name)} AS {quoted(scan.alias)}"
 
 
-def known_bounds(scan: Scan) -> Known:
-    """Return the intervals of columns that every contributor has verified; a DOUBLE with a scale is below 2^48."""
+def known_bounds(leaf: Leaf) -> Known:
+    """Return the intervals of columns that every contributor has verified."""
     known: dict[str, Interval] = {}
-    for name in scan.schema:
-        columns = [column for offer in scan.offers if (column := offer.column(name)) is not None]
-        intervals = []
-        for column in columns:
-            if column.bounds is not None:
-                intervals.append(Interval(*(_fraction(b) for b in column.bounds)))
-            elif SqlType.parse(column.type).family == "float":
-                if column.scale is not None:
-                    intervals.append(Interval(_fraction(-_FLOAT_LIMIT), _fraction(_FLOAT_LIMIT)))
-            elif (range_ := type_interval(SqlType.parse(column.type))) is not None:
-                intervals.append(range_)
-        if len(intervals) == len(columns):
-            known[name] = Interval(min(i.low for i in intervals), max(i.high for i in intervals))
+    for name in leaf.schema:
+        columns = [column for offer in leaf.offers if (column := offer.column(name)) is not None]
+        if (range_ := column_interval(columns)) is not None:
+            known[name] = range_
     return known
 
 
@@ -87,48 +81,57 @@ def unit_counter(unique: bool) -> Callable[[str | None], str]:
 
 def fragment(
     release: Release,
-    offer: TableOffer,
+    party: str,
     tests: Sequence[Test],
     partials: Sequence[Partial],
     typing: Typing,
     known: Known,
-    columns: Mapping[str, str],
+    source: Source,
     rows_per_unit: int | None,
 ) -> str:
     """Return the SQL of one party's part of ``release``.
 
-    ``columns``: the columns used, with their types in the union. ``rows_per_unit``: bound on the rows of a unit, by a
-    keyed sample (noise), or None.
+    ``source`` makes the relation, without its alias.
+    ``rows_per_unit``: bound on the rows of a unit, by a keyed sample (noise), or None.
     """
-    scan = typing.scan
+    leaf = typing.leaf
     inner = [f"{_key_sql(key, known, typing)} AS {key.name}" for key in release.keys]
     inner += [f"{test.sql} AS {test.name}" for test in tests]
     for partial in partials:
         names = [partial.name] if len(partial.sql) == 1 else [f"{partial.name}_high", f"{partial.name}_low"]
         inner += [f"{sql} AS {name}" for sql, name in zip(partial.sql, names, strict=True)]
     condition = _condition(release, known, typing)
-    source = _source(offer, scan, columns, known if rows_per_unit is not None else {})
-    if rows_per_unit is not None and not offer.unit_unique:
-        source = _bounded(source, scan, condition, rows_per_unit)
+    offer = next(o for o in leaf.offers if o.party == party)
+    bounded = rows_per_unit is not None and not offer.unit_unique
+    counted = bounded or any(f'"{UNIT}"' in text for text in inner)
+    relation = source(party, known if rows_per_unit is not None else {}, counted, bounded)
+    rows = f"({relation}) AS {quoted(leaf.alias)}"
+    if bounded:
+        rows = _bounded(rows, leaf, condition, rows_per_unit or 1)
         condition = None
-    sql = f"SELECT {', '.join(inner)} FROM {source}" + (f" WHERE {condition}" if condition else "")
+    sql = f"SELECT {', '.join(inner)} FROM {rows}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
-        return _reading(offer, sql)
+        return _reading(relation, sql)
     numbers = ", ".join(str(i + 1) for i in range(len(release.keys)))
     keys = ", ".join(f"CAST({key.name} AS VARCHAR) AS {key.name}" for key in release.keys)
     rest = f", * EXCLUDE ({', '.join(k.name for k in release.keys)})" if tests or partials else ""
-    return _reading(offer, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
+    return _reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
 
 
-def _reading(offer: TableOffer, sql: str) -> str:
-    """Return a fragment as it is. Raises InternalError unless it reads the offered table, once, and nothing else.
+def _reading(relation: str, sql: str) -> str:
+    """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.
 
     It is built so. But what a name in a question could slip into it would be an answer about anybody.
     """
-    read = [table.sql("duckdb") for table in parse_one(sql, dialect="duckdb").find_all(exp.Table)]
-    if read != [f"main.{quoted(offer.name)}"]:
+    inside, read = _tables(relation), _tables(sql)
+    own = all(table.db in _READ or (not table.db and table.name.startswith(INPUT)) for table in inside)
+    if not own or [table.sql() for table in inside] != [table.sql() for table in read]:
         raise InternalError("a fragment does not read exactly what it should")
     return sql
+
+
+def _tables(sql: str) -> list[exp.Table]:
+    return sorted(parse_one(sql, dialect="duckdb").find_all(exp.Table), key=exp.Table.sql)
 
 
 def _key_sql(key: Key, known: Known, typing: Typing) -> str:
@@ -149,34 +152,9 @@ def _condition(release: Release, known: Known, typing: Typing) -> str | None:
     return safe_condition(release.input.condition, known, typing.type_of).sql("duckdb")
 
 
-def _source(offer: TableOffer, scan: Scan, columns: Mapping[str, str], clamp: Known) -> str:
-    """Return FROM: the party's own table with the columns used, in the union's types, and the unit.
-
-    Columns in ``clamp`` are held inside their bounds: noise hides a unit only if its values cannot exceed them.
-    """
-    listed = []
-    for name, type_ in columns.items():
-        column = offer.column(name)
-        assert column is not None, name
-        value = quoted(name) if column.type == type_ else f"TRY_CAST({quoted(name)} AS {type_})"
-        if column.bounds is not None and name in clamp:
-            clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
-            counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
-            value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
-        listed.append(f"{value} AS {quoted(name)}")
-    if offer.privacy_unit is not None:
-        listed.append(f'{quoted(offer.privacy_unit)} AS "{UNIT}"')
-    listed.append("rowid AS _row")
-    return f"(SELECT {', '.join(listed)} FROM main.{quoted(offer.name)}) AS {quoted(scan.alias)}"
-
-
-def _bounded(source: str, scan: Scan, condition: str | None, rows_per_unit: int) -> str:
+def _bounded(source: str, leaf: Leaf, condition: str | None, rows_per_unit: int) -> str:
     """Keep at most ``rows_per_unit`` rows of each unit: those with the least keyed hashes, so the choice is random."""
     where = f" WHERE {condition}" if condition else ""
     order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
     ranked = f'SELECT *, row_number() OVER (PARTITION BY "{UNIT}" ORDER BY {order}) AS _rank FROM {source}{where}'
-    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS {quoted(scan.alias)}"
-
-
-def _fraction(value: object) -> Fraction:
-    return Fraction(str(value))
+    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS {quoted(leaf.alias)}"

@@ -143,6 +143,19 @@ SCALAR_NAMES = frozenset(
 
 _WORD = re.compile(r"[A-Za-z_]+")
 _NUMBER = re.compile(r"[0-9_]*\.?[0-9_]*([eE][+-]?[0-9_]+)?")
+# What else may stand in a block that a party runs: queries nested in each other, and what is grouped or numbered there.
+GROUPING = (exp.Grouping, exp.GroupingId)  # they tell a row's grouping set: constants of it
+INNER_AGGREGATES = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr)
+_STRUCTURE = (
+    exp.Select, exp.Subquery, exp.From, exp.Join, exp.Table, exp.TableAlias, exp.Where, exp.Having, exp.Qualify, exp.Group,
+    exp.Distinct, exp.Alias, exp.Star, exp.Exists, exp.Any, exp.All, exp.Filter,
+)  # fmt: skip
+_WINDOWS = (exp.Window, exp.WindowSpec, exp.Order, exp.Ordered)
+WINDOW_FUNCTIONS = (
+    exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile, exp.Lag, exp.Lead, exp.FirstValue,
+    exp.LastValue,
+)  # fmt: skip
+
 
 # What a date is cut into. DuckDB finds a unit unknown, or unknown for a type, only when it meets a row.
 UNITS = (
@@ -162,7 +175,7 @@ def aggregate_of(node: exp.Expr) -> tuple[str, str] | None:
 def is_aggregate(node: exp.Expr) -> bool:
     """Say whether a call is an aggregate of DuckDB, answered or not."""
     if aggregate_of(node) is not None or isinstance(node, exp.AggFunc):
-        return True
+        return not isinstance(node, GROUPING)
     return isinstance(node, exp.Anonymous) and node.name.lower() in REFUSED_AGGREGATES
 
 
@@ -202,36 +215,73 @@ def check_scalar(expression: exp.Expr) -> None:
     for node in expression.walk():
         if isinstance(node, exp.Query | exp.Subquery | exp.Exists):
             raise NotSupportedError(
-                "a subquery inside a condition or expression over federated rows is not answered yet",
-                hint="run it as a query of its own and pass its result as a parameter",
+                "a subquery inside of an aggregate or a GROUP BY over federated rows is not answered",
+                hint="compute it in a derived table: SELECT ... FROM (SELECT ..., (SELECT ...) AS x FROM t)",
                 position=position(node),
             )
         if isinstance(node, exp.Window):
             raise NotSupportedError(
-                "a window over federated rows is not answered: it would need their order",
-                hint="aggregate with GROUP BY first; windows over the released groups work",
+                "a window inside of an aggregate or a GROUP BY over federated rows is not answered",
+                hint="compute it in a derived table; windows over the released groups work",
                 position=position(node),
             )
         if is_aggregate(node):
             raise NotSupportedError(
-                f"{function_name(node)} inside another aggregate is not answered yet",
+                f"{function_name(node)} inside another aggregate is not answered",
                 hint="aggregate once below, then again over the released groups in an outer query",
                 position=position(node),
             )
-        if isinstance(node, exp.Anonymous):
-            if node.name.lower() in SCALAR_NAMES:
-                continue
-        elif type(node) in SCALARS:
-            _check_unit(node)
-            _check_words(node)
-            continue
-        raise NotSupportedError(
-            f"{function_name(node)} cannot run at a party: it is not on the list of deterministic, closed functions",
-            hint="apply it to the released values in an outer query, or have the owner declare it in the table's sql =",
-            position=position(node),
-        )
-
+        _check_node(node)
     _check_print(expression)
+
+
+def check_rows(select: exp.Select) -> None:
+    """Raise unless all that a block below the cut computes, nested blocks included, is on the allow-lists."""
+    for node in select.walk():
+        if isinstance(node, (*_STRUCTURE, *_WINDOWS)):
+            continue
+        if isinstance(node, (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)):
+            if isinstance(node, WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window) is None:
+                raise _not_at_a_party(node)
+            continue
+        if is_aggregate(node):
+            raise NotSupportedError(
+                f"{function_name(node)} in a subquery over federated rows is not answered",
+                hint="there: count, sum, avg, min, max, bool_and, bool_or",
+                position=position(node),
+            )
+        _check_node(node)
+    _check_print(select)
+
+
+def is_runnable(query: exp.Select) -> bool:
+    """Say whether parties may run a query over public tables as it is."""
+    plain = not any(query.args.get(part) for part in ("with_", "laterals", "limit", "offset", "sample", "windows"))
+    try:
+        check_rows(query)
+    except NotSupportedError:
+        return False
+    return plain and not any(isinstance(node, exp.SetOperation | exp.With | exp.Window) for node in query.walk())
+
+
+def _check_node(node: exp.Expr) -> None:
+    """Raise unless a node of a row-wise expression is on the allow-list."""
+    if isinstance(node, exp.Anonymous):
+        if node.name.lower() in SCALAR_NAMES:
+            return
+    elif type(node) in SCALARS:
+        _check_unit(node)
+        _check_words(node)
+        return
+    raise _not_at_a_party(node)
+
+
+def _not_at_a_party(node: exp.Expr) -> NotSupportedError:
+    return NotSupportedError(
+        f"{function_name(node)} cannot run at a party: it is not on the list of deterministic, closed functions",
+        hint="apply it to the released values in an outer query, or have the owner declare it in the table's sql =",
+        position=position(node),
+    )
 
 
 def _check_unit(node: exp.Expr) -> None:
@@ -265,13 +315,17 @@ def _check_words(node: exp.Expr) -> None:
         )
 
 
-def _check_print(expression: exp.Expr) -> None:
+def _check_print(tree: exp.Expr) -> None:
     """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
-    read = parse_one(f"SELECT {expression.sql('duckdb')}", dialect="duckdb").expressions
-    if len(read) != 1 or _shape(read[0]) != _shape(expression):
+    text = tree.sql("duckdb")
+    if isinstance(tree, exp.Select):
+        text = (tree if tree.expressions else tree.select("*")).sql("duckdb")
+        read = [parse_one(text, dialect="duckdb")]
+    else:
+        read = parse_one(f"SELECT {text}", dialect="duckdb").expressions
+    if len(read) != 1 or _shape(read[0]) != _shape(tree):
         raise NotSupportedError(
-            f"{expression.sql('duckdb')} cannot run at a party: it would mean something else there",
-            position=position(expression),
+            f"{text} cannot run at a party: it would mean something else there", position=position(tree)
         )
 
 

@@ -1,6 +1,6 @@
 """The logical plan: only releases are bound to nodes; scalar expressions stay sqlglot's.
 
-A cut block becomes ``Release(keys, aggregates)`` over a relation made of ``Scan``, ``Filter`` and ``Project`` nodes. A
+A cut block becomes ``Release(keys, aggregates)`` over a `Scan` of one table, perhaps under a `Filter`, or over `Rows`. A
 column reference below the cut is an ``exp.Column`` whose table is the alias of the node that makes it. Nodes are frozen
 and check themselves when built, so an ill-formed tree cannot exist.
 """
@@ -41,33 +41,100 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class Project:
-    """Compute named expressions over ``input``; seen from outside as ``alias``."""
-
-    input: Relation
-    columns: tuple[tuple[str, exp.Expr], ...]
-    alias: str
-
-    @property
-    def schema(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(name for name, _ in self.columns)
-
-
-@dataclass(frozen=True)
 class Filter:
     """Keep the rows for which ``condition`` is true."""
 
-    input: Relation
+    input: Scan
     condition: exp.Expr
 
     @property
     def schema(self) -> tuple[str, ...]:
-        """Names of the columns: those of the input."""
+        """Names of the columns."""
         return self.input.schema
 
 
-Relation = Scan | Project | Filter
+@dataclass(frozen=True)
+class RowColumn:
+    """A column of `Rows`: its name, and what it is in the query.
+
+    ``conditional``: the query decides where it is NULL (an outer join, an expression), not the data alone. ``reads``: the (index of scan, column) that it is made of; ``base`` the one, ``public`` the (table, column) of a public
+    table, that it just is. ``plain``: it may be summed without noise. ``is_unit``: it holds the privacy unit's id;
+    ``is_local``: a party-scoped id. ``type`` is DuckDB's; planning sets it.
+    """
+
+    name: str
+    expression: exp.Column
+    reads: tuple[tuple[int, str], ...]
+    base: tuple[int, str] | None = None
+    public: tuple[str, str] | None = None
+    plain: bool = False
+    conditional: bool = False
+    is_unit: bool = False
+    is_local: bool = False
+    type: str = ""
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """Why values of some rows may not be summed without noise above min_group_size 1: they could carry weights."""
+
+    message: str
+    hint: str
+    position: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that each party computes alone: joins inside of it, nested queries, windows by its own ids.
+
+    ``query`` is FROM and WHERE of a block over qualified tables; ``columns`` are what the release needs of it. ``units``
+    are the sources that tell a row's privacy unit, ``one_unit`` says that they tell the same, ``mixed`` that a row depends on
+    rows of other units. ``inputs`` are the released
+    relations that it reads, ``publics`` the public tables; ``uses`` what it does with columns inside, as (use, index of
+    scan, column). ``offers`` describe the columns as if they were one table's, for every party; planning sets them.
+    """
+
+    query: exp.Select
+    alias: str
+    scans: tuple[Scan, ...]
+    columns: tuple[RowColumn, ...]
+    units: tuple[str, ...]
+    one_unit: bool = True
+    mixed: bool = False
+    uses: tuple[tuple[str, int, exp.Column], ...] = ()
+    inputs: tuple[str, ...] = ()
+    publics: tuple[str, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    offers: tuple[TableOffer, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The names of the tables."""
+        return ", ".join(dict.fromkeys(scan.name for scan in self.scans))
+
+    @property
+    def party(self) -> str | None:
+        """The one party that was named (party.table) for every table, or None."""
+        named = {scan.party for scan in self.scans}
+        return named.pop() if len(named) == 1 else None
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The parties whose rows this reads, sorted."""
+        return tuple(sorted({party for scan in self.scans for party in scan.parties}))
+
+    @property
+    def schema(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> RowColumn:
+        """Return the column called ``name``."""
+        return next(column for column in self.columns if column.name == name)
+
+
+Leaf = Scan | Rows
+Relation = Scan | Rows | Filter
 
 
 @dataclass(frozen=True)
@@ -84,7 +151,8 @@ class Aggregate:
     """An aggregate of a release.
 
     ``function`` is the canonical name (`planner.functions.AGGREGATES`), ``arguments`` its arguments (none: COUNT(*)),
-    ``condition`` the FILTER clause or None, ``type`` the result type by DuckDB.
+    ``condition`` the FILTER clause or None, ``type`` the result type by DuckDB. ``counts``: what a COUNT(DISTINCT x) counts,
+    "units" (the privacy unit) or "ids" (other party-scoped ids); empty for all else.
     """
 
     name: str
@@ -92,18 +160,23 @@ class Aggregate:
     arguments: tuple[exp.Expr, ...]
     condition: exp.Expr | None = None
     distinct: bool = False
+    counts: str = ""
     type: str = ""
     argument_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Release:
-    """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0."""
+    """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0.
+
+    ``has_siblings``: the same rows are released by other keys too (ROLLUP, CUBE, GROUPING SETS).
+    """
 
     number: int
     input: Relation
     keys: tuple[Key, ...]
     aggregates: tuple[Aggregate, ...]
+    has_siblings: bool = False
 
     def __post_init__(self) -> None:
         if not self.keys and not self.aggregates:
@@ -120,11 +193,14 @@ class Release:
         return tuple(k.name for k in self.keys) + tuple(a.name for a in self.aggregates)
 
 
-def scan_of(relation: Relation) -> Scan:
-    """Return the one table that ``relation`` reads."""
-    while not isinstance(relation, Scan):
-        relation = relation.input
-    return relation
+def leaf_of(relation: Relation) -> Leaf:
+    """Return what ``relation`` reads."""
+    return relation.input if isinstance(relation, Filter) else relation
+
+
+def scans_of(leaf: Leaf) -> tuple[Scan, ...]:
+    """Return the federated tables that ``leaf`` reads."""
+    return (leaf,) if isinstance(leaf, Scan) else leaf.scans
 
 
 def describe(node: Release | Relation, depth: int = 0) -> str:
@@ -135,9 +211,11 @@ def describe(node: Release | Relation, depth: int = 0) -> str:
         return f"{pad}Scan {where} AS {node.alias} at {', '.join(node.parties)}"
     if isinstance(node, Filter):
         return f"{pad}Filter {shown(node.condition)}\n{describe(node.input, depth + 1)}"
-    if isinstance(node, Project):
-        columns = ", ".join(f"{shown(expression)} AS {name}" for name, expression in node.columns)
-        return f"{pad}Project {columns} AS {node.alias}\n{describe(node.input, depth + 1)}"
+    if isinstance(node, Rows):
+        lines = [f"{pad}Rows AS {node.alias} at {', '.join(node.parties)}"]
+        lines += [f"{pad}  {c.name} = {shown(c.expression, tables=True)}" for c in node.columns]
+        text = shown(node.query, tables=True, pretty=True).replace("SELECT\n  *\n", "").replace("SELECT\nFROM", "FROM")
+        return "\n".join([*lines, *(f"{pad}  {line}" for line in text.splitlines())])
     keys = ", ".join(f"{k.name} = {shown(k.expression)}" + (f" ({k.type})" if k.type else "") for k in node.keys)
     lines = [f"{pad}Release {node.relation}" + (f" BY {keys}" if keys else "")]
     lines += [f"{pad}  {a.name} = {_shown_aggregate(a)}" + (f" ({a.type})" if a.type else "") for a in node.aggregates]

@@ -93,7 +93,8 @@ class Builder:
 
     parties: int
     min_group_size: int
-    count_units: Callable[[str | None], str]  # SQL counting the units of the rows under a condition
+    count_units: Callable[[str | None], str]  # SQL that reaches k where the units of the rows under a condition do
+    exact_units: Callable[[str | None], str]  # SQL counting these units
     noisy: bool = False
     partials: list[Partial] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
@@ -171,8 +172,11 @@ class Builder:
         present = [c.present for c in coded]
         rows = _and(condition, *present)
         function = aggregate.function
-        if aggregate.distinct:  # only the privacy unit gets here
-            names: tuple[str, ...] = (self.partial((self.count_units(condition),), ROW_CAP, counts_units=True),)
+        names: tuple[str, ...]
+        if aggregate.counts == "units":
+            names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True),)
+        elif aggregate.counts == "ids":  # of one party each, so their counts add up
+            names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), ROW_CAP, counts_units=True),)
         elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":

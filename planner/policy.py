@@ -14,7 +14,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF
-from fedsql.planner.logical import Aggregate, Filter, Release, Scan, scan_of
+from fedsql.planner.logical import Aggregate, Filter, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
 
@@ -23,6 +23,7 @@ _PLACE = {
     "filter": "in a condition",
     "aggregate": "inside an aggregate",
     "join": "as a join key or in COUNT(DISTINCT ...)",
+    "lookup": "as a join key",
 }
 
 
@@ -40,58 +41,98 @@ class Terms:
 
 def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
     """Return the joint terms, or raise PolicyDenied."""
-    scan = scan_of(release.input)
-    for offer in scan.offers:
-        if "*" not in offer.analysts and analyst not in offer.analysts:
-            raise PolicyDenied(
-                f"{offer.party} does not offer {scan.name} to {analyst}",
-                hint=f"at {offer.party}: tables.{offer.name}.analysts lists who may ask",
-            )
-        if offer.privacy_unit and "." in offer.privacy_unit:
-            raise NotSupportedError(
-                f"{offer.party}.{offer.name}: a privacy unit along references ({offer.privacy_unit}) is not answered yet",
-                hint="declare a column of the table itself as privacy_unit",
-            )
-    for use, column in uses(release, scan):
+    leaf = leaf_of(release.input)
+    scans = scans_of(leaf)
+    for scan in scans:
         for offer in scan.offers:
+            _check_analyst(offer, analyst)
+    for name in leaf.publics if isinstance(leaf, Rows) else ():
+        for offer in catalog.tables(name):
+            _check_analyst(offer, analyst)
+    found = list(base_uses(release, leaf))
+    for use, index, column in found:
+        for offer in scans[index].offers:
             _check_use(offer, use, column)
-    for name in sorted({c.name.lower() for _, c in uses(release, scan)}):
-        _check_types(scan, name)
-    policies = [offer.release for offer in catalog.offers if offer.party in scan.parties]
+    for index, name in sorted({(index, column.name.lower()) for _, index, column in found}):
+        _check_types(scans[index], name)
+    policies = [offer.release for offer in catalog.offers if offer.party in leaf.parties]
     for aggregate in release.aggregates:
-        _check_aggregate(aggregate, scan, catalog)
-    terms = _terms(scan, catalog, policies)
+        _check_aggregate(aggregate, leaf, catalog)
+    terms = _terms(leaf, catalog, policies)
+    if isinstance(leaf, Rows):
+        _check_rows(release, leaf, terms)
     if terms.noisy:
-        _check_bounded(release, scan)
+        _check_bounded(release, leaf)
     return terms
 
 
-def uses(release: Release, scan: Scan) -> Iterator[tuple[str, exp.Column]]:
-    """Yield (use, column) for every column that a merged release reads, by position."""
+def base_uses(release: Release, leaf: Leaf) -> Iterator[tuple[str, int, exp.Column]]:
+    """Yield (use, index of scan, column) for every base column that a release reads, by position."""
+    if isinstance(leaf, Rows):
+        yield from leaf.uses
+    for use, column in uses(release, leaf):
+        if isinstance(leaf, Scan):
+            yield use, 0, column
+            continue
+        for index, name in leaf.column(column.name).reads:
+            base = exp.column(name, table=leaf.scans[index].alias, quoted=True)
+            base.this.meta.update(column.this.meta)
+            yield use, index, base
+
+
+def uses(release: Release, leaf: Leaf) -> Iterator[tuple[str, exp.Column]]:
+    """Yield (use, column) for every column of its relation that a release reads, by position."""
     for key in release.keys:
         yield from (("group", c) for c in key.expression.find_all(exp.Column))
-    relation = release.input
-    while isinstance(relation, Filter):
-        yield from (("filter", c) for c in relation.condition.find_all(exp.Column))
-        relation = relation.input
+    if isinstance(release.input, Filter):
+        yield from (("filter", c) for c in release.input.condition.find_all(exp.Column))
     for aggregate in release.aggregates:
         if aggregate.condition is not None:
             yield from (("filter", c) for c in aggregate.condition.find_all(exp.Column))
         for argument in aggregate.arguments:
             if aggregate.distinct:
-                if not counts_units(aggregate, scan):
+                if aggregate.counts != "units":
                     yield from (("join", c) for c in argument.find_all(exp.Column))
                 continue
             for column in argument.find_all(exp.Column):
                 yield ("filter" if _in_condition(column, argument) else "aggregate"), column
 
 
-def counts_units(aggregate: Aggregate, scan: Scan) -> bool:
-    """Say whether an aggregate is COUNT(DISTINCT privacy unit), which is always allowed."""
-    (argument,) = aggregate.arguments if len(aggregate.arguments) == 1 else (None,)
-    if not (aggregate.distinct and aggregate.function == "count" and isinstance(argument, exp.Column)):
-        return False
-    return all((o.privacy_unit or "").lower() == argument.name.lower() for o in scan.offers)
+def _check_analyst(offer: TableOffer, analyst: str) -> None:
+    if "*" not in offer.analysts and analyst not in offer.analysts:
+        raise PolicyDenied(
+            f"{offer.party} does not offer {offer.name.lower()} to {analyst}",
+            hint=f"at {offer.party}: tables.{offer.name}.analysts lists who may ask",
+        )
+
+
+def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
+    """Refuse joins whose rows could carry weights, or whose privacy unit is not clear, where that matters."""
+    if terms.min_group_size == 1 and not terms.noisy:
+        return
+    if not rows.one_unit:
+        names = ", ".join(dict.fromkeys(scan.name for scan in rows.scans))
+        raise NotSupportedError(
+            f"rows of {names} are not of one privacy unit each, so it is not clear whom min_group_size protects",
+            hint='the owner would declare for each table privacy_unit = "table.column", reached along references',
+        )
+    if rows.mixed and terms.noisy:
+        raise NotSupportedError(
+            "under noise, a subquery or window beside federated rows must be by their privacy unit",
+            hint="link it by the privacy unit, so that adding one unit changes no other's rows",
+        )
+    if rows.hazards and not terms.noisy and any(a.counts != "units" for a in release.aggregates):
+        first = rows.hazards[0]
+        raise PolicyDenied(first.message, hint=first.hint, position=first.position)
+    summed = [a for a in release.aggregates if a.function not in ("count", "count_if", "regr_count")]
+    for aggregate in summed if not terms.noisy else ():
+        for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):
+            if not rows.column(column.name).plain:
+                raise PolicyDenied(
+                    f"without noise, {shown(column)} may not be summed: it is computed in a subquery",
+                    hint="sum columns; or ask the owner to declare it as a column",
+                    position=position(column),
+                )
 
 
 def _in_condition(column: exp.Column, argument: exp.Expr) -> bool:
@@ -118,23 +159,24 @@ def _check_use(offer: TableOffer, use: str, column: exp.Column) -> None:
             hint=f"columns there: {', '.join(sorted(c.name for c in offer.columns)) or 'none'}",
             position=position(column),
         )
-    if use not in found.use:
+    wanted = {"join", "filter"} if use == "lookup" else {use}
+    if not wanted & found.use:
         allowed = ", ".join(sorted(found.use)) or "nothing"
         raise PolicyDenied(
             f"{offer.party} does not allow {offer.name}.{found.name} {_PLACE[use]} (allowed: {allowed})",
-            hint=f'the owner would add "{use}" to tables.{offer.name}.columns.{found.name}.use',
+            hint=f'the owner would add "{min(wanted, key=len)}" to tables.{offer.name}.columns.{found.name}.use',
             position=position(column),
         )
 
 
-def _check_bounded(release: Release, scan: Scan) -> None:
+def _check_bounded(release: Release, leaf: Leaf) -> None:
     """Under noise every summed column needs declared bounds: a type's own range would drown the answer."""
     for aggregate in release.aggregates:
         if aggregate.function in ("count", "regr_count"):
             continue
         columns = [c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)]
         for column in columns:
-            for offer in scan.offers:
+            for offer in leaf.offers:
                 found = offer.column(column.name)
                 if found is not None and found.bounds is None and found.type != "BOOLEAN":
                     raise PolicyDenied(
@@ -154,16 +196,16 @@ def _check_types(scan: Scan, name: str) -> None:
         )
 
 
-def _check_aggregate(aggregate: Aggregate, scan: Scan, catalog: Catalog) -> None:
-    distinct = aggregate.distinct and not counts_units(aggregate, scan)
+def _check_aggregate(aggregate: Aggregate, leaf: Leaf, catalog: Catalog) -> None:
+    distinct = aggregate.distinct and aggregate.counts != "units"
     wanted = "count_distinct" if distinct else POLICY_OF[aggregate.function]
     for offer in catalog.offers:
-        if offer.party in scan.parties and wanted not in offer.release.aggregates:
+        if offer.party in leaf.parties and wanted not in offer.release.aggregates:
             raise PolicyDenied(
                 f"{offer.party} does not release {aggregate.function} (allowed: {', '.join(offer.release.aggregates)})",
                 hint=f'the owner would add "{wanted}" to [release] aggregates',
             )
-    if distinct:
+    if distinct and aggregate.counts != "ids":
         raise NotSupportedError(
             f"COUNT(DISTINCT {shown(aggregate.arguments[0])}) is not answered yet",
             hint="COUNT(DISTINCT the privacy unit) is; or count the rows of SELECT DISTINCT in an outer query",
@@ -172,10 +214,10 @@ def _check_aggregate(aggregate: Aggregate, scan: Scan, catalog: Catalog) -> None
 
 
 def _check_missing(
-    scan: Scan, catalog: Catalog, offering: list[Offer], min_parties: int, waived: bool, noisy: bool
+    leaf: Leaf, catalog: Catalog, offering: list[Offer], min_parties: int, waived: bool, noisy: bool
 ) -> None:
     """Refuse an exact answer without parties that cannot be reached, unless the policies of all that offer it allow it."""
-    if scan.party is not None:
+    if leaf.party is not None:
         return
     absent = [offer.party for offer in offering if offer.party in catalog.missing]
     unseen = [party for party in catalog.unknown if party in catalog.missing]
@@ -186,32 +228,33 @@ def _check_missing(
     else:
         reason = f"min_parties = {min_parties}"
     raise PolicyDenied(
-        f"{scan.name} is not answered without {', '.join([*absent, *unseen])}: {reason}",
+        f"{leaf.name} is not answered without {', '.join([*absent, *unseen])}: {reason}",
         hint="ask again when every party is there; an owner's allow_alone = true in [release], at every party that"
         " offers the table, would waive this",
     )
 
 
-def _terms(scan: Scan, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
+def _terms(leaf: Leaf, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
     noisy = any(policy.noise == "required" for policy in policies)
-    offering = [offer for offer in catalog.offers if offer.table(scan.name) is not None]
+    names = [scan.name for scan in scans_of(leaf)]
+    offering = [offer for offer in catalog.offers if any(offer.table(name) is not None for name in names)]
     min_parties = max(policy.min_parties for policy in policies)
     waived = all(offer.release.allow_alone for offer in offering)
-    fewer = len(scan.parties) < len(offering)
-    _check_missing(scan, catalog, offering, min_parties, waived, noisy)
-    if waived and (fewer or len(scan.parties) < min_parties):
+    fewer = len(leaf.parties) < len(offering)
+    _check_missing(leaf, catalog, offering, min_parties, waived, noisy)
+    if waived and (fewer or len(leaf.parties) < min_parties):
         min_parties = 1
-    if not noisy and (len(scan.parties) < min_parties or (fewer and min_parties > 1)):
-        named = ", ".join(scan.parties)
+    if not noisy and (len(leaf.parties) < min_parties or (fewer and min_parties > 1)):
+        named = ", ".join(leaf.parties)
         raise PolicyDenied(
-            f"{scan.name} of {named} alone is not answered: min_parties = {min_parties}",
+            f"{leaf.name} of {named} alone is not answered: min_parties = {min_parties}",
             hint="ask over all parties that offer it; an owner's allow_alone = true in [release], at every party that"
             " offers the table, would waive this",
         )
     colluders = max(policy.noise_colluders for policy in policies)
-    if noisy and 1 < len(scan.parties) <= colluders:
+    if noisy and 1 < len(leaf.parties) <= colluders:
         raise PolicyDenied(
-            f"noise against {colluders} colluding parties needs more than {len(scan.parties)} parties",
+            f"noise against {colluders} colluding parties needs more than {len(leaf.parties)} parties",
             hint="an owner would lower noise_colluders in [release]",
         )
     return Terms(

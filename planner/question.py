@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, get_type_hints
 
 from fedsql.codec import decode, digest, encode, fits
 from fedsql.types import is_type
 
 PLANNER_VERSION = "1"
+_MOST = 200  # characters of a version, for it goes into errors
 VALID_FOR = 3600  # seconds that a question may be answered after it was signed
 
 
@@ -22,13 +24,27 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class StageInput:
+    """A released relation that a later stage of its statement reads: the parties see it.
+
+    ``columns`` are (name, type text), ``rows`` DuckDB's texts of the values.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class Question:
     """Everything that planning and answering depend on, besides the catalog.
 
     ``parameters`` are (type text, value text or None) pairs, so that nobody depends on another's number formatting.
     ``now`` is ISO 8601 in UTC; ``local`` the schemas of the analyst's local tables that the SQL names; ``contributors``
-    the parties of each release, in order; ``offers`` the digest of each party's offer; ``missing`` the parties that are
-    left out because they cannot be reached; ``paillier_n`` the analyst's session key (big-endian bytes); ``expiry`` unix
+    the parties of each release of the ``stage``, in order; ``inputs`` what earlier stages released and this one reads;
+    ``offers`` the digest of each party's offer; ``missing`` the parties that are left out because they cannot be reached;
+    ``software`` is what the analyst plans with, for errors; ``paillier_n`` the analyst's session key (big-endian bytes);
+    ``expiry`` unix
     seconds.
     """
 
@@ -42,6 +58,9 @@ class Question:
     offers: tuple[tuple[str, bytes], ...] = ()
     missing: tuple[str, ...] = ()
     planner: str = PLANNER_VERSION
+    software: str = ""
+    stage: int = 0
+    inputs: tuple[StageInput, ...] = ()
     contributors: tuple[tuple[str, ...], ...] = ()
     plan_digest: bytes = b""
     paillier_n: bytes = b""
@@ -64,23 +83,38 @@ class Question:
             raise ValueError("a question is a record")
         try:
             settings = Settings(**record.pop("settings"))
-            question = replace(cls(**{key: _tupled(value) for key, value in record.items()}), settings=settings)
+            inputs = tuple(StageInput(**{k: _tupled(v) for k, v in each.items()}) for each in record.pop("inputs"))
+            given = {key: _tupled(value) for key, value in record.items()}
+            question = cls(**given, settings=settings, inputs=inputs)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not the record of a question") from error
-        for part, kinds in ((question, _KINDS), (settings, _SETTINGS)):
-            if not all(fits(value, kinds[key]) for key, value in vars(part).items()):
+        for part in (question, settings, *inputs):
+            if not all(fits(value, _KINDS[type(part)][key]) for key, value in vars(part).items()):
                 raise ValueError("not the record of a question")
-        if not all(is_type(type_) for _, columns in question.local for _, type_ in columns):
-            raise ValueError("a local table has a column of no type")
+        listed = [*(columns for _, columns in question.local), *(each.columns for each in inputs)]
+        if not all(is_type(type_) for columns in listed for _, type_ in columns):
+            raise ValueError("a local table or an input has a column of no type")
         return question
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """SHA-256 of the signed record: names this very asking."""
         return digest(self.encode())
 
 
-_KINDS, _SETTINGS = get_type_hints(Question), get_type_hints(Settings)
+_KINDS: dict[type, dict[str, Any]] = {each: get_type_hints(each) for each in (Question, Settings, StageInput)}
+
+
+def versions_of(data: bytes) -> tuple[str, str]:
+    """Return (planner, software) of a question of any version, signed or not, each empty where it says nothing.
+
+    Raises ValueError when it is no record.
+    """
+    record = decode(data)
+    if not isinstance(record, dict):
+        raise ValueError("a question is a record")
+    planner, software = str(record.get("planner", "")), str(record.get("software", ""))
+    return planner[:_MOST], software[:_MOST]
 
 
 def _listed(value: Any) -> Any:

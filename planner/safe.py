@@ -41,9 +41,9 @@ def safe(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
     nodes = list(root.this.walk())
     for node in nodes:
         _refuse_days_of_times(node, type_of)
-    risky = any(_risky(node, known, type_of) for node in nodes)
-    for node in [node for node in nodes if _fails_on_zero(node, type_of)]:
-        node.set("expression", exp.Nullif(this=exp.paren(node.right, copy=False), expression=exp.Literal.number(0)))
+    risky = any(may_raise(node, known, type_of) for node in nodes)
+    for node in nodes:
+        guard_zero(node, type_of)
     for node in nodes:
         if type(node) is exp.Cast:
             node.replace(exp.TryCast(this=node.this, to=node.to))
@@ -67,6 +67,12 @@ def _refuse_days_of_times(node: exp.Expr, type_of: TypeOf) -> None:
         )
 
 
+def guard_zero(node: exp.Expr, type_of: TypeOf) -> None:
+    """Let a division that would fail on zero yield NULL there, in place."""
+    if isinstance(node, exp.Binary) and _fails_on_zero(node, type_of):
+        node.set("expression", exp.Nullif(this=exp.paren(node.right, copy=False), expression=exp.Literal.number(0)))
+
+
 def _fails_on_zero(node: exp.Expr, type_of: TypeOf) -> bool:
     """Say whether ``node`` divides in a way that raises on zero: / and % of doubles yield infinity and NaN instead."""
     if not isinstance(node, exp.Div | exp.IntDiv | exp.Mod):
@@ -82,7 +88,8 @@ def _fails_on_zero(node: exp.Expr, type_of: TypeOf) -> bool:
     return all(SqlType.parse(_type(part, type_of)).family != "float" for part in results)
 
 
-def _risky(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
+def may_raise(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
+    """Say whether ``node`` itself, its parts aside, may fail for some values."""
     if isinstance(node, _CALM) or (isinstance(node, exp.Anonymous) and node.name.lower() in _CALM_NAMES):
         return False
     if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Neg | exp.Div | exp.IntDiv | exp.Mod | exp.Abs):

@@ -48,10 +48,18 @@ class Describe:
     table: str
 
 
-Statement = Query | Explain | Set | Show | Describe
+@dataclass(frozen=True)
+class Write:
+    """A statement that writes local tables or views."""
+
+    sql: str
+
+
+Statement = Query | Explain | Set | Show | Describe | Write
 
 _EXPLAIN = re.compile(r"explain(?:\s*\(\s*stage\s+([\w ]+?)\s*\))?\s+(.+)", re.IGNORECASE | re.DOTALL)
 _SET = re.compile(r"set\s+(\w+)\s*(?:=|\s+to\s+)\s*(.+)", re.IGNORECASE | re.DOTALL)
+_WRITE = re.compile(r"(?:create|drop|insert|update|delete|truncate|alter)\b", re.IGNORECASE)
 _SHOW = re.compile(r"show\s+(\w+)", re.IGNORECASE)
 _DESCRIBE = re.compile(r'(?:describe|desc)\s+([\w."]+)', re.IGNORECASE)
 
@@ -71,6 +79,8 @@ def read_statement(sql: str) -> Statement:
         return Show(match[1].lower())
     if match := _DESCRIBE.fullmatch(text):
         return Describe(match[1].replace('"', "").lower())
+    if _WRITE.match(text):
+        return Write(text)
     return Query(sql.strip().rstrip(";") if sql.strip().endswith(";") else sql)
 
 

@@ -5,7 +5,7 @@ Every question of every test then goes through Arrow Flight: the hub, a connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,6 @@ from fedsql.executors.transport.login import ANALYST_ROLE, PARTY
 from fedsql.executors.transport.node import Node
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
-from fedsql.privacy.ledger import Spent
 
 DEADLINE = 120.0
 
@@ -55,9 +54,10 @@ class OverNetwork(EmbeddedFederation):
         )
         return tables
 
-    def budgets(self, analyst: Analyst) -> dict[str, Spent | None]:
-        query_id, steps = consult(analyst, list(self.parties), self.directory)
-        return {name: Spent(**told) for name, told in self._node(analyst).ask(query_id, 1, steps, DEADLINE).items()}
+    def _consult(self, analyst: Analyst, what: str, parties: Sequence[str]) -> dict[str, Any]:
+        query_id, steps = consult(analyst, what, parties, self.directory)
+        replies: dict[str, Any] = self._node(analyst).ask(query_id, 1, steps, DEADLINE)
+        return replies
 
     def interrupt(self) -> None:
         for node in list(self._nodes.values()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -86,6 +86,7 @@ def verify(
             problems += ((key("columns", column, "values"), message) for message in wrong)
         problems += ((key("columns", column, where), message) for where, message in _misplaced(type_, config))
         checks += _checks(column, SqlType.parse(type_), config, values)
+        checks += _exact(column, type_) if table.public else ()
         columns.append(
             ColumnOffer(
                 name=column,
@@ -105,6 +106,9 @@ def verify(
         problems.append(("privacy_unit", f"{_rows(rows - known)}without one ({unit} is NULL); {advice}"))
     if problems:
         return Verified(None, tuple(problems))
+    if table.public:
+        distinct = _unique(database, name, [column.name for column in columns])
+        columns = [replace(column, unique=column.name in distinct) for column in columns]
     offer = TableOffer(
         party=party,
         name=name,
@@ -147,6 +151,16 @@ def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[
         among = ", ".join(typed) if inline else f"SELECT unnest([{', '.join(typed)}])"
         message = "outside the listed values; list theirs, or filter the rows in sql"
         yield _Check(key("columns", column, "values"), f"{finite}{name} NOT IN ({among})", message)
+
+
+def _exact(column: str, type_: str) -> Iterator[_Check]:
+    """A public table is sent as texts: each value must come back from its own."""
+    if type_ == "VARCHAR":
+        return
+    name, text = quoted(column), f"CAST({quoted(column)} AS VARCHAR)"
+    back = f"TRY_CAST({text} AS {type_})"
+    lost = f"{back} IS DISTINCT FROM {name} OR CAST({back} AS VARCHAR) IS DISTINCT FROM {text}"
+    yield _Check(key("columns", column), lost, f"lost when {type_} becomes text and back; cast the column in sql")
 
 
 def _outside(name: str, type_: SqlType, low: Decimal, high: Decimal) -> str:
@@ -204,6 +218,13 @@ def _scan(database: duckdb.DuckDBPyConnection, name: str, unit: str | None, chec
     ]
     row: tuple[int, ...] = database.execute(f"SELECT {', '.join(counts)} FROM memory.main.{quoted(name)}").fetchall()[0]
     return row
+
+
+def _unique(database: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> set[str]:
+    """Return the columns of a table in which no two rows share a value; NULLs equal nothing."""
+    tests = ", ".join(f"count(DISTINCT {quoted(column)}) = count({quoted(column)})" for column in columns)
+    row = database.execute(f"SELECT {tests} FROM memory.main.{quoted(name)}").fetchall()[0]
+    return {column for column, unique in zip(columns, row, strict=True) if unique}
 
 
 def _rows(count: int) -> str:

@@ -16,7 +16,7 @@ import duckdb
 
 from fedsql.errors import OperationalError
 
-OnPlace = Callable[[int], None]
+OnPlace = Callable[[int], None]  # the place in the queue of who has to wait, from 1; 0 when its turn has come
 _REMEMBERED = 4096  # cancelled keys
 _AGAIN = 0.02  # seconds between interrupts
 CANCELLED = "the query was cancelled"
@@ -97,6 +97,8 @@ class Runs:
                     raise OperationalError(CANCELLED)
                 cursor = database.cursor()
                 self._running[cursor] = key, time.monotonic() + self._seconds
+                if place and on_place is not None:
+                    on_place(0)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()

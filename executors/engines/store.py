@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
@@ -22,9 +23,12 @@ from fedsql.config.problems import key, near
 from fedsql.connectors import Source, open_source
 from fedsql.connectors.source import detach
 from fedsql.errors import ConfigError, OperationalError
+from fedsql.executors.engines import texts
+from fedsql.executors.engines.copies import Copies, opened, packed, too_large
 from fedsql.executors.engines.offers import release_policy, verify
 from fedsql.executors.engines.runs import OnPlace, Runs
-from fedsql.planner.catalog import Offer, TableOffer
+from fedsql.planner.catalog import Offer, PublicTable, TableOffer
+from fedsql.planner.question import StageInput
 from fedsql.types import quoted
 
 RAW = "source"  # what the owner's sql calls the rows of the source
@@ -74,6 +78,10 @@ class PartyStore:
             self._drop_unoffered()
             for statement in _LOCK:
                 self._database.execute(statement)
+            self._copies = Copies(self._database)
+            for offer in self._offers:
+                if offer.public:
+                    self._copies.show(PublicTable.of(offer))
         except BaseException:
             self._database.close()
             raise
@@ -86,20 +94,50 @@ class PartyStore:
         """Return everything that the party tells the federation, with its two raw 32-byte public keys."""
         return Offer(self.config.name, self._offers, release_policy(self.config.release), identity_key, seal_key)
 
-    def run(self, sql: str, key: Hashable = None, on_place: OnPlace | None = None) -> pa.Table:
+    def run(
+        self, sql: str, key: Hashable = None, on_place: OnPlace | None = None, inputs: Sequence[StageInput] = ()
+    ) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
-        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait. Raises
-        OperationalError when it was cancelled or is over a limit, ValueError when ``sql`` is not exactly one query.
+        ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait, and 0 at its
+        turn; ``inputs`` are relations that this query alone sees. Raises OperationalError when it was cancelled or is over a
+        limit, ValueError when ``sql`` is not exactly one query or an input has a table's name.
         """
         with self._runs.one(self._database, key, on_place) as cursor:
             if [statement.type for statement in cursor.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise ValueError("a fragment is exactly one query")
+            for each in inputs:
+                if each.name.lower() in map(str.lower, self.config.tables):
+                    raise ValueError(f"{each.name} is a table, and cannot be an input")
+                texts.create(cursor, f"TEMP TABLE {quoted(each.name)}", texts.of_input(each))
             most = self.most_groups
-            table = cursor.sql(sql).limit(most + 1).to_arrow_table()
+            # Within the text: a limit on the relation would bind it twice.
+            table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()
             if table.num_rows > most:
                 raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")
             return table
+
+    def rows_of(self, name: str) -> bytes:
+        """Return the rows of a public table as they are sent: its offer's ``content`` is their digest.
+
+        Raises ValueError when there is no such public table.
+        """
+        if not any(table.public and table.name == name for table in self._offers):
+            raise ValueError(f"{name} is no public table")
+        with self._database.cursor() as cursor:
+            return packed(cursor, name)
+
+    def holds(self, relation: str) -> bool:
+        """Say whether fragments can read `copies."<relation>"`: the party's own public table, or a copy of another's."""
+        return self._copies.holds(relation)
+
+    def keep(self, table: PublicTable, columns: texts.Columns, data: bytes) -> None:
+        """Keep another party's public table: what its `rows_of` returned, with the columns of its offer.
+
+        Raises ProtocolError, naming the owner, when it is anything else.
+        """
+        if not self.holds(table.relation):
+            self._copies.keep(table, opened(table, columns, data))
 
     def interrupt(self, key: Hashable = None) -> None:
         """Stop the queries of ``key``, also those that have not begun; without a key all that run now."""
@@ -153,6 +191,11 @@ class PartyStore:
             step = "columns"
             version = _data_version(secret, self.config, name, source)
             found = verify(self._database, self.config.name, name, table, version)
+            if found.offer is not None and table.public:
+                content = packed(self._database, name)
+                if problem := too_large(content):
+                    return None, [line("public", problem)]
+                return replace(found.offer, content=hashlib.sha256(content).digest()), []
         except duckdb.Error as error:
             return None, [line(step, reason(error))]
         finally:

@@ -79,7 +79,7 @@ def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | Not
     """
     lines = [line.strip() for line in str(error).split("\n\nLINE")[0].splitlines() if line.strip()]
     message = re.sub(r"^(\w+ ){1,2}Error: ", "", lines[0]) if lines else "the statement cannot be run"
-    hint = " ".join(lines[1:]) or None
+    hint = " ".join(lines[1:]).replace(": : ", ": ") or None
     if hint and len(hint) > 300:
         hint = hint[:300] + " ..."
     position = None

@@ -1,7 +1,7 @@
 """One participant's view of one query: its fresh key, the others' fresh keys, and the channels between them.
 
 Every participant makes a new X25519 key for each attempt and signs it together with the query, the attempt, the plan and
-the contributors (a *hello*). All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
+the contributors (a *hello*). There it also says which public tables it lacks. All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
 is derived from their two fresh keys by HKDF, bound to exactly that context, so nothing is ever derived twice.
 """
 
@@ -21,13 +21,15 @@ from fedsql.executors.protocol.threshold import Sealer
 from fedsql.executors.protocol.wire import COORDINATOR, Message, named
 
 Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
+_HELLO = {"name": str, "key": bytes, "lacks": list[int], "signature": bytes}
 
 
 @dataclass(frozen=True)
 class Context:
     """What all keys of an attempt are bound to. ``contributors`` lists those of each release, in order.
 
-    ``shape`` is the digest of the releases' outlines: whoever was told others is noticed at the first hello.
+    ``shape`` is the digest of the releases' outlines: whoever was told others is noticed at the first hello. ``owners``
+    are those of the public tables that fragments read.
     """
 
     query_id: bytes
@@ -36,42 +38,50 @@ class Context:
     question_digest: bytes
     contributors: tuple[tuple[str, ...], ...]
     shape: bytes
+    owners: tuple[str, ...] = ()
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Everyone who contributes or is an owner, sorted."""
+        return tuple(sorted({*self.owners, *(name for names in self.contributors for name in names)}))
 
     def bind(self, *purpose: object) -> bytes:
         """Return canonical bytes that name this context and a purpose in it."""
         listed = [list(names) for names in self.contributors]
         digests = [self.plan_digest, self.question_digest, self.shape]
-        return encode([list(purpose), self.query_id, self.attempt, digests, listed])
+        return encode([list(purpose), self.query_id, self.attempt, digests, listed, list(self.owners)])
 
     def signed(self, what: str, name: str, data: bytes) -> bytes:
         """Return what ``name`` signs for ``data`` as ``what`` in this context."""
         return self.bind("fedsql", what, name, data)
 
-    def roster(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> Roster:
-        """Return the fresh keys in ``hellos``, verified against pinned identities.
+    def roster(
+        self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]
+    ) -> tuple[Roster, dict[str, tuple[int, ...]]]:
+        """Return the fresh keys in ``hellos``, verified against pinned identities, and what each one lacks.
 
         Raises ProtocolError unless exactly ``names`` said hello with a valid signature.
         """
         roster: dict[str, bytes] = {}
+        lacking: dict[str, tuple[int, ...]] = {}
         if not fits(hellos, list[dict[str, Any]]):
             raise ProtocolError("a hello is malformed")
         assert isinstance(hellos, list)
         for hello in hellos:
-            if set(hello) != {"name", "key", "signature"} or not fits(hello["name"], str):
+            if hello.keys() != _HELLO.keys() or not all(fits(hello[field], kind) for field, kind in _HELLO.items()):
                 raise ProtocolError("a hello is malformed")
-            name, key, signature = hello["name"], hello["key"], hello["signature"]
+            name, key, lacks, signature = (hello[field] for field in _HELLO)
             pinned = identities.get(name)
             if (
                 pinned is None
                 or name in roster
-                or not fits([key, signature], list[bytes])
-                or not verify(pinned, signature, self.signed("hello", name, key))
+                or not verify(pinned, signature, self.signed("hello", name, encode([key, lacks])))
             ):
                 raise ProtocolError(f"the hello of {ascii(name)[1:-1]} is not signed by the identity known for it")
-            roster[name] = key
+            roster[name], lacking[name] = key, tuple(lacks)
         if set(roster) != set(names):
             raise ProtocolError("the contributors are not those of the signed question")
-        return roster
+        return roster, lacking
 
     def draw(self, roster: Roster) -> bytes:
         """Return 32 bytes that no one chose: all contributors' fresh keys decide them, each drawn before any is known.
@@ -84,22 +94,29 @@ class Context:
 
 @dataclass
 class Conversation:
-    """A participant in a context. ``roster`` is filled once the others' hellos have been verified."""
+    """A participant in a context. ``roster`` is filled once the others' hellos have been verified.
+
+    ``lacks`` are the numbers of the public tables that it lacks; ``lacking`` is what the others said of theirs.
+    """
 
     me: str
     context: Context
     identity: IdentityKey
     key: QueryKey = field(default_factory=QueryKey)
     roster: Roster = field(default_factory=dict)
+    lacks: tuple[int, ...] = ()
+    lacking: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def hello(self) -> dict[str, object]:
-        """Return this participant's signed fresh key."""
-        return {"name": self.me, "key": self.key.public, "signature": self.sign("hello", self.key.public)}
+        """Return this participant's signed fresh key, and what it lacks."""
+        key, lacks = self.key.public, list(self.lacks)
+        return {"name": self.me, "key": key, "lacks": lacks, "signature": self.sign("hello", encode([key, lacks]))}
 
     def admit(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> None:
         """Verify hellos and keep the others' as the roster: see `Context.roster`."""
-        roster = self.context.roster(hellos, identities, names)
+        roster, lacking = self.context.roster(hellos, identities, names)
         self.roster = {name: key for name, key in roster.items() if name != self.me}
+        self.lacking = {name: lacks for name, lacks in lacking.items() if name != self.me}
 
     @cached_property
     def draw(self) -> bytes:

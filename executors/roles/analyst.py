@@ -26,7 +26,7 @@ from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
-from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size
+from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size, software
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
@@ -58,6 +58,7 @@ class Analyst:
             offers=directory.catalog.digests,
             contributors=plan.contributors,
             plan_digest=plan.digest,
+            software=software(),
             paillier_n=n.to_bytes(-(-n.bit_length() // 8), "big"),
             analyst_key=self.identity.public,
             analyst_box=self.box.public,
@@ -95,7 +96,8 @@ class Analyst:
         hellos, records = answer.fields(hellos=list[Any], releases=list[dict[str, Any]])
         if len(records) != len(plan.releases):
             raise answer.malformed()
-        draw = context.draw(context.roster(hellos, identities, plan.parties))
+        roster, _ = context.roster(hellos, identities, plan.participants)
+        draw = context.draw(roster)
         released = [Released.of(record, answer) for record in records]
         return [
             self._open(release, outline, each, context, draw, identities, watch)
@@ -107,8 +109,10 @@ class Analyst:
         signed = encode({"question": text, "signature": self.identity.sign(b"fedsql question" + text)})
         offers = {offer.party: offer for offer in directory.catalog.offers}
         padded_text = pad(signed, sealed_size(len(signed)))
-        parties = sorted({name for names in context.contributors for name in names})
-        boxes = {name: seal(offers[name].seal_key, padded_text, b"question", question.query_id) for name in parties}
+        boxes = {
+            name: seal(offers[name].seal_key, padded_text, b"question", question.query_id)
+            for name in context.participants
+        }
         request = {
             "query_id": question.query_id,
             "attempt": question.attempt,
@@ -116,6 +120,7 @@ class Analyst:
             "question_digest": question.digest,
             "paillier_n": question.paillier_n,
             "outlines": [outline.record() for outline in outlines],
+            "owners": list(context.owners),
             "boxes": boxes,
         }
         return Message.of("ask", ANALYST, COORDINATOR, request)

@@ -9,9 +9,9 @@ taken up again, so no charge is answered with two different noises.
 from __future__ import annotations
 
 import logging
-import math
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -25,14 +25,15 @@ from fedsql.executors.protocol.contribute import deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import FAILED, context_of, outline_of
+from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
+from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
-from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
 from fedsql.privacy.ledger import Charge
 from fedsql.privacy.noise import skellam
 
@@ -76,32 +77,53 @@ class Attempt:
         if stored is not None and stored[0] == question.digest:  # delivered once more
             yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
             return
-        self._admit(question)
-        last, released = yield from self._up_to_go(question, directory)
+        now = self.party.clock()
+        self.party.ledger.admit(question.query_id, question.attempt, question.nonce, question.expiry, now)
+        plan = self._planned(question, directory)
+        talk = yield from self._met(question, plan, directory)
+        if self.party.name not in plan.parties:  # it lends public tables and contributes nothing
+            return
+        last, released = yield from self._up_to_go(question, plan, talk, directory.identities)
         with self.watch("keep"):
             self._keep(question, [*self.sent, *last], released)
         yield Exchange.of(last)
 
+    def _planned(self, question: Question, directory: Directory) -> Plan:
+        """Plan the question from its text. Raises ProtocolError when the analyst planned otherwise."""
+        with self.watch("plan"):
+            plan = directory.plan(question).at(question.stage)
+            if plan.contributors != question.contributors or plan.digest != question.plan_digest:
+                raise ProtocolError(
+                    "the question's plan is not the one that this party derives from its text",
+                    hint=_differing(question.software, self.party.name),
+                )
+            _check_inputs(question, plan)
+            self._check_sizes(plan)
+            self.party.keys.get(question.paillier_n)
+        return plan
+
+    def _met(self, question: Question, plan: Plan, directory: Directory) -> Steps[Conversation]:
+        """Say hello, verify everybody else's, and bring public tables to where they are lacking."""
+        party = self.party
+        missing = lacks(plan, party.name, self.engine)
+        talk = Conversation(party.name, context_of(question, plan), party.identity, lacks=missing)
+        hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
+        self.sent.append(hello)
+        inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
+        identities = directory.identities | {COORDINATOR: directory.coordinator}
+        talk.admit(inbox["roster", COORDINATOR].record(), identities, (*plan.participants, COORDINATOR))
+        yield from bring(talk, plan, self.engine, directory.catalog)
+        return talk
+
     def _up_to_go(
-        self, question: Question, directory: Directory
+        self, question: Question, plan: Plan, talk: Conversation, identities: Mapping[str, bytes]
     ) -> Steps[tuple[list[Message], list[dict[str, object]]]]:
         """Take part until every contributor is READY.
 
         Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
         """
         party = self.party
-        with self.watch("plan"):
-            plan = directory.plan(question)
-            if plan.contributors != question.contributors or plan.digest != question.plan_digest:
-                raise ProtocolError("the question's plan is not the one that this party derives from its text")
-            self._check_sizes(plan)
-            public = party.public_key(question.paillier_n)
-        talk = Conversation(party.name, context_of(question, plan), party.identity)
-        hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
-        self.sent.append(hello)
-        inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
-        identities = directory.identities | {COORDINATOR: directory.coordinator}
-        talk.admit(inbox["roster", COORDINATOR].record(), identities, (*plan.parties, COORDINATOR))
+        public = party.keys.get(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
         with self.watch("charge"):
             self._charge(question, plan)
@@ -120,7 +142,8 @@ class Attempt:
         inbox = yield Exchange.of(messages, [each.go for each in ready])
         last, released = [], []
         for release, each, drawn in zip(mine, ready, noise, strict=True):
-            message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
+            with self.watch("encrypt"):
+                message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
             last.append(message)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
@@ -138,7 +161,10 @@ class Attempt:
             return result
 
     def _queued(self, place: int) -> None:
-        self.watch.enter("queued", place)
+        if place:
+            self.watch.enter("queued", place)
+        else:
+            self.watch.enter("fragment")
 
     def _keep(self, question: Question, messages: list[Message], released: list[dict[str, object]]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""
@@ -153,6 +179,12 @@ class Attempt:
         signed = message.decoded(unpad(party.seal_key.open(box, b"question", query_id)))
         text, signature = message.values(signed, question=bytes, signature=bytes)
         try:
+            planner, theirs = versions_of(text)
+            if planner != PLANNER_VERSION:
+                raise ProtocolError(
+                    f"the analyst plans with version {planner or '?'}, {party.name} with {PLANNER_VERSION}",
+                    hint=_differing(theirs, party.name),
+                )
             question = Question.decode(text)
         except ValueError:
             raise ProtocolError("a question is malformed") from None
@@ -164,10 +196,6 @@ class Attempt:
         directory = self.directories.at(question.offers)  # it may wait for them: for a known analyst alone
         if question.federation != directory.catalog.federation or question.query_id != query_id:
             raise ProtocolError("the question was asked of another federation or under another id")
-        if question.planner != PLANNER_VERSION:
-            raise ProtocolError(
-                f"the analyst plans with version {question.planner}, {party.name} with {PLANNER_VERSION}"
-            )
         directory.check(question.offers)
         if directory.catalog.offer(party.name) != self.offer:  # reloaded a moment ago
             raise ProtocolError(
@@ -181,24 +209,10 @@ class Attempt:
             raise ProtocolError("the question has expired or was asked before (its nonce is known)")
         return question, directory
 
-    def _admit(self, question: Question) -> None:
-        """Admit a question that was never seen before. Raises ProtocolError."""
-        party, now = self.party, self.party.clock()
-        if not party.ledger.remember_nonce(question.nonce, question.expiry, now):
-            raise ProtocolError("the question has expired or was asked before (its nonce is known)")
-        if party.ledger.is_dead(question.query_id):
-            raise ProtocolError(
-                "the query was answered in another attempt: ask anew", hint="every answer has one query id"
-            )
-        # The ledger charges an attempt once. Answered twice, under two nonces, it would draw a second noise for nothing.
-        attempt = digest(["attempt", question.query_id, question.attempt])
-        if not party.ledger.remember_nonce(attempt, math.inf, now):
-            raise ProtocolError("this attempt of the query was asked before")
-
     def _check_sizes(self, plan: Plan) -> None:
         """Raise NotSupportedError when a release has more public groups than this party computes over."""
         most = self.engine.most_groups
-        slots = max(len(release.domain or ()) for release in plan.releases)
+        slots = max((len(release.domain or ()) for release in plan.releases), default=0)
         if slots > most:
             raise NotSupportedError(
                 f"{self.party.name} computes over {most} groups at most, and the public values make {slots}",
@@ -215,7 +229,7 @@ class Attempt:
                 attempt=question.attempt,
                 analyst=question.analyst,
                 tables=tuple(scans),
-                question=plan.meaning,
+                question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
                 data_version="/".join(versions),
                 time=party.clock(),
                 rdp=plan.rdp,
@@ -233,6 +247,10 @@ class Attempt:
             },
         )
 
+    @property
+    def _inputs(self) -> tuple[StageInput, ...]:
+        return self.question.inputs if self.question is not None else ()
+
     def _run(self, release: ReleasePlan) -> GroupPartials:
         """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
         # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
@@ -240,10 +258,30 @@ class Attempt:
         place = f"sha256('{SAMPLING_KEY}' ||"
         sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
         try:
-            return read_fragment(self.engine.run(sql, self.key, self._queued), release)
+            inputs = [each for each in self._inputs if each.name in release.inputs]
+            return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None
+
+
+def _check_inputs(question: Question, plan: Plan) -> None:
+    """Raise ProtocolError unless a question brings exactly the inputs that its stage reads."""
+    columns = {each.name: each.columns for each in plan.inputs}
+    given = [(each.name, each.columns) for each in question.inputs]
+    if given != [(name, columns[name]) for name in columns if name in plan.reads]:
+        raise ProtocolError("the question's inputs are not those that its plan reads")
+    singles = {each.name for each in plan.inputs if each.single}
+    for each in question.inputs:
+        if any(len(row) != len(each.columns) for row in each.rows) or (each.name in singles and len(each.rows) != 1):
+            raise ProtocolError("an input of the question is malformed")
+
+
+def _differing(analysts: str, party: str) -> str | None:
+    """Return who runs what, where that differs."""
+    if analysts == software():
+        return None
+    return f"everybody needs the same: the analyst runs {analysts or 'an older fedsql'}; {party} runs {software()}"
 
 
 def _columns(release: ReleasePlan) -> list[str]:

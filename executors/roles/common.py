@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Protocol
 
 from fedsql import errors
 from fedsql.codec import decode, digest, encode
@@ -29,6 +31,12 @@ _MAY_BE_TOLD = (
 )
 
 
+@cache
+def software() -> str:
+    """Return what a plan depends on besides the question and the catalog: the same versions derive the same plan."""
+    return ", ".join(f"{name} {version(name)}" for name in ("fedsql", "sqlglot", "duckdb", "dp-accounting"))
+
+
 def outline_of(plan: ReleasePlan) -> Outline:
     """Return the public shape of a planned release."""
     slots = None if plan.domain is None else len(plan.domain)
@@ -43,7 +51,19 @@ def context_of(question: Question, plan: Plan) -> Context:
     """
     salted = hashlib.sha256(question.nonce + plan.digest).digest()
     shape = digest([outline_of(release).record() for release in plan.releases])
-    return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors, shape)
+    return Context(question.query_id, question.attempt, salted, question.digest, plan.contributors, shape, plan.owners)
+
+
+class Asked(Protocol):
+    """What an analyst signed: a question or a consultation."""
+
+    @property
+    def analyst_box(self) -> bytes:
+        """What answers are sealed to."""
+
+    @property
+    def query_id(self) -> bytes:
+        """What they are bound to."""
 
 
 def event(name: str, **fields: object) -> dict[str, Any]:
@@ -54,8 +74,8 @@ def event(name: str, **fields: object) -> dict[str, Any]:
 def untold(outcome: str, seconds: float) -> None:
     """Tell nobody an outcome: an `OnOutcome`, which gets what became of a question, and the seconds that it took here.
 
-    Outcomes are answered, refused, failed and cancelled (called off by another participant), and consulted where it was a
-    budget that was asked for.
+    Outcomes are answered, refused, failed and cancelled (called off by another participant), and consulted where it was no
+    question but a consultation.
     """
 
 
@@ -64,10 +84,10 @@ def sealed_size(size: int) -> int:
     return -(-(size + 4) // 1024) * 1024
 
 
-def abort(error: Exception, sender: str, recipient: str, question: Question | None = None) -> Message:
+def abort(error: Exception, sender: str, recipient: str, asked: Asked | None = None) -> Message:
     """Return the message that tells ``recipient`` that ``sender`` gave up, in words that hold no data.
 
-    They may name columns of the question or what its analyst has spent, so a party that knows the ``question`` seals
+    They may name columns of the question or what its analyst has spent, so a party that knows what was ``asked`` seals
     them for its analyst.
     """
     name = type(error).__name__
@@ -75,9 +95,9 @@ def abort(error: Exception, sender: str, recipient: str, question: Question | No
     record: dict[str, Any] = {"error": "OperationalError", "message": failed, "party": sender}
     if name in _MAY_BE_TOLD and isinstance(error, errors.Error):
         record |= {"error": name, "message": error.message, "hint": error.hint}
-    if question is not None:
+    if asked is not None:
         text = encode(record)
-        box = seal(question.analyst_box, pad(text, sealed_size(len(text))), b"abort", question.query_id)
+        box = seal(asked.analyst_box, pad(text, sealed_size(len(text))), b"abort", asked.query_id)
         record = {"party": sender, "box": box}
     return Message.of(ABORT, sender, recipient, record)
 

@@ -1,7 +1,7 @@
-"""Asking parties about themselves, not about data: what an analyst has spent and has left at each of them.
+"""Asking parties for what is no answer to a question: where an analyst stands with them, or the rows of a public table.
 
 The request is signed and sealed like a question, the reply is sealed to the analyst: the coordinator sees who asks whom.
-It reads no table and costs nothing.
+It reads nothing that is protected, and costs nothing.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.common import error_of, sealed_size
 from fedsql.executors.roles.directory import Directory
 from fedsql.planner.question import VALID_FOR
+from fedsql.privacy.ledger import Spent
 
+BUDGET = "budget"
 _REPLY_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Consultation:
-    """What the analyst signs. ``party`` is whom it asks; ``expiry`` in unix seconds."""
+    """What the analyst signs. ``party`` is whom it asks; ``expiry`` in unix seconds.
+
+    ``what``: `BUDGET`, or the relation of a public table (`PublicTable.relation`).
+    """
 
     federation: str
     party: str
+    what: str
     analyst: str
     analyst_box: bytes
     query_id: bytes
@@ -37,19 +43,24 @@ class Consultation:
     expiry: int
 
 
-def consult(analyst: Analyst, parties: Sequence[str], directory: Directory) -> tuple[bytes, Steps[dict[str, Any]]]:
+def consult(
+    analyst: Analyst, what: str, parties: Sequence[str], directory: Directory
+) -> tuple[bytes, Steps[dict[str, Any]]]:
     """Return the id of a consultation and the analyst's steps of it; their result is what each party replied."""
     query_id = os.urandom(16)
-    return query_id, _consult(analyst, query_id, parties, directory)
+    return query_id, _consult(analyst, query_id, what, parties, directory)
 
 
-def _consult(analyst: Analyst, query_id: bytes, parties: Sequence[str], directory: Directory) -> Steps[dict[str, Any]]:
+def _consult(
+    analyst: Analyst, query_id: bytes, what: str, parties: Sequence[str], directory: Directory
+) -> Steps[dict[str, Any]]:
     offers = {offer.party: offer for offer in directory.catalog.offers}
     boxes = {}
     for party in parties:
         record = Consultation(
             directory.catalog.federation,
             party,
+            what,
             analyst.name,
             analyst.box.public,
             query_id,
@@ -86,6 +97,13 @@ def _read(analyst: Analyst, party: str, box: bytes, query_id: bytes, identity: b
     return found
 
 
+def spent_of(party: str, record: dict[str, Any]) -> Spent:
+    """Return where an analyst stands with ``party``, as it replied. Raises ProtocolError when that is no such reply."""
+    if record.keys() != get_type_hints(Spent).keys() or not fits(record, dict[str, int | float]):
+        raise ProtocolError(f"the reply of {party} is malformed")
+    return Spent(**record)
+
+
 def pass_on(request: Message, identities: Mapping[str, bytes], parties: list[str]) -> Steps[None]:
     """Run the coordinator's side. ``parties`` gets the names of those who were asked."""
     query_id, boxes = request.fields(query_id=bytes, boxes=dict[str, bytes])
@@ -119,8 +137,10 @@ def opened(message: Message, party: str, key: SealKey, directory: Directory, now
 
 
 def reply(request: Consultation, record: Mapping[str, object], identity: IdentityKey) -> Message:
-    """Return what a party tells about itself to the analyst who asks: signed, and sealed to it."""
+    """Return what a party tells the analyst who asks: signed, and sealed to it."""
     text = encode(dict(record))
     signed = encode({"record": text, "signature": identity.sign(b"fedsql reply" + request.query_id + text)})
-    box = seal(request.analyst_box, pad(signed, _REPLY_BYTES), b"reply", request.query_id)
+    box = seal(
+        request.analyst_box, pad(signed, max(_REPLY_BYTES, sealed_size(len(signed)))), b"reply", request.query_id
+    )
     return Message("reply", request.party, COORDINATOR, box, sealed=True)

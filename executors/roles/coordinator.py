@@ -13,7 +13,6 @@ from typing import Any
 
 from fedsql.codec import digest, encode
 from fedsql.crypto.keys import IdentityKey
-from fedsql.crypto.paillier import PublicKey
 from fedsql.errors import DatabaseError, ProtocolError
 from fedsql.executors.protocol.arrange import collect, conclude
 from fedsql.executors.protocol.conversation import Context, Conversation
@@ -21,6 +20,7 @@ from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
 from fedsql.executors.roles.consult import pass_on
+from fedsql.executors.roles.keys import AnalystKeys
 
 _log = logging.getLogger("fedsql.coordinator")
 _log.addHandler(logging.NullHandler())
@@ -33,6 +33,7 @@ class Coordinator:
 
     identity: IdentityKey = field(default_factory=IdentityKey.generate)
     on_outcome: OnOutcome = untold
+    keys: AnalystKeys = field(default_factory=AnalystKeys)
 
     def serve(self, identities: Mapping[str, bytes]) -> Steps[None]:
         """Coordinate one question, or one consultation. ``identities`` are the parties' pinned keys."""
@@ -68,29 +69,27 @@ class Coordinator:
     def _serve(
         self, request: Message, identities: Mapping[str, bytes], parties: list[str], told: dict[str, object]
     ) -> Steps[None]:
-        query_id, attempt, plan_digest, question_digest, n, records, boxes = request.fields(
+        query_id, attempt, plan_digest, question_digest, n, records, owners, boxes = request.fields(
             query_id=bytes,
             attempt=int,
             plan_digest=bytes,
             question_digest=bytes,
             paillier_n=bytes,
             outlines=list[dict[str, Any]],
+            owners=list[str],
             boxes=dict[str, bytes],
         )
         outlines = [Outline.of(record, request) for record in records]
-        needed = sorted({name for outline in outlines for name in outline.contributors})
         if len({outline.number for outline in outlines}) != len(outlines):
             raise request.malformed()
-        if not needed or sorted(boxes) != needed or not set(needed) <= set(identities):
-            raise ProtocolError("the analyst's request does not go to exactly the contributors")
-        try:
-            public = PublicKey.from_n(int.from_bytes(n, "big"))
-        except ValueError as error:
-            raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
         contributors, shape = tuple(o.contributors for o in outlines), digest([o.record() for o in outlines])
-        context = Context(query_id, attempt, plan_digest, question_digest, contributors, shape)
+        context = Context(query_id, attempt, plan_digest, question_digest, contributors, shape, tuple(owners))
+        needed = context.participants
+        if not outlines or tuple(sorted(boxes)) != needed or not set(needed) <= set(identities):
+            raise ProtocolError("the analyst's request does not go to exactly the participants")
+        public = self.keys.get(n)
         parties.extend(needed)
-        told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": needed}
+        told |= {"query_id": context.query_id.hex(), "attempt": context.attempt, "parties": list(needed)}
         talk = Conversation(COORDINATOR, context, self.identity)
         questions = [
             Message.of("question", COORDINATOR, name, {"query_id": context.query_id, "box": boxes[name]})

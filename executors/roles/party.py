@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Protocol
@@ -12,19 +12,20 @@ from typing import Protocol
 import pyarrow as pa
 
 from fedsql.crypto.keys import IdentityKey
-from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import SealKey
-from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError, ProtocolError
-from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Message, Steps
+from fedsql.errors import BudgetExhausted, DatabaseError, InternalError, OperationalError
+from fedsql.executors.protocol.wire import COORDINATOR, Aborted, Exchange, Steps
 from fedsql.executors.roles.attempt import Attempt
 from fedsql.executors.roles.common import FAILED, OnOutcome, abort, event, untold
-from fedsql.executors.roles.consult import opened, reply
-from fedsql.executors.roles.directory import Directories, Directory
+from fedsql.executors.roles.consult import BUDGET, Consultation, opened, reply
+from fedsql.executors.roles.copies import rows_for
+from fedsql.executors.roles.directory import Directories
+from fedsql.executors.roles.keys import AnalystKeys
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.catalog import Offer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Offer, PublicTable, ReleasePolicy, TableOffer
+from fedsql.planner.question import StageInput
 from fedsql.privacy.ledger import Ledger, Limits, Spent
 
-_KEPT_KEYS = 16
 # For the operator of a party, and it may quote rows. Without this handler, Python would print it where no logging is set
 # up: in an embedded federation, to the analyst.
 _log = logging.getLogger("fedsql.party")
@@ -39,8 +40,26 @@ class Engine(Protocol):
     def offers(self) -> tuple[TableOffer, ...]:
         """Return what the party's policy lets others see of its tables."""
 
-    def run(self, sql: str, key: Hashable = None, on_place: Callable[[int], None] | None = None) -> pa.Table:
-        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn."""
+    def run(
+        self,
+        sql: str,
+        key: Hashable = None,
+        on_place: Callable[[int], None] | None = None,
+        inputs: Sequence[StageInput] = (),
+    ) -> pa.Table:
+        """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn, then 0.
+
+        ``inputs`` are relations that it alone sees.
+        """
+
+    def rows_of(self, name: str) -> bytes:
+        """Return the rows of a public table as they are sent."""
+
+    def holds(self, relation: str) -> bool:
+        """Say whether fragments can read `copies."<relation>"`."""
+
+    def keep(self, table: PublicTable, columns: Sequence[tuple[str, str]], data: bytes) -> None:
+        """Keep a public table of another party, as it was sent. Raises ProtocolError when it is not what is offered."""
 
     def interrupt(self, key: Hashable = None) -> None:
         """Stop the fragments of ``key``, also those not begun; without one all that run now."""
@@ -64,8 +83,8 @@ class Party:
     seal_key: SealKey = field(default_factory=SealKey)
     clock: Callable[[], float] = time.time
     on_outcome: OnOutcome = untold
-    _keys: dict[bytes, PublicKey] = field(default_factory=dict)  # analysts' session keys, with this party's tables
-    _guard: Lock = field(default_factory=Lock)  # of engine and policy, which change together, and of the keys
+    keys: AnalystKeys = field(default_factory=AnalystKeys)
+    _guard: Lock = field(default_factory=Lock)  # of engine and policy: they change together
 
     def offer(self) -> Offer:
         """Return what this party tells the federation."""
@@ -96,20 +115,22 @@ class Party:
         return Limits(p.epsilon, p.total_epsilon, p.delta, p.budget_period, p.queries, p.quota_period)
 
     def serve(self, directories: Directories, watch: Stopwatch, query: tuple[bytes, int] | None = None) -> Steps[None]:
-        """Answer one question, or one consultation. Whatever goes wrong here is told in words that hold no data.
+        """Answer one question or consultation, or lend what one reads. Whatever goes wrong here is told in words that hold no data.
 
         ``query`` (query id, attempt) is what `interrupt` knows it by.
         """
         with self._guard:
             attempt = Attempt(self, self.engine, self._offer(), directories, watch, query)
         outcome, begun = "cancelled", time.perf_counter()
+        consulted: Consultation | None = None
         try:
             inbox = yield Exchange((), ((("question", COORDINATOR),), (("consult", COORDINATOR),)))
             if request := inbox.get(("consult", COORDINATOR)):
-                told_budget, analyst = self._consulted(request, directories.at(()))
-                yield Exchange.of([told_budget])
+                consulted = opened(request, self.name, self.seal_key, directories.at(()), self.clock())
+                yield Exchange.of([reply(consulted, self._told(consulted, attempt), self.identity)])
                 outcome = "consulted"
-                _log.info("told an analyst its budget", extra=event("consulted", party=self.name, analyst=analyst))
+                asked = {"analyst": consulted.analyst, "what": consulted.what}
+                _log.info("was consulted by an analyst", extra=event("consulted", party=self.name, **asked))
             else:
                 yield from attempt.answer(inbox["question", COORDINATOR])
                 outcome, told = "answered", {**attempt.told(), **self._head()}
@@ -125,7 +146,7 @@ class Party:
             outcome, reason = ("refused", str(error)) if refused else ("failed", FAILED)
             extra = event(outcome, **attempt.told(), **self._head(), reason=reason)
             _log.log(logging.WARNING if refused else logging.ERROR, outcome, extra=extra, exc_info=not refused)
-            yield Exchange.of([abort(error, self.name, COORDINATOR, attempt.question)])
+            yield Exchange.of([abort(error, self.name, COORDINATOR, consulted or attempt.question)])
         finally:
             self.on_outcome(outcome, time.perf_counter() - begun)
 
@@ -153,21 +174,8 @@ class Party:
             _log.exception("%s: the audit log cannot be read", self.name)
             return {}
 
-    def _consulted(self, message: Message, directory: Directory) -> tuple[Message, str]:
-        request = opened(message, self.name, self.seal_key, directory, self.clock())
-        return reply(request, asdict(self.spent(request.analyst)), self.identity), request.analyst
-
-    def public_key(self, n: bytes) -> PublicKey:
-        """Return the Paillier key of modulus ``n`` (big-endian), kept with its tables. Raises ProtocolError if weak."""
-        with self._guard:  # several questions at once ask for it
-            known = self._keys.get(n)
-        if known is not None:
-            return known
-        try:
-            key = PublicKey.from_n(int.from_bytes(n, "big"))
-        except ValueError as error:
-            raise ProtocolError(f"the analyst's Paillier key is refused: {error}") from None
-        with self._guard:
-            while len(self._keys) >= _KEPT_KEYS:
-                self._keys.pop(next(iter(self._keys)))
-            return self._keys.setdefault(n, key)
+    def _told(self, request: Consultation, attempt: Attempt) -> dict[str, object]:
+        """Return what the analyst is told of itself, or of a public table."""
+        if request.what == BUDGET:
+            return asdict(self.spent(request.analyst))
+        return {"rows": rows_for(request.analyst, request.what, attempt.engine, attempt.offer)}

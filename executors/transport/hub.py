@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.flight as flight
 
+import fedsql
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError
 from fedsql.executors.transport.address import Address
@@ -145,7 +146,11 @@ class Hub:
             reason = str(refused)
             _log.warning("a login from %s was refused: %s%s", peer, reason, refused.why and f" ({refused.why})")
         except WrongVersion as wrong:
-            reason = f"version {wrong.version} of the protocol is not spoken here, but {VERSION}"
+            reason = (
+                f"{connection.name or 'the participant'} speaks version {wrong.version} of the protocol, the coordinator"
+                f" (fedsql {fedsql.__version__}) version {VERSION}: everybody needs the same fedsql"
+            )
+            _log.warning("%s: %s", peer, reason)
         except Malformed:
             reason = MALFORMED
             _log.warning("a malformed frame from %s (%s)", connection.name or "somebody", peer)

@@ -53,21 +53,26 @@ class _Participant:
                 self.result = stop.value
                 return
             stage.name = stage_of(exchange)
+        if exchange.send:
+            self.watch.enter(stage.name)
         self.groups = exchange.groups
         self.post.extend(exchange.send)
 
 
 def run(
-    participants: Mapping[str, Steps[Any]], record: Recorder | None = None, watch: Stopwatch | None = None
+    participants: Mapping[str, Steps[Any]],
+    record: Recorder | None = None,
+    watches: Mapping[str, Stopwatch] | None = None,
 ) -> dict[str, Any]:
     """Run every participant's protocol to its end; return their results by name.
 
-    ``record`` sees every message, in order; ``watch`` adds up each step's time by stage. An error of a participant propagates at once. Raises InternalError when
-    everybody waits for messages that nobody will send.
+    ``record`` sees every message, in order; ``watches`` add up the time of each participant's steps by stage, and tell the
+    stages. An error of a participant propagates at once. Raises InternalError when everybody waits for messages that
+    nobody will send.
     """
     post: deque[Message] = deque()
-    shared = watch or Stopwatch()
-    running = {name: _Participant(steps, post, shared) for name, steps in participants.items()}
+    timers = watches or dict.fromkeys(participants, Stopwatch())
+    running = {name: _Participant(steps, post, timers[name]) for name, steps in participants.items()}
     for participant in running.values():
         participant.start()
     while post:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.flight as flight
 
+import fedsql
 from fedsql.executors.transport.connection import pump
 from fedsql.executors.transport.frames import (
     CONTROL,
@@ -109,7 +110,10 @@ class Link:
         except Refused as refused:
             self.reason = str(refused)
         except WrongVersion as wrong:
-            self.reason = f"the coordinator speaks version {wrong.version} of the protocol, this is version {VERSION}"
+            self.reason = (
+                f"the coordinator speaks version {wrong.version} of the protocol, fedsql {fedsql.__version__} here"
+                f" version {VERSION}: everybody needs the same fedsql"
+            )
         except Malformed:
             self.reason = "the coordinator sent a malformed frame"
         except StopIteration:

@@ -20,7 +20,7 @@ from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.frames import Frame, Malformed, Query, abort_message, frames_of
 from fedsql.executors.transport.mailbox import Allowance, Mailbox
 from fedsql.executors.transport.outbox import Closed, Outbox, Slow
-from fedsql.executors.transport.progress import progress_message, progress_of
+from fedsql.executors.transport.progress import STAGES, progress_message, progress_of
 from fedsql.executors.transport.settings import Settings
 
 _log = logging.getLogger("fedsql.transport")
@@ -94,9 +94,9 @@ class Queries:
             self._on_abort(*frame.query)
 
     def tell(self, query: Query, stage: str, place: int | None = None) -> None:
-        """Tell the analyst of a query what this participant does now. Never waits long, and never fails."""
+        """Tell the analyst of a query which of STAGES this participant is in. Never waits long, and never fails."""
         outbox = self._outbox()
-        if outbox is not None:
+        if outbox is not None and stage in STAGES:  # another would take the place of one that still waits
             for data in frames_of(query, progress_message(self._name, stage, place)):
                 outbox.urge((PROGRESS, query), [data])
 

@@ -166,7 +166,13 @@ def _table(party: PartyConfig, table: TableConfig) -> Iterator[tuple[tuple[str, 
                 'missing; write use = [...] with some of "group", "filter", "aggregate", "join"',
             )
     tables = {name.lower(): other for name, other in party.tables.items()}
+    listed_columns = {name.lower() for name in table.columns}
     for column_name, target in table.references.items():
+        if table.public and column_name.lower() not in listed_columns:
+            yield (
+                ("references", column_name),
+                "public = true sends the columns that are kept; list this one too, or remove the reference",
+            )
         other_name, other_column = target.split(".")
         if (other := tables.get(other_name.lower())) is None:
             yield (

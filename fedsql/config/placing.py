@@ -64,16 +64,19 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def replace(path: Path, content: str, before: str) -> None:
-    """Put ``content`` in the place of a file that held ``before``, at one stroke; its rights stay.
+    """Put ``content`` in the place of a file that held ``before``, at one stroke; its rights and owner stay.
 
     Raises ConfigError, also when the file holds something else by now.
     """
     target = path.resolve()  # a link goes on to point to it
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        rights = stat.S_IMODE(target.stat().st_mode)
+        old = target.stat()
         _write(draft, content, [], private=True)
-        draft.chmod(rights)
+        if (old.st_uid, old.st_gid) != (draft.stat().st_uid, draft.stat().st_gid):
+            with suppress(PermissionError):  # root's alone; without it the coordinator, say, could not read its file
+                os.chown(draft, old.st_uid, old.st_gid)
+        draft.chmod(stat.S_IMODE(old.st_mode))
         if target.read_bytes() != before.encode():
             raise ConfigError(
                 f"{path}: was changed by somebody else a moment ago; nothing was written", hint="try again"

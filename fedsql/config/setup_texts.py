@@ -79,7 +79,7 @@ def readme_text(name: str, address: str, parties: Sequence[str], analyst: str, *
         ),
         _text(
             "Each puts its folder beside `federation.toml`. Hand the folders over in a safe way, then delete them here: an `identity.pem` is the private key of its owner, and who has it can pose as"
-            " the owner. `ca/ca.key` signs TLS certificates of coordinators: it is needed for the next one alone."
+            " the owner. `ca/ca.key` signs TLS certificates of coordinators: it is needed for the next one alone (`fedsql certificate federation.toml`)."
         ),
         _text(
             "Whoever ran `fedsql init` has held everybody's private keys. Who wants nobody to have held theirs makes a"

@@ -21,7 +21,8 @@ from fedsql.config.problems import choices
 USES = ("group", "filter", "aggregate", "join")
 AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct")
 UNLISTED_AGGREGATES = ("min", "max", "quantile", "mode")
-RESERVED = ("main", "temp", "system", "memory", "pg_catalog", "information_schema")  # schemas of DuckDB's own
+# Schemas of DuckDB's own, and the one where copies of public tables stand.
+RESERVED = ("main", "temp", "system", "memory", "pg_catalog", "information_schema", "copies")
 MONTH = 30 * 86400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")

@@ -1,7 +1,8 @@
 """TLS certificates for a federation: an authority of its own, and the coordinator's certificate below it.
 
 TLS only protects the way: participants are known by their pinned Ed25519 keys, which no certificate stands for. So
-certificates live for ten years, and there is no revocation: another authority in the shared file replaces the old one.
+certificates live for ten years and their authority for thirty, and there is no revocation: another authority in the
+shared file replaces the old one.
 X.509 v3 as RFC 5280 has it, keys of the curve P-256.
 """
 
@@ -15,6 +16,7 @@ from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _VALID = datetime.timedelta(days=3652)  # ten years
+_AUTHORITY_VALID = datetime.timedelta(days=10957)  # thirty: it stands in the shared file, a certificate is soon renewed
 _SKEW = datetime.timedelta(days=1)  # clocks differ
 _LONGEST_NAME = 64  # bytes of a common name
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -34,7 +37,7 @@ def make_authority(name: str) -> tuple[bytes, bytes]:
     """Return (certificate, private key) of a new authority, both PEM. What is too long of ``name`` is cut off."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
-    builder = _builder(subject, subject, key.public_key(), _now() + _VALID)
+    builder = _builder(subject, subject, key.public_key(), _now() + _AUTHORITY_VALID)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(authority=True), critical=True)
     return _pem(builder, key), _private(key)
@@ -46,6 +49,16 @@ def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple
     ``authority`` and ``authority_key`` are PEM, as `make_authority` returns them; hosts are names or IP addresses.
     Raises ValueError naming a host that is neither, or when there is none, or the key is not the authority's.
     """
+    key = ec.generate_private_key(ec.SECP256R1())
+    return _certify(authority, authority_key, hosts, key.public_key()), _private(key)
+
+
+def renew(authority: bytes, authority_key: bytes, hosts: Sequence[str], chain: bytes) -> bytes:
+    """Return a new certificate for the key that ``chain`` is for. All else is as in `issue`."""
+    return _certify(authority, authority_key, hosts, x509.load_pem_x509_certificate(chain).public_key())
+
+
+def _certify(authority: bytes, authority_key: bytes, hosts: Sequence[str], public: CertificatePublicKeyTypes) -> bytes:
     root = x509.load_pem_x509_certificate(authority)
     root_key = load_pem_private_key(authority_key, password=None)
     if not isinstance(root_key, ec.EllipticCurvePrivateKey) or root_key.public_key() != root.public_key():
@@ -53,9 +66,8 @@ def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple
     names = [_host(host) for host in dict.fromkeys(hosts)]
     if not names:
         raise ValueError("a certificate is for at least one host")
-    key = ec.generate_private_key(ec.SECP256R1())
     until = min(_now() + _VALID, root.not_valid_after_utc)
-    builder = _builder(_name("fedsql coordinator"), root.subject, key.public_key(), until)
+    builder = _builder(_name("fedsql coordinator"), root.subject, public, until)
     issuer = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -65,12 +77,33 @@ def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), False),
     ):
         builder = builder.add_extension(extension, critical)
-    return _pem(builder, root_key), _private(key)
+    return _pem(builder, root_key)
 
 
 def expiry(chain: bytes) -> float:
     """Return when the first certificate of a PEM chain ends, in seconds since 1970. Raises ValueError when there is none."""
     return x509.load_pem_x509_certificate(chain).not_valid_after_utc.timestamp()
+
+
+def hosts_of(chain: bytes) -> list[str]:
+    """Return the hosts of the first certificate of a PEM chain. Raises ValueError when there is none."""
+    try:
+        extensions = x509.load_pem_x509_certificate(chain).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+
+
+def is_key_of(private: bytes, chain: bytes) -> bool:
+    """Return whether a private key in PEM is that of the first certificate of a PEM chain. Raises ValueError."""
+    key, certificate = load_pem_private_key(private, password=None), x509.load_pem_x509_certificate(chain)
+    return key.public_key() == certificate.public_key()
+
+
+def is_among(certificate: bytes, others: bytes) -> bool:
+    """Return whether a certificate in PEM is one of those in ``others``. Raises ValueError."""
+    return x509.load_pem_x509_certificate(certificate) in x509.load_pem_x509_certificates(others)
 
 
 def _host(host: str) -> x509.GeneralName:
@@ -83,7 +116,7 @@ def _host(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, until: datetime.datetime
+    subject: x509.Name, issuer: x509.Name, public: CertificatePublicKeyTypes, until: datetime.datetime
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
     builder = builder.serial_number(x509.random_serial_number())

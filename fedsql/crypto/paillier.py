@@ -50,9 +50,9 @@ class PublicKey:
     def __init__(self, phe: PaillierPublicKey) -> None:
         self.phe = phe
         self.n: int = phe.n
-        self.bits = self.n.bit_length()
+        self.bits: int = self.n.bit_length()
         self.plaintext_bytes = self.bits // 8 - 1
-        self.ciphertext_bytes = self.bits // 4
+        self.ciphertext_bytes: int = self.bits // 4
         self._n = mpz(self.n)
         self._square = self._n * self._n
         self._encryptor: Encryptor | None = None
@@ -66,6 +66,11 @@ class PublicKey:
         if self._encryptor is None or expected > 8 * self._encryptor.expected:
             self._encryptor = Encryptor(self, expected=max(expected, _USUAL))
         return self._encryptor
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds, most of them the encryptor's table."""
+        return 8 * self.ciphertext_bytes + (0 if self._encryptor is None else self._encryptor.size)
 
     @classmethod
     def from_n(cls, n: int) -> PublicKey:
@@ -152,6 +157,11 @@ class Encryptor:
         self.exponent_bits = bits
         self.window = _window(bits, expected)
         self._table = _table(public, -(-bits // self.window), self.window) if expected > _FEW else []
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the table takes, as measured: its numbers keep the room that they were made in."""
+        return (len(self._table) << self.window) * 7 * self.public.bits // 16
 
     def encrypt(self, plaintexts: Sequence[int]) -> list[int]:
         """Return a fresh ciphertext for each plaintext. Raises ValueError unless 0 <= plaintext < n."""

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from fedsql.codec import digest
 from fedsql.errors import BudgetExhausted, InternalError, ProtocolError
 from fedsql.privacy import audit, spending
 from fedsql.privacy.accounting import to_epsilon
@@ -157,14 +159,34 @@ class Ledger(LedgerFile):
         with self._transaction() as db:
             return spending.spent(db, analyst, limits, now)
 
+    def admit(self, query_id: bytes, attempt: int, nonce: bytes, expiry: float, now: float) -> None:
+        """Record durably that an attempt was asked, and its nonce. Raises ProtocolError, having recorded neither.
+
+        That is when the nonce was seen before or has expired, the query was answered, or the attempt was asked before:
+        answered once more, under another nonce, it would draw a second noise for one charge.
+        """
+        with self._transaction() as db:
+            if not _remember(db, nonce, expiry, now):
+                raise ProtocolError("the question has expired or was asked before (its nonce is known)")
+            if _is_dead(db, query_id):
+                raise ProtocolError(
+                    "the query was answered in another attempt: ask anew", hint="every answer has one query id"
+                )
+            if not _remember(db, digest(["attempt", query_id, attempt]), math.inf, now):
+                raise ProtocolError("this attempt of the query was asked before")
+
     def remember_nonce(self, nonce: bytes, expiry: float, now: float) -> bool:
         """Record ``nonce`` durably until ``expiry``. Return False when it was seen before or has expired already."""
         with self._transaction() as db:
-            # A day's grace: a clock that is set back must not make a forgotten nonce look fresh.
-            db.execute("DELETE FROM nonces WHERE expiry <= ?", (now - _DAY,))
-            if expiry <= now:
-                return False
-            return db.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?)", (nonce, expiry)).rowcount == 1
+            return _remember(db, nonce, expiry, now)
+
+
+def _remember(db: sqlite3.Connection, nonce: bytes, expiry: float, now: float) -> bool:
+    # A day's grace: a clock that is set back must not make a forgotten nonce look fresh.
+    db.execute("DELETE FROM nonces WHERE expiry <= ?", (now - _DAY,))
+    if expiry <= now:
+        return False
+    return db.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?)", (nonce, expiry)).rowcount == 1
 
 
 def _check_unused(db: sqlite3.Connection, charge: Charge, content: tuple[object, ...]) -> None:

@@ -9,7 +9,7 @@ from fedsql.answer import Answer
 from fedsql.errors import ConfigError, Error, OperationalError, PrivacyError
 from fedsql.shell.render import clean, display_width
 
-OK, SQL_ERROR, USAGE, REFUSED = 0, 1, 2, 3
+OK, SQL_ERROR, USAGE, REFUSED, REPLACED = 0, 1, 2, 3, 4
 
 
 def exit_code(error: Error) -> int:
@@ -42,6 +42,8 @@ def footer(answer: Answer, seconds: float | None = None, width: int = 80, *, row
     if answer.table is not None and [name for name, _ in answer.columns] != ["explain"]:
         parts += [count(answer.table.num_rows, "row")] * rows
         parts += [] if seconds is None else [f"{seconds:.2f} s"]
+    if answer.changed is not None:
+        parts.append(f"{count(answer.changed, 'row')} written")
     if answer.epsilon is not None:
         parts.append(f"epsilon {answer.epsilon:.4g} at each of {', '.join(answer.parties)}")
     lines = list(_wrapped(f"({', '.join(parts)})", width)) if parts else []

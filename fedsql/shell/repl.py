@@ -71,7 +71,7 @@ def handle(text: str, session: Session, screen: Screen) -> bool:
             if screen.run(session, statement) is not None:
                 break
     except KeyboardInterrupt:
-        say("\ncancelled\n")
+        say("cancelled\n")
     except Error as error:
         say(error_text(error, width=terminal_width()))
     return True

@@ -16,6 +16,7 @@ from fedsql.errors import Error, InternalError, OperationalError
 from fedsql.interrupts import execute
 from fedsql.session import Session
 from fedsql.shell.messages import error_text, footer
+from fedsql.shell.progress import status
 from fedsql.shell.render import render
 from fedsql.shell.statements import Statement
 
@@ -54,7 +55,8 @@ class Screen:
         """
         start = time.perf_counter()
         try:
-            answer = execute(session, statement.sql)
+            with status(session) as on_wait:
+                answer = execute(session, statement.sql, on_wait=on_wait)
             self.show(answer, time.perf_counter() - start)
         except BrokenPipeError:
             raise

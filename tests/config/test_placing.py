@@ -77,6 +77,16 @@ def test_a_file_is_replaced_at_one_stroke_and_keeps_its_rights(tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ["f.toml"]
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_that_root_replaces_stays_its_owner_s(tmp_path):
+    file = tmp_path / "tls.pem"
+    file.write_text("old")
+    file.chmod(0o600)
+    os.chown(file, 4321, 1234)
+    replace(file, "new", "old")
+    assert (file.read_text(), file.stat().st_uid, file.stat().st_gid, rights(file)) == ("new", 4321, 1234, 0o600)
+
+
 def test_what_is_not_there_cannot_be_replaced(tmp_path):
     with pytest.raises(ConfigError, match=r"f.toml: cannot be written: No such file"):
         replace(tmp_path / "f.toml", "new", "old")

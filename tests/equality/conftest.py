@@ -207,3 +207,51 @@ def _patients(seed: int, rows: int) -> pa.Table:
         "nothing": (pa.int32(), [None] * rows),
     }
     return pa.table({name: pa.array(values, type_) for name, (type_, values) in columns.items()})
+
+
+WARDS = pa.table({"code": ["a", "b", "c", "d"], "title": ["Alps", "Bay", "Coast", None], "beds": [10, 25, 5, 40]})
+
+
+def _clinic(seed: int, people: int) -> dict[str, pa.Table]:
+    rng = random.Random(seed)
+    ids = [1000 * seed + i for i in range(people)]
+    visits = [1000 * seed + i for i in range(2 * people)]
+
+    def maybe(value: Any) -> Any:
+        return None if rng.random() < 0.1 else value
+
+    patients = {
+        "id": pa.array(ids, pa.int64()),
+        "sex": pa.array([maybe(rng.choice("FM")) for _ in ids]),
+        "age": pa.array([maybe(rng.randint(0, 99)) for _ in ids], pa.int32()),
+        "region": pa.array([rng.choice("abx") for _ in ids]),
+    }
+    stays = {
+        "visit": pa.array(visits, pa.int64()),
+        "patient": pa.array([maybe(rng.choice(ids)) for _ in visits], pa.int64()),
+        "ward": pa.array([maybe(rng.choice("abcz")) for _ in visits]),
+        "days": pa.array([maybe(rng.randint(0, 30)) for _ in visits], pa.int32()),
+    }
+    bills = {
+        "visit": pa.array([rng.choice(visits) for _ in range(3 * people)], pa.int64()),
+        "cents": pa.array([maybe(rng.randint(-50, 5000)) for _ in range(3 * people)], pa.int32()),
+    }
+    return {"patients": pa.table(patients), "visits": pa.table(stays), "bills": pa.table(bills)}
+
+
+@pytest.fixture(scope="session")
+def clinics() -> Iterator[Pool]:
+    """Three clinics: patients, their visits, and the bills of these; north also lends everybody a table of wards."""
+    parties: dict[str, Any] = {
+        name: _clinic(seed, people) for seed, (name, people) in enumerate((("north", 23), ("south", 17), ("west", 9)))
+    }
+    parties["north"]["wards"] = WARDS
+    tables = {
+        "patients": {"privacy_unit": "id"},
+        "visits": {"references": {"patient": "patients.id"}, "privacy_unit": "patients.id"},
+        "bills": {"references": {"visit": "visits.visit"}, "privacy_unit": "patients.id"},
+        "wards": {"public": True},
+    }
+    pool = Pool(parties, tables)
+    yield pool
+    pool.close()

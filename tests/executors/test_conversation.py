@@ -37,6 +37,7 @@ OTHERS = {
     "contributors": replace(CONTEXT, contributors=(("ann", "bob"),)),
     "two releases": replace(CONTEXT, contributors=(NAMES, NAMES)),
     "shape": replace(CONTEXT, shape=b"o" * 32),
+    "owners": replace(CONTEXT, owners=("dan",)),
 }
 
 
@@ -97,6 +98,9 @@ def hello(**change: object) -> dict[str, object]:
         [hello(signature=bytes(64))],
         [hello(signature=b"")],
         [hello(key=7)],
+        [hello(lacks=[0])],
+        [hello(lacks=["0"])],
+        [hello(lacks=0)],
         [{"name": "bob"}],
         ["bob"],
         [None],
@@ -107,6 +111,17 @@ def test_malformed_rosters_are_refused(other):
     with pytest.raises(ProtocolError):
         ann.admit([ann.hello(), cyd.hello(), *other], PUBLIC, NAMES)
     assert ann.roster == {}
+
+
+def test_everybody_knows_what_the_others_lack():
+    talks = [
+        Conversation(name, CONTEXT, IDENTITIES[name], lacks=lacks)
+        for name, lacks in zip(NAMES, [(), (0, 2), (1,)], strict=True)
+    ]
+    for talk in talks:
+        talk.admit([each.hello() for each in talks], PUBLIC, NAMES)
+    assert talks[0].lacking == {"bob": (0, 2), "cyd": (1,)}
+    assert talks[1].lacking == {"ann": (), "cyd": (1,)}
 
 
 def test_nobody_more_than_the_contributors_is_admitted():

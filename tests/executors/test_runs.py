@@ -9,6 +9,7 @@ import pytest
 from fedsql.config.models import LimitsConfig, PartyConfig
 from fedsql.errors import OperationalError
 from fedsql.executors.engines.store import PartyStore
+from fedsql.session import Session
 
 ENDLESS = "SELECT count(*) AS n FROM range(1000000000000) AS a, t WHERE a.range % 7 = x"
 SMALL = "SELECT count(*) AS n FROM t"
@@ -102,4 +103,31 @@ def test_the_others_wait_in_order_and_are_told_their_places():
     for thread in (first, second, fourth):
         thread.join()
     assert stopped == gone == ["the query was cancelled"]
+    assert [number for name, number in told if name == "second"] == [1, 0]
+    assert [number for name, number in told if name == "third"] == [2]
+    assert [number for name, number in told if name == "fourth"][-1] == 0
     held.close()
+
+
+def test_a_party_tells_that_it_waits_and_that_its_turn_has_come():
+    columns = {"x": {"use": ["aggregate"], "bounds": [0, 100]}}
+    party = {"tables": {"t": {"source": pa.table({"x": range(20)}), "columns": columns}}, "limits": {"queries": 1}}
+    session = Session.open({"name": "f", "parties": {"north": party, "south": party}})
+    engine = session.federation.parties["north"].engine
+    held, _ = in_thread(lambda: engine.run(ENDLESS, "held"))
+    while not engine.load()[0]:
+        held.join(0.001)
+    told = []
+
+    def on_progress(*each):
+        told.append(each)
+        if each == ("north", "queued", 1):
+            engine.interrupt("held")
+
+    session.on_progress = on_progress
+    assert session.execute("SELECT SUM(x) AS s FROM t").table.to_pylist() == [{"s": 380}]
+    held.join()
+    session.close()
+    stages = [(stage, place) for name, stage, place in told if name == "north"]
+    at = stages.index(("queued", 1))
+    assert stages[at - 1 : at + 2] == [("fragment", None), ("queued", 1), ("fragment", None)]

@@ -20,8 +20,14 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.sql"))
 REWRITE = "FEDSQL_REWRITE_GOLDEN"
 
 
+REGIONS = pa.table({"code": ["a", "b", "c"], "name": ["Alps", "Bay", "Coast"], "beds": [10, 20, 30]})
+
+
 def federation():
-    """Return two hospitals. `region` is a public list; `charges` is a DOUBLE with bounds; ids repeat in `visits`."""
+    """Return two hospitals and a public table of regions.
+
+    `region` is a public list of values; `charges` is a DOUBLE with bounds; ids repeat in `visits`.
+    """
     people = {
         "north": ([1, 2, 3, 4, 5, 6], "FFMMFM", "ababab", [30, 41, None, 52, 67, 70], [1.5, 2.25, 0, 8, None, 100]),
         "south": ([1, 2, 3, 4, 5], "FMMFF", "bbbab", [19, 33, 45, 45, 81], [0.5, 7.75, 3, 3, 60]),
@@ -49,8 +55,10 @@ def federation():
                 "visits": {
                     "source": pa.table(rows),
                     "privacy_unit": "patient",
-                    "columns": {name: {"use": ["group", "filter", "aggregate"]} for name in rows},
+                    "references": {"patient": "patients.id"},
+                    "columns": {name: {"use": ["group", "filter", "aggregate", "join"]} for name in rows},
                 },
+                "regions": {"source": REGIONS, "public": True, "columns": {"code": {}, "name": {}, "beds": {}}},
             },
             "release": {"min_group_size": 2, "min_parties": 1, "allow_alone": True},
         }

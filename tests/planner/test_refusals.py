@@ -70,9 +70,8 @@ TABLE patients
 """
 SUBQUERIES_MOVE = """
 SELECT (SELECT age FROM patients LIMIT 1)
-SELECT 1 WHERE EXISTS (SELECT 1 FROM patients WHERE age = 30)
-SELECT 1 WHERE 30 IN (SELECT age FROM patients)
-SELECT COUNT(*) FROM patients WHERE age IN (SELECT age FROM patients)
+SELECT 1 WHERE 30 = (SELECT age FROM patients)
+SELECT COUNT(*), (SELECT age FROM patients) FROM patients
 """
 ORDER_OF_ROWS = """
 LIMIT: SELECT COUNT(*) FROM (SELECT age FROM patients LIMIT 1) t
@@ -81,26 +80,21 @@ ORDER BY: SELECT COUNT(*) FROM (SELECT age FROM patients ORDER BY age) t
 SAMPLE: SELECT COUNT(*) FROM (SELECT age FROM patients USING SAMPLE 1) t
 SAMPLE: SELECT COUNT(*) FROM patients USING SAMPLE 1
 SAMPLE: SELECT COUNT(*) FROM patients TABLESAMPLE 10%
-QUALIFY: SELECT COUNT(*) FROM (SELECT age FROM patients QUALIFY row_number() OVER (ORDER BY age) = 1) t
 DISTINCT ON: SELECT DISTINCT ON (sex) age FROM patients
 DISTINCT ON: SELECT COUNT(*) FROM (SELECT DISTINCT ON (sex) age FROM patients) t
 PIVOT: SELECT COUNT(*) FROM patients PIVOT (COUNT(*) FOR sex IN ('F'))
 """
 NOT_YET = """
 a window over federated rows: SELECT COUNT(*) FROM (SELECT row_number() OVER (ORDER BY age) AS r FROM patients) t WHERE r = 1
-a join of federated rows: SELECT COUNT(*) FROM patients a JOIN patients b ON a.id = b.id
-a join of federated rows: SELECT COUNT(*) FROM patients a, patients b
-a join of federated rows: SELECT COUNT(*) FROM north.patients n JOIN south.patients s ON n.id = s.id
-a join of federated rows: SELECT COUNT(*) FROM patients p JOIN (VALUES (1)) v(i) ON p.id = v.i
-a join of federated rows: SELECT COUNT(*) FROM patients, LATERAL (SELECT 1) l
+a window over federated rows: SELECT COUNT(*) FROM (SELECT age FROM patients QUALIFY row_number() OVER (ORDER BY age) = 1) t
+rows of patients a and patients b would meet across parties: SELECT COUNT(*) FROM patients a, patients b
+rows of patients a and patients b would meet across parties: SELECT COUNT(*) FROM patients a JOIN patients b ON a.sex = b.sex
+patients is at north, patients at south: SELECT COUNT(*) FROM north.patients n JOIN south.patients s ON n.id = s.id
+this join keeps the rows of v: SELECT COUNT(*) FROM (VALUES (1)) v(i) LEFT JOIN patients p ON p.id = v.i
+this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES (1)) v(i) ON p.id = v.i
+this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
 UNION of federated rows: SELECT COUNT(*) FROM (SELECT age FROM patients UNION SELECT age FROM patients) t
-UNION of federated rows: WITH RECURSIVE t AS (SELECT age FROM patients UNION ALL SELECT age + 1 FROM t) SELECT COUNT(*) FROM t
-a subquery inside a condition: SELECT COUNT(*) FROM patients WHERE age > (SELECT AVG(age) FROM patients)
-a subquery inside a condition: SELECT COUNT(*) FROM patients WHERE EXISTS (SELECT 1)
-a subquery inside a condition: SELECT COUNT(*) FILTER (WHERE age > (SELECT 3)) FROM patients
-ROLLUP: SELECT COUNT(*) FROM patients GROUP BY ROLLUP (sex)
-CUBE: SELECT COUNT(*) FROM patients GROUP BY CUBE (sex)
-GROUPING SETS: SELECT COUNT(*) FROM patients GROUP BY GROUPING SETS ((sex), ())
+a subquery inside of an aggregate: SELECT SUM(age) FILTER (WHERE EXISTS (SELECT 1 FROM patients q WHERE q.id = p.id)) FROM patients p
 sum(DISTINCT ...): SELECT SUM(DISTINCT age) FROM patients
 COUNT(DISTINCT age): SELECT COUNT(DISTINCT age) FROM patients
 GROUP BY over INTERVAL: SELECT INTERVAL (age) DAY, COUNT(*) FROM patients GROUP BY 1
@@ -115,8 +109,8 @@ DETACH x
 PRAGMA database_list
 INSTALL httpfs
 LOAD httpfs
-CREATE TABLE x AS SELECT * FROM patients
-CREATE VIEW v AS SELECT 1
+CREATE TABLE patients AS SELECT 1 AS a
+CREATE VIEW patients AS SELECT 1 AS a
 INSERT INTO patients VALUES (1)
 UPDATE patients SET age = 1
 DELETE FROM patients
@@ -193,12 +187,19 @@ def test_no_choice_of_rows(open_session, case):
 @pytest.mark.parametrize("case", lines(NOT_YET))
 def test_not_answered_yet(open_session, case):
     what, sql = case.split(": ", 1)
-    assert "answered" in refused(open_session, NotSupportedError, what, sql).message or "parameter" in what
+    error = refused(open_session, NotSupportedError, what, sql)
+    assert error.hint or "answered" in error.message or what == "the parameter $x"
+
+
+def test_totals_beside_their_parts_need_a_rule_of_their_own(strict_session):
+    sql = "SELECT sex, COUNT(*) FROM patients GROUP BY ROLLUP (sex)"
+    assert refused(strict_session, NotSupportedError, "ROLLUP, CUBE and GROUPING SETS", sql).hint
 
 
 @pytest.mark.parametrize("sql", lines(READ_ONLY))
 def test_federated_tables_are_read_only(open_session, sql):
-    assert "read-only" in refused(open_session, NotSupportedError, sql.split()[0], sql).message
+    with pytest.raises(NotSupportedError, match="read-only"):
+        open_session.execute(sql)
 
 
 @pytest.mark.parametrize("call", lines(ATTACKS))
@@ -294,11 +295,15 @@ trim trunc ucase upper week weekday weekofyear xor year yearweek
 
 
 def test_no_other_scalar_function_of_duckdb_passes_the_allow_list():
-    """All of these are deterministic and read nothing but their arguments; test_safe runs each."""
+    """All of these are deterministic and read nothing but their arguments; test_safe runs each.
+
+    Newer DuckDBs call parts of dates consistent within a query only: of a TIMESTAMPTZ they depend on the time zone, which is
+    UTC at every party.
+    """
     walked = "SELECT DISTINCT function_name, stability FROM duckdb_functions() WHERE function_type <> 'aggregate'"
     passed, volatile = set(), set()
     for name, stability in duckdb.connect().execute(walked).fetchall():
-        if stability not in (None, "CONSISTENT"):
+        if stability == "VOLATILE":
             volatile.add(name)
         for arguments in ("a", "a, b", "a, b, c", "", "'x'", "'x', a") if name[0].isalpha() else ():
             try:

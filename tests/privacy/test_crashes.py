@@ -40,7 +40,7 @@ def exhausted(ledger):
 # A party's life in steps. The first finished messages have expired when the last come: all statements there are run.
 STEPS = (
     lambda ledger: ledger.note("started", {}, NOW),
-    lambda ledger: ledger.remember_nonce(b"nonce", NOW + 60, NOW),
+    lambda ledger: ledger.admit(key(1), 1, b"nonce", NOW + 60, NOW),
     lambda ledger: charge(ledger, 1),
     lambda ledger: finish(ledger, 1, expiry=NOW - 90_000),
     lambda ledger: charge(ledger, 2, 1),

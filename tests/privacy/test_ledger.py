@@ -208,6 +208,28 @@ def test_an_expired_nonce_is_never_fresh_and_not_after_the_clock_was_set_back(le
     assert not ledger.remember_nonce(b"n", NOW + 60, NOW)
 
 
+def test_an_attempt_is_admitted_once(ledger):
+    ledger.admit(b"q", 1, b"n", NOW + 60, NOW)
+    for query_id, attempt, nonce, expiry, reason in (
+        (b"r", 1, b"n", NOW + 60, "its nonce is known"),
+        (b"r", 1, b"late", NOW, "expired"),
+        (b"q", 1, b"m", NOW + 60, "this attempt of the query was asked before"),
+    ):
+        with pytest.raises(ProtocolError, match=reason):
+            ledger.admit(query_id, attempt, nonce, expiry, NOW)
+    ledger.admit(b"q", 2, b"m", NOW + 60, NOW)  # what was refused has left no trace
+    ledger.admit(b"r", 1, b"late", NOW + 60, NOW)
+
+
+def test_a_query_that_was_answered_admits_no_other_attempt(ledger):
+    charge = exact(1)
+    ledger.charge(charge, LIMITS)
+    ledger.finish(charge.query_id, charge.attempt, b"q" * 32, b"sent", NOW + 60, NOW)
+    with pytest.raises(ProtocolError, match="answered in another attempt"):
+        ledger.admit(charge.query_id, charge.attempt + 1, b"n", NOW + 60, NOW)
+    ledger.admit(b"another", 1, b"n", NOW + 60, NOW)
+
+
 def test_nonces_are_durable_and_purged_after_a_day(tmp_path):
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:

@@ -174,7 +174,7 @@ class Watched:
         done = Run(plan, question)
         analyst = replace(self.analyst, identity=sign_with or self.analyst.identity)
         steps: dict[str, Steps[Any]] = {
-            name: self.federation.parties[name].serve(directory, watch) for name in plan.parties
+            name: self.federation.parties[name].serve(directory, watch) for name in plan.participants
         }
         steps[COORDINATOR] = self.federation.coordinator.serve(directory.identities)
         steps[ANALYST] = analyst.ask(question, plan, directory, watch)

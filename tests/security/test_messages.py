@@ -192,7 +192,7 @@ def test_sizes_do_not_depend_on_values(options):
 
 
 def test_the_length_of_the_sql_shows_in_kilobytes_only(aligned):
-    short, long = (aligned.ask(SQL.replace("zugzwang", name)) for name in ("z", "z" * 60))
+    short, long = (aligned.ask(SQL.replace("zugzwang", name)) for name in ("z" * 200, "z" * 400))
     assert [len(m.body) for m in short.of("question")] == [len(m.body) for m in long.of("question")]
 
 

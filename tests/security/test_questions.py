@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import gmpy2
 import pytest
@@ -16,6 +16,7 @@ from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.sealing import SealKey
 from fedsql.errors import DataError, Error, InternalError, OperationalError, ProtocolError
 from fedsql.executors.protocol.wire import COORDINATOR, Message
+from fedsql.executors.roles.common import software
 from fedsql.planner.question import Question, Settings
 
 SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
@@ -123,6 +124,32 @@ def test_a_signed_question_that_is_not_what_it_should_be_is_refused(world, chang
         assert run.error is None
     else:
         refused(run, reason)
+
+
+class Newer(Question):
+    """A question of a later version, which has another field."""
+
+    def encode(self) -> bytes:
+        record = decode(super().encode())
+        return encode(record | {"planner": "7", "software": "fedsql 7.0, sqlglot 1", "hints": []})
+
+
+def test_a_question_of_another_version_says_who_plans_with_what(world):
+    run = world.ask(SQL, edit=lambda q: Newer(**{each.name: getattr(q, each.name) for each in fields(q)}))
+    refused(run, "the analyst plans with version 7, north with 1")
+    assert run.error.hint == (
+        f"everybody needs the same: the analyst runs fedsql 7.0, sqlglot 1; north runs {software()}"
+    )
+
+
+def test_a_plan_that_differs_says_who_plans_with_what(world):
+    same = world.ask(SQL, edit=lambda question: replace(question, plan_digest=bytes(32)))
+    refused(same, "not the one that this party derives")
+    assert same.error.hint is None
+    older = world.ask(SQL, edit=lambda question: replace(question, plan_digest=bytes(32), software="fedsql 0.0"))
+    refused(older, "not the one that this party derives")
+    assert "the analyst runs fedsql 0.0; " in older.error.hint
+    assert older.error.hint.endswith(f" runs {software()}")
 
 
 def test_a_question_expires_by_the_partys_clock(world, monkeypatch):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import pytest
 from toys import QUICK, SOON, Raw, Toys, eventually
 
+import fedsql
 from fedsql.codec import decode, encode
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.transport import frames
 from fedsql.executors.transport.frames import CONTROL, VERSION, control
-from fedsql.executors.transport.login import new_challenge
+from fedsql.executors.transport.login import HubSide, new_challenge
 
 
 def test_both_roles_log_in_and_the_hub_knows_the_parties(make):
@@ -91,13 +93,37 @@ def test_an_analyst_has_so_many_connections_and_no_more(make):
         assert again.login("ada", "analyst").kind == "welcome"
 
 
-def test_another_version_is_refused_in_words(make):
+def test_another_version_is_refused_in_words(make, caplog):
+    caplog.set_level(logging.WARNING, "fedsql.transport")
     toys = make()
     with Raw(toys) as raw:
         fields = decode(control("dial", {"challenge": new_challenge()})[0])
         raw.send(encode([VERSION + 1, *fields[1:]]))
         reason = raw.receive("bye").message.record()["reason"]
-        assert reason == f"version {VERSION + 1} of the protocol is not spoken here, but {VERSION}"
+        assert reason == (
+            f"the participant speaks version {VERSION + 1} of the protocol, the coordinator (fedsql {fedsql.__version__})"
+            f" version {VERSION}: everybody needs the same fedsql"
+        )
+    (record,) = caplog.records
+    assert record.getMessage().endswith(reason)
+
+
+@pytest.mark.parametrize("role", ["party", "analyst"])
+def test_a_coordinator_of_another_version_is_told_from_one_that_cannot_be_reached(make, monkeypatch, role):
+    original = HubSide.challenge
+
+    def newer(side, theirs, ours):
+        return [encode([VERSION + 1, *decode(frame)[1:]]) for frame in original(side, theirs, ours)]
+
+    monkeypatch.setattr(HubSide, "challenge", newer)
+    toys = make()
+    toys.key("ada", role)
+    with pytest.raises(OperationalError) as raised:
+        toys.node("ada", role).connect()
+    assert raised.value.message.endswith(
+        f"the coordinator speaks version {VERSION + 1} of the protocol, fedsql {fedsql.__version__} here version"
+        f" {VERSION}: everybody needs the same fedsql"
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ Release _release_0 BY k0 = age // (age - 30) (BIGINT)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT TRY("patients"."age" // NULLIF((("patients"."age" - 30)), 0)) AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "age" AS "age", "region" AS "region", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE TRY("patients"."region" || '1' = 5 OR TRY_CAST("patients"."sex" AS INT) IS NULL OR "patients"."age" + 9223372036854775807 > 0) GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT TRY("patients"."age" // NULLIF((("patients"."age" - 30)), 0)) AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."region" AS "region", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE TRY("patients"."region" || '1' = 5 OR TRY_CAST("patients"."sex" AS INT) IS NULL OR "patients"."age" + 9223372036854775807 > 0) GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT TRY("patients"."age" // NULLIF((("patients"."age" - 30)), 0)) AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "age" AS "age", "region" AS "region", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" WHERE TRY("patients"."region" || '1' = 5 OR TRY_CAST("patients"."sex" AS INT) IS NULL OR "patients"."age" + 9223372036854775807 > 0) GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT TRY("patients"."age" // NULLIF((("patients"."age" - 30)), 0)) AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."age" AS "age", t."region" AS "region", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" WHERE TRY("patients"."region" || '1' = 5 OR TRY_CAST("patients"."sex" AS INT) IS NULL OR "patients"."age" + 9223372036854775807 > 0) GROUP BY 1)
 
 == final
 SELECT

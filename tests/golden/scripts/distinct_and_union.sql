@@ -36,13 +36,13 @@ Release _release_1 BY k0 = region (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0 FROM (SELECT "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0 FROM (SELECT t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0 FROM (SELECT "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0 FROM (SELECT t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0 FROM (SELECT "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0 FROM (SELECT t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0 FROM (SELECT "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0 FROM (SELECT t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 
 == final
 SELECT DISTINCT

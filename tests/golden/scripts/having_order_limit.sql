@@ -46,9 +46,9 @@ Release _release_0 BY k0 = sex (VARCHAR), k1 = region (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, CAST(k1 AS VARCHAR) AS k1, * EXCLUDE (k0, k1) FROM (SELECT "patients"."sex" AS k0, "patients"."region" AS k1, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "region" AS "region", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1, 2)
+SELECT CAST(k0 AS VARCHAR) AS k0, CAST(k1 AS VARCHAR) AS k1, * EXCLUDE (k0, k1) FROM (SELECT "patients"."sex" AS k0, "patients"."region" AS k1, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."region" AS "region", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1, 2)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, CAST(k1 AS VARCHAR) AS k1, * EXCLUDE (k0, k1) FROM (SELECT "patients"."sex" AS k0, "patients"."region" AS k1, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "region" AS "region", "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1, 2)
+SELECT CAST(k0 AS VARCHAR) AS k0, CAST(k1 AS VARCHAR) AS k1, * EXCLUDE (k0, k1) FROM (SELECT "patients"."sex" AS k0, "patients"."region" AS k1, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."region" AS "region", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1, 2)
 
 == final
 SELECT

@@ -28,9 +28,9 @@ Release _release_0 BY k0 = region (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "region" AS "region", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 
 == final
 SELECT

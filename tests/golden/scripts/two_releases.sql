@@ -23,65 +23,82 @@ FROM (
 ORDER BY
   p.sex
 
-== cut
-WITH all_ AS (
-  SELECT
-    _r0.a0 AS n
-  FROM _release_0 AS _r0
-)
+== expand_ctes
 SELECT
   p.sex AS sex,
   p.n * 1.0 / all_.n AS share
 FROM (
   SELECT
-    _r1.k0 AS sex,
-    _r1.a0 AS n
-  FROM _release_1 AS _r1
-) AS p, all_ AS all_
+    patients.sex AS sex,
+    COUNT(*) AS n
+  FROM main.patients AS patients
+  GROUP BY
+    patients.sex
+) AS p, (
+  SELECT
+    COUNT(*) AS n
+  FROM main.patients AS patients
+) AS all_
 ORDER BY
   p.sex
-Release _release_0
+
+== cut
+SELECT
+  p.sex AS sex,
+  p.n * 1.0 / all_.n AS share
+FROM (
+  SELECT
+    _r0.k0 AS sex,
+    _r0.a0 AS n
+  FROM _release_0 AS _r0
+) AS p, (
+  SELECT
+    _r1.a0 AS n
+  FROM _release_1 AS _r1
+) AS all_
+ORDER BY
+  p.sex
+Release _release_0 BY k0 = sex
   a0 = count(*)
   Scan patients AS patients at north, south
-Release _release_1 BY k0 = sex
+Release _release_1
   a0 = count(*)
   Scan patients AS patients at north, south
 
 == logical (_release_0)
-Release _release_0
+Release _release_0 BY k0 = sex (VARCHAR)
   a0 = count(*) (BIGINT)
   Scan patients AS patients at north, south
 
 == logical (_release_1)
-Release _release_1 BY k0 = sex (VARCHAR)
+Release _release_1
   a0 = count(*) (BIGINT)
   Scan patients AS patients at north, south
 
 == fragments
 -- north
-SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients"
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- south
-SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients"
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT 1 AS nothing FROM main."patients" AS t) AS "patients"
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT "sex" AS "sex", "id" AS "_unit", rowid AS _row FROM main."patients") AS "patients" GROUP BY 1)
+SELECT COUNT(*) AS t0, COUNT(*) AS p0 FROM (SELECT 1 AS nothing FROM main."patients" AS t) AS "patients"
 
 == final
-WITH all_ AS (
-  SELECT
-    _r0.a0 AS n
-  FROM _release_0 AS _r0
-)
 SELECT
   p.sex AS sex,
   p.n * 1.0 / all_.n AS share
 FROM (
   SELECT
-    _r1.k0 AS sex,
+    _r0.k0 AS sex,
+    _r0.a0 AS n
+  FROM _release_0 AS _r0
+) AS p, (
+  SELECT
     _r1.a0 AS n
   FROM _release_1 AS _r1
-) AS p, all_ AS all_
+) AS all_
 ORDER BY
   p.sex
 

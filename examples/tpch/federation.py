@@ -1,0 +1,49 @@
+"""A TPC-H federation: customers, with their orders and lineitems, over three parties; all other tables public.
+
+federation(folder) -> a mapping for fedsql.connect, over the Parquet files of tpchgen-cli in ``folder``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+PARTIES = ("north", "south", "west")
+PUBLIC = ("nation", "region", "part", "partsupp", "supplier")
+USES = ["group", "filter", "aggregate", "join"]
+OPEN = {"min_group_size": 1, "min_parties": 1, "quota": {"queries": 1_000_000}}
+_UNITS: dict[str, dict[str, Any]] = {
+    "customer": {"privacy_unit": "c_custkey"},
+    "orders": {"references": {"o_custkey": "customer.c_custkey"}, "privacy_unit": "customer.c_custkey"},
+    "lineitem": {"references": {"l_orderkey": "orders.o_orderkey"}, "privacy_unit": "customer.c_custkey"},
+}
+_SHARES = {
+    "customer": "c_custkey % 3 = {0}",
+    "orders": "o_custkey % 3 = {0}",
+    "lineitem": "l_orderkey IN (SELECT o_orderkey FROM orders WHERE o_custkey % 3 = {0})",
+}
+
+
+def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the federation as a mapping. Each party's rows are Arrow tables; the public tables are north's."""
+    database = duckdb.connect()
+    for name in (*_SHARES, *PUBLIC):
+        database.execute(f"CREATE VIEW {name} AS FROM '{folder / name}.parquet'")
+    parties: dict[str, Any] = {}
+    for number, party in enumerate(PARTIES):
+        tables: dict[str, Any] = {}
+        for name, condition in _SHARES.items():
+            rows = database.sql(f"FROM {name} WHERE {condition.format(number)}").to_arrow_table()
+            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: {"use": USES} for c in rows.column_names}}
+        for name in PUBLIC if number == 0 else ():
+            rows = database.sql(f"FROM {name}").to_arrow_table()
+            tables[name] = {"source": rows, "public": True, "columns": {c: {} for c in rows.column_names}}
+        parties[party] = {"tables": tables, "release": release or OPEN}
+    return {"name": "tpch", "parties": parties}
+
+
+def queries() -> dict[str, str]:
+    """Return the 22 queries by name."""
+    return {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "queries").glob("*.sql"))}

@@ -1,0 +1,111 @@
+"""`fedsql certificate`: the coordinator's next TLS certificate, from the authority that `fedsql init --parties` made.
+
+It is for the key of the present one, so one file alone changes, at one stroke, and no secret travels where the authority
+is kept elsewhere. Where there is no certificate yet, there will be a new key with it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedsql.config.loading import load_federation
+from fedsql.config.placing import alone, replace, write_new
+from fedsql.crypto.certificates import expiry, hosts_of, is_among, is_key_of, issue, renew
+from fedsql.errors import ConfigError
+from fedsql.executors.setup import AUTHORITY, COORDINATOR, HERE
+from fedsql.executors.transport.address import Address
+
+_HINT = f"ca.pem and ca.key are in {AUTHORITY}/ beside the shared file, or in the folder that --ca names"
+
+
+@dataclass(frozen=True)
+class Issued:
+    """``written`` is tls.pem, after it tls.key where that is new; ``until`` is when the certificate ends, unix seconds."""
+
+    written: tuple[Path, ...]
+    hosts: tuple[str, ...]
+    until: float
+
+
+def certificate(
+    file: Path, *, hosts: Sequence[str] = (), authority: Path | None = None, state: Path | None = None
+) -> Issued:
+    """Issue the next certificate of the coordinator of the shared ``file`` into its folder ``state``.
+
+    It is for ``hosts``, or those of the present one; always for the address that is dialled and this machine.
+    ``authority`` is the folder of ca.pem and ca.key; both folders are by default those beside the file. Raises
+    ConfigError, having changed nothing.
+    """
+    state, authority = state or file.parent / COORDINATOR, authority or file.parent / AUTHORITY
+    dialled, roots = _pinned(file)
+    root_file, root_key_file = authority / "ca.pem", authority / "ca.key"
+    root, root_key = _read(root_file, _HINT), _read(root_key_file, _HINT, secret=True)
+    _check(root, root_file, root_key, root_key_file)
+    if not is_among(root, roots):
+        raise ConfigError(
+            f"{root_file}: is not what {file} pins as coordinator.ca: nobody would trust its certificates"
+        )
+    if expiry(root) <= time.time():
+        raise ConfigError(f"{root_file}: has ended: everybody needs another coordinator.ca in {file}")
+    chain_file, key_file = state / "tls.pem", state / "tls.key"
+    with alone(state):
+        chain = _read(chain_file) if chain_file.exists() else None
+        if chain is not None:
+            key = _read(key_file, secret=True) if key_file.exists() else None  # it may be on another machine
+            _check(chain, chain_file, key, key_file)
+        try:
+            if chain is None:
+                made, new_key = issue(root, root_key, [dialled, *hosts, *HERE])
+                written = write_new({chain_file: made, key_file: new_key}, (chain_file, key_file))
+            else:
+                made = renew(root, root_key, [dialled, *(hosts or hosts_of(chain)), *HERE], chain)
+                replace(chain_file, made.decode(), chain.decode())
+                written = [chain_file]
+        except ValueError as error:
+            raise ConfigError(f"--host: {error}") from None
+    return Issued(tuple(written), tuple(hosts_of(made)), expiry(made))
+
+
+def _pinned(file: Path) -> tuple[str, bytes]:
+    """Return the host at which the coordinator is dialled, and the roots its certificate must hang on."""
+    federation = load_federation(file)
+    pinned = federation.coordinator
+    if pinned is None:
+        raise ConfigError(f"{file}: coordinator: missing; this federation has none")
+    address = Address.parse(pinned.address)
+    if not address.tls:
+        raise ConfigError(f"{file}: coordinator.address: {pinned.address} is without TLS and needs no certificate")
+    if federation.root_certificates is None:
+        raise ConfigError(
+            f"{file}: coordinator.ca: missing: its certificate is one of a public authority, which renews it"
+        )
+    return address.host, federation.root_certificates
+
+
+def _check(chain: bytes, chain_file: Path, key: bytes | None, key_file: Path) -> None:
+    """Check that the files are a certificate and, where it is given, its key. Raises ConfigError."""
+    try:
+        expiry(chain)
+    except ValueError:
+        raise ConfigError(f"{chain_file}: is no certificate (PEM)") from None
+    try:
+        fits = key is None or is_key_of(key, chain)
+    except (ValueError, TypeError):  # whatever the library found wrong could quote the file
+        raise ConfigError(f"{key_file}: is not an unencrypted private key in PEM form") from None
+    if not fits:
+        raise ConfigError(f"{key_file}: is not the key of {chain_file.name} beside it")
+
+
+def _read(path: Path, hint: str | None = None, *, secret: bool = False) -> bytes:
+    """Return a file's content. Raises ConfigError, also when it is ``secret`` and open to others than its owner."""
+    try:
+        with path.open("rb") as file:
+            if secret and os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigError(f"{path}: the private key is open to other users", hint=f"chmod 600 {path}")
+            return file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None

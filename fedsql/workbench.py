@@ -1,0 +1,80 @@
+"""The analyst's own part of a statement: what its locked DuckDB computes over released relations.
+
+Stage inputs before a stage is asked, and at the end the block above the cut, in DuckDB's own names and types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from fedsql.errors import OperationalError
+from fedsql.executors.engines.typer import as_sql_error
+from fedsql.executors.finalize import column_sql
+from fedsql.planner.planning import PlannedInput, ReleasePlan
+from fedsql.planner.question import StageInput
+
+CANCELLED = "the query was cancelled"
+
+
+class Workbench:
+    """One statement's released relations, in a cursor of the session's database. ``check`` raises when it is cancelled."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> None:
+        self._cursor = cursor
+        self._check = check
+
+    def keep(self, release: ReleasePlan, table: pa.Table) -> None:
+        """Make a released relation known under its name, in DuckDB's types."""
+        with self._running():
+            self._cursor.register(f"_opened_{release.number}", table)
+            self._cursor.execute(
+                f"CREATE OR REPLACE TEMP TABLE {release.release.relation} AS"
+                f" SELECT {column_sql(release)} FROM _opened_{release.number}"
+            )
+
+    def input(self, planned: PlannedInput) -> StageInput:
+        """Compute a stage input, as it is signed: every value as DuckDB's text."""
+        names = [f"c{i}" for i in range(len(planned.columns))]
+        texts = ", ".join(f"CAST({name} AS VARCHAR)" for name in names)
+        with self._running():
+            rows = self._cursor.execute(
+                f"SELECT {texts} FROM ({planned.sql}) AS _input ({', '.join(names)})"
+            ).fetchall()
+        return StageInput(planned.name, planned.columns, tuple(tuple(row) for row in rows))
+
+    def answer(self, final: str, columns: Sequence[tuple[str, str]]) -> pa.Table:
+        """Run the block above the cut; return a table of ``columns`` (name, DuckDB type)."""
+        names = [f"c{i}" for i in range(len(columns))]
+        casts = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, (_, type_) in zip(names, columns, strict=True))
+        with self._running():
+            relation = self._cursor.sql(final)
+            if [str(t) for t in relation.types] != [type_ for _, type_ in columns]:
+                relation = self._cursor.sql(f"SELECT {casts} FROM ({final}) AS _answer ({', '.join(names)})")
+            result: pa.Table = relation.to_arrow_table()
+        return result.rename_columns([name for name, _ in columns])
+
+    def save(self, final: str, columns: Sequence[tuple[str, str]], statement: str) -> int | None:
+        """Run ``statement``, in which {query} stands for the block above the cut; return how many rows it wrote."""
+        names = [f"c{i}" for i in range(len(columns))]
+        listed = ", ".join(
+            f'CAST({name} AS {type_}) AS "{column.replace(chr(34), chr(34) * 2)}"'
+            for name, (column, type_) in zip(names, columns, strict=True)
+        )
+        rows = f"SELECT {listed} FROM ({final}) AS _answer ({', '.join(names)})"
+        with self._running():
+            counted = self._cursor.execute(statement.replace("{query}", rows)).fetchall()
+        return int(counted[0][0]) if counted and isinstance(counted[0][0], int) else None
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        self._check()
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise OperationalError(CANCELLED) from None
+        except duckdb.Error as error:
+            raise as_sql_error(error) from None

@@ -1,0 +1,204 @@
+"""How a SELECT block looks: its sources, its own expressions, aggregates and keys, and the queries nested in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from sqlglot import exp
+
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.functions import is_aggregate
+
+_WRAPPERS = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
+_SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
+_APART = ("from_", "joins", "with_", "laterals")
+
+
+def items(select: exp.Select) -> list[tuple[exp.Expr, exp.Join | None]]:
+    """Return the items of FROM, each with the join that adds it (None for the first)."""
+    from_ = select.args.get("from_")
+    first: list[tuple[exp.Expr, exp.Join | None]] = [(from_.this, None)] if from_ is not None else []
+    return first + [(join.this, join) for join in select.args.get("joins") or []]
+
+
+def own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
+    """Walk the expressions of ``select`` without entering FROM items, CTEs or nested queries."""
+    for part, value in select.args.items():
+        if part in _APART:
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, exp.Expr):
+                yield from outer_nodes(item)
+
+
+def outer_nodes(expression: exp.Expr) -> Iterator[exp.Expr]:
+    """Walk an expression; nested queries are yielded, but not entered."""
+    yield from expression.walk(prune=is_query)
+
+
+def is_query(node: exp.Expr) -> bool:
+    """Say whether a node is a query itself, not one in parentheses."""
+    return isinstance(node, exp.Query) and not isinstance(node, exp.Subquery)
+
+
+def nested_queries(expression: exp.Expr) -> list[exp.Query]:
+    """Return the queries directly inside of an expression, or of a block's own expressions and join conditions."""
+    if not isinstance(expression, exp.Select):
+        return [node for node in outer_nodes(expression) if isinstance(node, exp.Query) and is_query(node)]
+    found = [node for node in own_nodes(expression) if isinstance(node, exp.Query) and is_query(node)]
+    for _, join in items(expression):
+        if join is not None and (on := join.args.get("on")) is not None:
+            found += nested_queries(on)
+    return found
+
+
+def own_columns(expression: exp.Expr) -> list[exp.Column]:
+    """Return the columns of an expression, those inside of nested queries left out."""
+    return [node for node in outer_nodes(expression) if isinstance(node, exp.Column)]
+
+
+def aggregate_calls(select: exp.Select) -> list[exp.Expr]:
+    """Return the aggregate calls of a block, each with its FILTER; calls that are window functions are not aggregates."""
+    found = []
+    for node in own_nodes(select):
+        if is_aggregate(node) and not is_windowed(node):
+            while isinstance(node.parent, _WRAPPERS) and node.parent.this is node:
+                node = node.parent
+            found.append(node)
+    return found
+
+
+def is_windowed(node: exp.Expr) -> bool:
+    """Say whether a call is the function of an OVER clause."""
+    while isinstance(node.parent, _WRAPPERS) and node.parent.this is node:
+        node = node.parent
+    return isinstance(node.parent, exp.Window) and node.parent.this is node
+
+
+def is_grouped(select: exp.Select) -> bool:
+    """Say whether a block yields groups, not rows."""
+    return bool(select.args.get("group") or select.args.get("distinct") or aggregate_calls(select))
+
+
+def grouping(select: exp.Select) -> list[exp.Expr]:
+    """Return the expressions of GROUP BY (ALL written out), or of DISTINCT: its projections. Constants are kept."""
+    group = select.args.get("group")
+    if group is None:
+        return [p.unalias() for p in select.expressions] if select.args.get("distinct") else []
+    if group.args.get("all"):
+        inside = {id(node) for call in aggregate_calls(select) for node in call.walk()}
+        return [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
+    return [key for key in group.expressions if not isinstance(key, exp.Tuple) or key.expressions]  # () has no keys
+
+
+def grouping_sets(select: exp.Select) -> list[list[exp.Expr]] | None:
+    """Return the keys of each grouping set of ROLLUP, CUBE and GROUPING SETS; None where GROUP BY has none of these.
+
+    Several of them in one GROUP BY multiply, as in SQL:2016, 7.13.
+    """
+    group = select.args.get("group")
+    if group is None or not any(isinstance(each, _SETS) for each in group.expressions):
+        return None
+    found: list[list[exp.Expr]] = [[]]
+    for each in group.expressions:
+        found = [[*before, *keys] for before in found for keys in _sets_of(each)]
+    return [list({key.sql("duckdb"): key for key in keys}.values()) for keys in found]
+
+
+def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
+    parts = element.expressions if isinstance(element, _SETS) else []
+    if isinstance(element, exp.Rollup):
+        listed = [_keys_of(part) for part in parts]
+        return [[key for part in listed[:count] for key in part] for count in range(len(listed), -1, -1)]
+    if isinstance(element, exp.Cube):
+        listed = [_keys_of(part) for part in parts]
+        chosen = [c for count in range(len(listed), -1, -1) for c in combinations(listed, count)]
+        return [[key for part in each for key in part] for each in chosen]
+    if isinstance(element, exp.GroupingSets):
+        return [keys for part in parts for keys in _sets_of(part)]
+    return [_keys_of(element)]
+
+
+def _keys_of(element: exp.Expr) -> list[exp.Expr]:
+    bare = element.unnest()
+    return list(bare.expressions) if isinstance(bare, exp.Tuple) else [bare]
+
+
+def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
+    """Yield the parts of a condition that must all hold."""
+    if condition is None:
+        return
+    node = condition.this if isinstance(condition, exp.Where | exp.Having | exp.Qualify) else condition
+    node = node.unnest()
+    if isinstance(node, exp.And):
+        yield from conjuncts(node.left)
+        yield from conjuncts(node.right)
+    else:
+        yield node
+
+
+def is_outer(join: exp.Join) -> bool:
+    """Say whether a join's condition decides more than which pairs there are."""
+    return join.side in ("LEFT", "RIGHT", "FULL") or join.kind in ("SEMI", "ANTI")
+
+
+def equal_columns(conjunct: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
+    """Return both sides of an equality of two plain columns."""
+    if not isinstance(conjunct, exp.EQ):
+        return None
+    left, right = conjunct.left.unnest(), conjunct.right.unnest()
+    return (left, right) if isinstance(left, exp.Column) and isinstance(right, exp.Column) else None
+
+
+def defines(column: exp.Column, outermost: exp.Select) -> bool:
+    """Say whether a query between ``column`` and ``outermost`` defines the table that ``column`` names."""
+    node: exp.Expr | None = column
+    while node is not None and node is not outermost:
+        if isinstance(node, exp.Select) and column.table.lower() in aliases(node):
+            return True
+        node = node.parent
+    return False
+
+
+def is_shadowed(node: exp.Expr) -> bool:
+    """Say whether ``node`` stands in a nested query that defines a table which the node names."""
+    tables = {column.table.lower() for column in node.find_all(exp.Column)}
+    parent = node.parent
+    while parent is not None:
+        if isinstance(parent, exp.Select) and tables & aliases(parent):
+            return True
+        parent = parent.parent
+    return False
+
+
+def aliases(select: exp.Select) -> set[str]:
+    """Return the names of a block's sources, lower case."""
+    return {item.alias_or_name.lower() for item, _ in items(select)}
+
+
+def outside_columns(query: exp.Query) -> list[exp.Column]:
+    """Return the columns in ``query`` that name tables of the blocks around it."""
+    found = []
+    for column in query.find_all(exp.Column):
+        node: exp.Expr | None = column
+        while node is not None:
+            if isinstance(node, exp.Select) and column.table.lower() in aliases(node):
+                break
+            node = None if node is query else node.parent
+        else:
+            found.append(column)
+    return found
+
+
+def is_federated(table: exp.Table, catalog: Catalog) -> bool:
+    """Say whether a qualified table holds rows that stay at the parties."""
+    if not table.db or not isinstance(table.this, exp.Identifier):
+        return False
+    offers = catalog.tables(table.name)
+    return bool(offers) and not any(offer.public for offer in offers)
+
+
+def reads_federated(query: exp.Expr, catalog: Catalog) -> bool:
+    """Say whether any table in ``query`` is federated."""
+    return any(is_federated(table, catalog) for table in query.find_all(exp.Table))

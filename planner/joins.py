@@ -1,0 +1,131 @@
+"""The joins of a block below the cut: whether its rows meet at each party alone.
+
+Federated sources must hang together by equalities of party-scoped ids, an outer join may pad only rows that are at one
+party, and no copied relation may be kept by an outer join: every party would pad the rows that match at others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from fedsql.planner.blocks import conjuncts, is_outer, items
+from fedsql.planner.catalog import TableOffer
+from fedsql.planner.logical import Hazard
+from fedsql.planner.positions import position
+from fedsql.planner.sources import Env, NotLocal, Source
+
+if TYPE_CHECKING:
+    from fedsql.planner.below import Below
+
+
+def check_joins(below: Below, env: Env, select: exp.Select) -> None:
+    """Check that the federated sources of a block hang together by links, so that rows meet at one party only."""
+    federated = {name: source for name, source in env.items() if source.federated}
+    inner, apart = list(conjuncts(select.args.get("where"))), []
+    for item, join in items(select):
+        if join is None:
+            continue
+        _check_padding(below, env, item, join)
+        found = list(conjuncts(join.args.get("on")))
+        if is_outer(join):
+            apart.append((item.alias_or_name.lower(), found))
+        else:
+            inner += found
+    outer = dict(apart)
+    for item, join in items(select):
+        name = item.alias_or_name.lower()
+        if join is None or join.kind not in ("SEMI", "ANTI"):
+            _check_weights(below, env[name], [*inner, *outer.get(name, ())], item)
+    if len(federated) < 2:
+        return
+    together = {name: {name} for name in federated}  # at one party
+    of_one_unit = {name: {name} for name in federated}
+    for own, found in [("", inner), *apart]:
+        for conjunct in found:
+            link = below.link(conjunct, [env])
+            names = {column.table.lower() for column in link} if link else set()
+            if len(names) == 2 and names <= federated.keys() and (not own or own in names):
+                domain = below.column(link[0], [env]).domain if link else None
+                decides = domain is not None and below.decides((federated[name] for name in names), domain)
+                for groups in (together, of_one_unit) if decides else (together,):
+                    joined = set().union(*(groups[name] for name in names))
+                    groups |= dict.fromkeys(joined, joined)
+    first = next(iter(federated))
+    if len(of_one_unit[first]) < len(federated):
+        federated[first].one_unit = False
+    for name, source in () if below.alone else federated.items():
+        if together[name] is not together[first]:
+            raise NotLocal(
+                f"rows of {below.names(federated[first])} and {below.names(source)} would meet across parties: nothing"
+                " says that those joined here are at the same one",
+                hint="join them on the privacy unit, or on a column with a declared reference",
+                position=position(select),
+            )
+        _check_same_parties(below, federated[first], source, select)
+
+
+def _check_same_parties(below: Below, first: Source, second: Source, select: exp.Select) -> None:
+    """Refuse a join of tables that no party has both of."""
+    one, other = below.scans[first.scans[0]], below.scans[second.scans[0]]
+    if not set(one.parties) & set(other.parties):
+        raise NotLocal(
+            f"{one.name} is at {', '.join(one.parties)}, {other.name} at {', '.join(other.parties)}: joining rows of"
+            " different parties is not answered yet",
+            hint="aggregate each table in a query of its own, and join the results",
+            position=position(select),
+        )
+
+
+def _check_weights(below: Below, source: Source, known: Sequence[exp.Expr], item: exp.Expr) -> None:
+    """A copied relation may repeat rows: without noise that would be a weight, unless at most one row of it fits."""
+    if source.federated or source.single:
+        return
+    offers, own = below.catalog.tables(source.public or ""), source.alias.lower()
+    for conjunct in known if source.public is not None else ():
+        for key, other in (
+            ((conjunct.this, conjunct.expression), (conjunct.expression, conjunct.this))
+            if isinstance(conjunct, exp.EQ)
+            else ()
+        ):
+            plain = isinstance(key, exp.Column) and key.table.lower() == own and _is_unique(offers, key.name)
+            if plain and all(column.table.lower() != own for column in other.find_all(exp.Column)):
+                source.single = True  # for each row at most one of it
+                return
+    below.hazards.append(
+        Hazard(
+            f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
+            "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
+            position(item),
+        )
+    )
+
+
+def _is_unique(offers: Sequence[TableOffer], name: str) -> bool:
+    columns = [offer.column(name) for offer in offers if offer.public]
+    return all(column is not None and column.unique for column in columns)
+
+
+def _check_padding(below: Below, env: Env, item: exp.Expr, join: exp.Join) -> None:
+    """Refuse joins that keep rows which every party has: each would pad those that match at others."""
+    if join.method or join.kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"):
+        kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
+        raise NotLocal(
+            f"{kind} JOIN of federated rows is not answered", hint="write JOIN ... ON", position=position(join)
+        )
+    own = env[item.alias_or_name.lower()]
+    before = list(env.values())[: list(env.values()).index(own)]
+    kept_left = join.side in ("LEFT", "FULL") or join.kind in ("SEMI", "ANTI")
+    kept_right = join.side in ("RIGHT", "FULL")
+    left_lacks = kept_left and own.federated and not any(source.federated for source in before)
+    right_lacks = kept_right and not own.federated and any(source.federated for source in before)
+    if (left_lacks or right_lacks) and not below.alone:
+        names = ", ".join(source.alias for source in before) if left_lacks else own.alias
+        raise NotLocal(
+            f"this join keeps the rows of {names} that match nothing, and every party has these rows: none knows what"
+            " matches at the others",
+            hint="aggregate the federated table in a subquery, and join the result",
+            position=position(join),
+        )

@@ -1,0 +1,242 @@
+"""The SQL of `Rows`: over empty mirrors for the typer, over a party's own tables for its fragment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import sqlglot
+from sqlglot import exp
+
+from fedsql.planner.blocks import is_grouped, items, reads_federated
+from fedsql.planner.bounds import Interval, Known, column_interval
+from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
+from fedsql.planner.identities import unit_path
+from fedsql.planner.logical import Rows, Scan
+from fedsql.planner.schema import UNION, Schema
+from fedsql.planner.secure import Secure
+from fedsql.planner.typer import Typer
+from fedsql.types import SqlType, quoted
+
+UNIT = "_unit"
+T = TypeVar("T", bound=exp.Expr)
+Columns = Sequence[tuple[str, str]]  # (name, type)
+
+
+@dataclass(frozen=True)
+class RowsSql:
+    """Writes the SQL of one `Rows`. ``inputs`` holds the columns of each stage input, ``schema`` the typer's mirror."""
+
+    rows: Rows
+    catalog: Catalog
+    typer: Typer
+    schema: Schema
+    inputs: Mapping[str, Columns]
+
+    def mirror(self) -> str:
+        """Return the relation, with its alias, as the typer knows it."""
+        listed = (
+            ", ".join(f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns) or "1 AS nothing"
+        )
+        body = self._with_inputs(self.rows.query.copy())
+        body.set("expressions", [])
+        return f"({_selecting(body, listed)}) AS {quoted(self.rows.alias)}"
+
+    def typed(self) -> Rows:
+        """Return the rows with DuckDB's types on their columns, and offers that describe them for every party."""
+        listed = [c.expression.sql("duckdb") for c in self.rows.columns]
+        types: list[str] = []
+        if listed:
+            body = self._with_inputs(self.rows.query.copy())
+            types = [t for _, t in self.typer.describe(_selecting(body, ", ".join(listed)))]
+        columns = tuple(replace(c, type=t) for c, t in zip(self.rows.columns, types, strict=True))
+        rows = replace(self.rows, columns=columns)
+        return replace(rows, offers=tuple(self._offer(rows, party) for party in rows.parties))
+
+    def at(self, party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+        """Return the relation as ``party`` computes it, without its alias.
+
+        Columns in ``clamp`` are held inside their bounds. ``unit``: with the privacy unit's id; ``numbered``: with a number
+        for each row.
+        """
+        body = self.rows.query.copy()
+        secure = Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known)
+        secure.block(body)
+        if unit:
+            for item, _ in items(body):
+                self._carry_unit(item)
+        listed = [f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns]
+        if unit:
+            ids = [f'{quoted(name)}."{UNIT}"' for name in self.rows.units]
+            value = ids[0] if len(ids) == 1 else f"coalesce({', '.join(ids)})"
+            listed.append(f'{value} AS "{UNIT}"')
+        if numbered:
+            listed.append("row_number() OVER () AS _row")
+        for table in list(body.find_all(exp.Table)):
+            if (source := self._at(table, party, clamp, unit=unit)) is not None:
+                table.replace(source)
+        return _selecting(body, ", ".join(listed) or "1 AS nothing")
+
+    def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> exp.Expr | None:
+        """Return what stands for a table at ``party``; None for an input, which is there by its name."""
+        if not table.db:
+            return None
+        offers = self.catalog.tables(table.name)
+        name = table.alias_or_name
+        if any(offer.public for offer in offers):
+            public = self.catalog.public(table.name, None if table.db.lower() == UNION else table.db)
+            assert public is not None
+            own = next((o for o in offers if o.party == party and o.content == public.content), None)
+            where = ("main", own.name) if own is not None else ("copies", public.relation)
+            alias = exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+            return exp.Table(this=exp.to_identifier(where[1], quoted=True), db=exp.to_identifier(where[0]), alias=alias)
+        scan = next(
+            s
+            for s in self.rows.scans
+            if s.name == table.name.lower() and (s.party or UNION).lower() == table.db.lower()
+        )
+        held = next((offer for offer in scan.offers if offer.party == party), None)
+        columns = self._columns_of(scan)
+        text = base_table(held, columns, clamp, self.catalog, unit=unit) if held else _empty(columns, unit=unit)
+        return exp.Subquery(
+            this=sqlglot.parse_one(text, dialect="duckdb"),
+            alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)),
+        )
+
+    def _columns_of(self, scan: Scan) -> dict[str, str]:
+        """Return the columns of a table that the query names, with their types in the union."""
+        mirrored = self.schema[scan.party.lower() if scan.party else "main"][scan.name]
+        used = {column.name.lower() for column in self.rows.query.find_all(exp.Column)}
+        used |= {c.expression.name.lower() for c in self.rows.columns}
+        return {name: type_ for name, type_ in mirrored.items() if name in used}
+
+    def _carry_unit(self, item: exp.Expr) -> None:
+        """Let a derived table pass on the privacy unit of its rows, or of its groups, which are of one unit each."""
+        if not isinstance(item, exp.Subquery) or not isinstance(item.this, exp.Select):
+            return
+        select = item.this
+        if not reads_federated(select, self.catalog):
+            return
+        found = [each for each, _ in items(select) if self._is_federated_item(each)]
+        for each in found:
+            self._carry_unit(each)
+        ids: list[exp.Expr] = [exp.column(UNIT, table=each.alias_or_name, quoted=True) for each in found]
+        value = ids[0] if len(ids) == 1 else exp.Coalesce(this=ids[0], expressions=ids[1:])
+        if is_grouped(select) and not select.args.get("distinct"):
+            value = exp.AnyValue(this=value)
+        select.append("expressions", exp.alias_(value, UNIT, quoted=True))
+
+    def _is_federated_item(self, item: exp.Expr) -> bool:
+        return reads_federated(exp.Select().from_(item.copy()), self.catalog)
+
+    def _with_inputs(self, tree: T) -> T:
+        """Put empty relations in place of stage inputs."""
+        for table in [t for t in tree.find_all(exp.Table) if not t.db and t.name in self.inputs]:
+            table.replace(empty(table, self.inputs[table.name]))
+        return tree
+
+    def _mirrored(self, node: exp.Expr) -> str:
+        """Return the SQL of an expression or a FROM item as the typer knows it."""
+        if not any(not table.db and table.name in self.inputs for table in node.find_all(exp.Table)):
+            return node.sql("duckdb")
+        holder = self._with_inputs(exp.Tuple(expressions=[node.copy()]))
+        found: exp.Expr = holder.expressions[0]
+        return found.sql("duckdb")
+
+    def _known(self, select: exp.Select) -> Known:
+        """Return the verified intervals of columns by name, over all tables of a block and of those in it."""
+        found: dict[str, Interval | None] = {}
+        for table in select.find_all(exp.Table):
+            for scan in self.rows.scans:
+                if scan.name != table.name.lower():
+                    continue
+                for name in scan.schema:
+                    range_ = column_interval([c for o in scan.offers if (c := o.column(name)) is not None])
+                    before = found.get(name, range_)
+                    both = before is not None and range_ is not None
+                    found[name] = before.hull(range_) if both and before and range_ else None
+        return {name: range_ for name, range_ in found.items() if range_ is not None}
+
+    def _offer(self, rows: Rows, party: str) -> TableOffer:
+        """Describe the rows at ``party`` as if they were a table of its own."""
+        held = [offer for scan in rows.scans for offer in scan.offers if offer.party == party]
+        return TableOffer(
+            party=party,
+            name=rows.name,
+            columns=tuple(self._column(rows, c.name, party) for c in rows.columns),
+            privacy_unit=held[0].privacy_unit if rows.one_unit else None,
+            unit_scope="global" if all(offer.unit_scope == "global" for offer in held) else "party",
+            unit_unique=False,
+            max_rows_per_unit=max(offer.max_rows_per_unit for offer in held),
+            rows=max(offer.rows for offer in held),
+            data_version="/".join(sorted({offer.data_version for offer in held})),
+        )
+
+    def _column(self, rows: Rows, name: str, party: str) -> ColumnOffer:
+        column = rows.column(name)
+        found: list[ColumnOffer] = []
+        if column.base is not None:
+            index, base = column.base
+            held = [o for o in rows.scans[index].offers if o.party == party] or list(rows.scans[index].offers)
+            found = [c for o in held[:1] if (c := o.column(base)) is not None]
+        elif column.public is not None:
+            offers = self.catalog.tables(column.public[0])
+            found = [c for o in offers if (c := o.column(column.public[1])) is not None]
+        known = found[0] if found else ColumnOffer(name, column.type)
+        return replace(known, name=name, type=column.type)
+
+
+def empty(table: exp.Table, columns: Columns) -> exp.Subquery:
+    """Return an empty relation with these columns, as which the typer knows ``table``."""
+    listed = ", ".join(f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns)
+    alias = table.args["alias"].copy() if table.args.get("alias") else exp.TableAlias(this=table.this.copy())
+    return exp.Subquery(this=sqlglot.parse_one(f"SELECT {listed}", dialect="duckdb"), alias=alias)
+
+
+def base_table(
+    offer: TableOffer, columns: Mapping[str, str], clamp: Known, catalog: Catalog, *, unit: bool, numbered: bool = False
+) -> str:
+    """Return the SELECT over a party's own table: columns in the union's types, and the privacy unit where it is asked for.
+
+    Columns in ``clamp`` are held inside their bounds: noise hides a unit only if its values cannot exceed them.
+    """
+    listed = []
+    for name, type_ in columns.items():
+        column = offer.column(name)
+        if column is None:  # no expression reads it: it would have been refused
+            continue
+        value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
+        if column.bounds is not None and name in clamp:
+            clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
+            counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
+            value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
+        listed.append(f"{value} AS {quoted(name)}")
+    joins = ""
+    if unit:
+        path = unit_path(catalog, offer)
+        joins = "".join(
+            f" LEFT JOIN main.{quoted(hop.table)} AS u{i}"
+            f" ON {'t' if i == 0 else f'u{i - 1}'}.{quoted(hop.column)} = u{i}.{quoted(hop.key)}"
+            for i, hop in enumerate(path.hops)
+        )
+        holder = f"u{len(path.hops) - 1}" if path.hops else "t"
+        listed.append(f'{holder}.{path.column} AS "{UNIT}"')
+    if numbered:
+        listed.append("t.rowid AS _row")
+    return f"SELECT {', '.join(listed) or '1 AS nothing'} FROM main.{quoted(offer.name)} AS t{joins}"
+
+
+def _empty(columns: Mapping[str, str], *, unit: bool) -> str:
+    listed = [f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns.items()]
+    listed += [f'NULL AS "{UNIT}"'] if unit else []
+    return f"SELECT {', '.join(listed) or '1 AS nothing'} WHERE false"
+
+
+def _selecting(body: exp.Select, listed: str) -> str:
+    """Return the SQL of ``body`` with this select list."""
+    rest = body.copy()
+    rest.set("expressions", [exp.Star()])
+    text = rest.sql("duckdb")
+    assert text.startswith("SELECT *")
+    return f"SELECT {listed}{text.removeprefix('SELECT *')}"

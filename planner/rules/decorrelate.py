@@ -1,0 +1,128 @@
+"""Turn a nested query that needs rows of several parties into a look-up in a released relation.
+
+... WHERE quantity < (SELECT 0.2 * AVG(quantity) FROM items WHERE items.part = parts.id)
+-> ... WHERE quantity < (SELECT 0.2 * MAX(_d.a0) FROM (SELECT items.part AS c0, AVG(quantity) AS a0 FROM items
+                         GROUP BY items.part) AS _d WHERE _d.c0 = parts.id)
+
+The derived table is cut like any other aggregate; what is left of the query is about one of its rows, or none. EXISTS and
+IN over rows become look-ups of distinct values.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from fedsql.errors import NotSupportedError
+from fedsql.planner.blocks import aggregate_calls, conjuncts, is_grouped, outside_columns
+from fedsql.planner.positions import position, shown
+
+_ALIAS = "_d"
+
+
+def decorrelate(query: exp.Query) -> exp.Select | None:
+    """Rewrite ``query`` in place; return the derived table that it now reads, None when nothing had to change.
+
+    Raises NotSupportedError where it is linked with the block around it by anything but equalities.
+    """
+    if not isinstance(query, exp.Select):
+        return None
+    rows = not is_grouped(query)
+    around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
+    outside = outside_columns(query)
+    if rows and isinstance(around, exp.Exists) and not outside:
+        _count(query, around)
+        return None
+    if not outside and not (rows and isinstance(around, exp.In)):
+        return None
+    if not rows and query.args.get("group"):
+        raise _refusal(outside[0])
+    keys, others, rest = _split(query, outside)
+    calls = aggregate_calls(query)
+    selected = [p.unalias() for p in query.expressions] if rows and isinstance(around, exp.In) else []
+    values = [*keys, *selected]
+    columns = [exp.alias_(value.copy(), f"c{i}", quoted=True) for i, value in enumerate(values)]
+    distinct = list({call.sql("duckdb"): call for call in calls}.values())
+    columns += [exp.alias_(call.copy(), f"a{i}", quoted=True) for i, call in enumerate(distinct)]
+    inner = exp.Select(expressions=columns)
+    for part in ("from_", "joins"):
+        inner.set(part, query.args.get(part))
+    if rest:
+        inner.set("where", exp.Where(this=exp.and_(*(c.copy() for c in rest), copy=False)))
+    inner.set("group", exp.Group(expressions=[value.copy() for value in values]))
+    _read(query, distinct, len(keys), bool(selected), rows)
+    query.set("from_", exp.From(this=exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(_ALIAS)))))
+    query.set("joins", None)
+    found = [exp.EQ(this=_column(f"c{i}"), expression=other.copy()) for i, other in enumerate(others)]
+    query.set("where", exp.Where(this=exp.and_(*found, copy=False)) if found else None)
+    return inner
+
+
+def _read(query: exp.Select, calls: list[exp.Expr], keys: int, selects: bool, rows: bool) -> None:
+    """Let the query's own expressions read the derived table instead of rows."""
+    if rows:
+        query.set("expressions", [exp.alias_(_column(f"c{keys}") if selects else exp.Literal.number(1), "found")])
+        return
+    names = {call.sql("duckdb"): f"a{i}" for i, call in enumerate(calls)}
+
+    def read(node: exp.Expr) -> exp.Expr:
+        name = names.get(node.sql("duckdb"))
+        if name is None:
+            return node
+        inner = node.this if isinstance(node, exp.Filter) else node
+        if isinstance(inner, exp.Count | exp.CountIf):
+            zero = exp.Coalesce(this=exp.Sum(this=_column(name)), expressions=[exp.Literal.number(0)])
+            return exp.cast(zero, "BIGINT", dialect="duckdb")
+        return exp.Max(this=_column(name))
+
+    query.set("expressions", [p.transform(read) for p in query.expressions])
+    if query.args.get("having"):
+        query.set("having", query.args["having"].transform(read))
+
+
+def _split(query: exp.Select, outside: list[exp.Column]) -> tuple[list[exp.Expr], list[exp.Expr], list[exp.Expr]]:
+    """Return the query's own sides of the equalities with blocks around it, the other sides, and its other conditions."""
+    of_outside = {id(column) for column in outside}
+    keys: list[exp.Expr] = []
+    others: list[exp.Expr] = []
+    rest: list[exp.Expr] = []
+    used: set[int] = set()
+    for conjunct in conjuncts(query.args.get("where")):
+        here = {id(node) for node in conjunct.walk()} & of_outside
+        if not here:
+            rest.append(conjunct)
+            continue
+        if isinstance(conjunct, exp.EQ):
+            for own, other in ((conjunct.left, conjunct.right), (conjunct.right, conjunct.left)):
+                columns = list(other.find_all(exp.Column))
+                if (
+                    columns
+                    and all(id(c) in of_outside for c in columns)
+                    and not any(id(c) in of_outside for c in own.find_all(exp.Column))
+                ):
+                    keys.append(own)
+                    others.append(other)
+                    used |= here
+                    break
+    left = [column for column in outside if id(column) not in used]
+    if left:
+        raise _refusal(left[0])
+    return keys, others, rest
+
+
+def _count(query: exp.Select, exists: exp.Exists) -> None:
+    """EXISTS (SELECT ... FROM t) -> (SELECT COUNT(*) FROM t) > 0."""
+    query.set("expressions", [exp.alias_(exp.Count(this=exp.Star()), "found")])
+    exists.replace(exp.GT(this=exp.Subquery(this=query), expression=exp.Literal.number(0)))
+
+
+def _column(name: str) -> exp.Column:
+    return exp.column(name, table=_ALIAS, quoted=True)
+
+
+def _refusal(column: exp.Column) -> NotSupportedError:
+    return NotSupportedError(
+        f"this subquery needs rows of several parties, and {shown(column)} of the query around it is more than compared"
+        " with = there",
+        hint="join the aggregated table in FROM, or link both by the privacy unit",
+        position=position(column),
+    )

@@ -1,0 +1,126 @@
+"""Local tables and views of a session: they hold released results, join with federated rows, and end with the session."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import fedsql
+from fedsql import demo
+
+FILES = str(Path(demo.__file__).parent / "data" / "*.parquet")
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[fedsql.Connection]:
+    with fedsql.connect(demo.write(tmp_path)) as opened:
+        yield opened
+
+
+def pooled(*statements: str) -> list[tuple]:
+    with duckdb.connect() as database:
+        database.execute(f"CREATE VIEW patients AS FROM read_parquet('{FILES}')")
+        for statement in statements[:-1]:
+            database.execute(statement)
+        return database.execute(statements[-1]).fetchall()
+
+
+SAVED = "CREATE TABLE saved AS SELECT health, COUNT(*) AS n, SUM(visits) AS v FROM patients GROUP BY health"
+
+
+def test_released_results_are_saved_in_their_own_types(connection: fedsql.Connection) -> None:
+    assert connection.execute(SAVED).rowcount == 4
+    cursor = connection.execute("SELECT * FROM saved ORDER BY n")
+    assert [column[1] for column in cursor.description or ()] == ["VARCHAR", "BIGINT", "HUGEINT"]
+    assert cursor.fetchall() == pooled(SAVED, "SELECT * FROM saved ORDER BY n")
+    assert cursor.privacy.query_id is None  # nobody was asked
+
+
+def test_local_tables_join_with_federated_rows(connection: fedsql.Connection) -> None:
+    rows = "CREATE TABLE wanted AS SELECT * FROM (VALUES ('good', 2), ('poor', 5)) v(health, weight)"
+    connection.execute(rows)
+    sql = "SELECT w.weight, COUNT(*) FROM patients p JOIN wanted w ON p.health = w.health GROUP BY 1 ORDER BY 1"
+    assert connection.execute(sql).fetchall() == pooled(rows, sql)
+    sql = "SELECT COUNT(*) FROM patients WHERE health IN (SELECT health FROM wanted WHERE weight > 3)"
+    assert connection.execute(sql).fetchall() == pooled(rows, sql)
+
+
+def test_parties_see_the_columns_that_are_named_alone(connection: fedsql.Connection) -> None:
+    connection.execute("CREATE TABLE wanted (health VARCHAR, secret VARCHAR)")
+    text = connection.explain("SELECT COUNT(*) FROM patients p JOIN wanted w ON p.health = w.health")
+    assert '_input_0 = SELECT "w"."health"' in text
+    assert "secret" not in text
+
+
+def test_rows_are_written_changed_and_counted(connection: fedsql.Connection) -> None:
+    connection.execute("CREATE TABLE t (a INTEGER, b VARCHAR)")
+    cursor = connection.cursor()
+    assert cursor.executemany("INSERT INTO t VALUES (?, ?)", [(1, "x"), (2, "y"), (3, None)]).rowcount == 3
+    assert cursor.execute("INSERT INTO t SELECT COUNT(*), health FROM patients GROUP BY health").rowcount == 4
+    assert cursor.execute("UPDATE t SET b = 'z' WHERE a < ?", (3,)).rowcount == 2
+    assert cursor.execute("DELETE FROM t WHERE b IS NULL").rowcount == 1
+    assert cursor.execute("SELECT COUNT(*) FROM t").fetchall() == [(6,)]
+    assert cursor.execute("DROP TABLE t").rowcount == -1
+    with pytest.raises(fedsql.ProgrammingError, match="there is no table t"):
+        cursor.execute("SELECT * FROM t")
+
+
+def test_a_view_is_asked_anew(connection: fedsql.Connection) -> None:
+    connection.execute("CREATE VIEW old AS SELECT * FROM patients WHERE age > 20")
+    connection.execute("CREATE VIEW counts (kind, n) AS SELECT health, COUNT(*) FROM old GROUP BY health")
+    sql = "SELECT kind, n FROM counts ORDER BY n"
+    rows = pooled(
+        "CREATE VIEW old AS FROM patients WHERE age > 20", "SELECT health, COUNT(*) AS n FROM old GROUP BY 1 ORDER BY 2"
+    )
+    assert connection.execute(sql).fetchall() == rows
+    assert connection.execute("DESCRIBE counts").fetchall() == [("kind", "VARCHAR"), ("n", "BIGINT")]
+    listed = [row[0] for row in connection.execute("SHOW TABLES").fetchall()]
+    assert {"patients", "old", "counts"} <= set(listed)
+    connection.execute("DROP VIEW counts")
+    with pytest.raises(fedsql.ProgrammingError, match="there is no table counts"):
+        connection.execute(sql)
+
+
+def test_local_tables_are_described_and_listed(connection: fedsql.Connection) -> None:
+    connection.execute("CREATE TABLE t (a INTEGER, b DECIMAL(10,2))")
+    assert connection.execute("DESCRIBE t").fetchall() == [("a", "INTEGER"), ("b", "DECIMAL(10,2)")]
+    assert ("t", None, 2, None, None) in connection.execute("SHOW TABLES").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("CREATE TABLE patients AS SELECT 1 AS a", "patients is a federated table, and these are read-only"),
+        ("INSERT INTO patients VALUES (1)", "patients is a federated table"),
+        ("DELETE FROM north.patients", "north.patients is not yours: federated tables are read-only"),
+        ("DROP TABLE patients", "patients is a federated table"),
+        ("CREATE TABLE x AS SELECT * FROM patients", "this query would move rows"),
+        ("CREATE VIEW v AS SELECT * FROM nowhere", "there is no table nowhere"),
+        ("CREATE TABLE x AS FROM '/etc/passwd'", "there is no table /etc/passwd"),
+        (
+            "CREATE TABLE x AS SELECT * FROM read_csv('/etc/passwd')",
+            "File system operations are disabled|Cannot access",
+        ),
+        ("CREATE TEMP TABLE x AS SELECT 1", "TEMP is not needed"),
+        ("CREATE SCHEMA s", "CREATE SCHEMA is not answered"),
+        ("CREATE MACRO m() AS 1", "CREATE MACRO is not answered"),
+        ("DROP VIEW v", "there is no view v"),
+        ("INSERT INTO nowhere VALUES (1)", "nowhere"),
+        ("UPDATE t SET a = (SELECT COUNT(*) FROM patients)", "UPDATE cannot read federated tables"),
+        ("CREATE TABLE _release_0 AS SELECT 1 AS a", "_release_0 is a name that fedsql keeps"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(connection: fedsql.Connection, sql: str, message: str) -> None:
+    connection.execute("CREATE TABLE t (a INTEGER)")
+    with pytest.raises(fedsql.Error, match=message):
+        connection.execute(sql)
+    assert connection.execute("SELECT COUNT(*) FROM t").fetchall() == [(0,)]
+
+
+def test_local_tables_are_of_one_connection(tmp_path: Path) -> None:
+    file = demo.write(tmp_path)
+    with fedsql.connect(file) as one, fedsql.connect(file) as other:
+        one.execute("CREATE TABLE t (a INTEGER)")
+        with pytest.raises(fedsql.ProgrammingError, match="there is no table t"):
+            other.execute("SELECT * FROM t")
