@@ -134,7 +134,7 @@ SCALARS: tuple[type[exp.Expr], ...] = (
     exp.ConcatWs, exp.SplitPart, exp.DayOfWeekIso, exp.DayOfMonth, exp.WeekOfYear, exp.DateFromParts,
     exp.Acos, exp.Acosh, exp.Asin, exp.Asinh, exp.Atan, exp.Atan2, exp.Atanh, exp.Cos, exp.Cosh, exp.Cot, exp.Sin, exp.Sinh,
     exp.Tan, exp.Tanh, exp.Degrees, exp.Radians, exp.Pi, exp.Factorial, exp.Ascii, exp.Chr, exp.BitLength, exp.Levenshtein,
-    exp.MD5, exp.SHA, exp.SHA2, exp.RegexpExtract, exp.RegexpReplace, exp.TimeToStr, exp.TimeToUnix,
+    exp.RegexpExtract, exp.RegexpReplace, exp.TimeToStr, exp.TimeToUnix,
 )  # fmt: skip
 SCALAR_NAMES = frozenset(
     ["isfinite", "isnan", "isinf", "regexp_full_match", "ends_with", "suffix", "prefix", "contains", "strlen", "isoyear",

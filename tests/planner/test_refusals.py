@@ -290,10 +290,10 @@ abs acos acosh ascii asin asinh atan atan2 atanh bit_count bit_length cbrt ceil 
 chr concat concat_ws contains cos cosh cot damerau_levenshtein day dayname dayofmonth dayofweek dayofyear decade degrees
 editdist3 ends_with epoch epoch_ns epoch_us era even exp factorial floor fmod gamma gcd greatest greatest_common_divisor
 hamming hour if instr isfinite isinf isnan isodow isoyear jaccard jaro_similarity julian last_day lcase lcm least
-least_common_multiple left left_grapheme len length length_grapheme levenshtein lgamma ln log log10 lower ltrim make_date md5
+least_common_multiple left left_grapheme len length length_grapheme levenshtein lgamma ln log log10 lower ltrim make_date
 microsecond millennium millisecond minute mismatches mod month monthname nfc_normalize nullif ord pi position pow power prefix
 quarter radians regexp_escape regexp_extract regexp_full_match regexp_matches regexp_replace replace reverse right
-right_grapheme round round_even rtrim second sha1 sha256 sign signbit sin sinh split_part sqrt starts_with strftime
+right_grapheme round round_even rtrim second sign signbit sin sinh split_part sqrt starts_with strftime
 strip_accents strlen strpos substr substring suffix tan tanh trim trunc ucase upper week weekday weekofyear xor year yearweek
 """
 
