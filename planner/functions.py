@@ -134,10 +134,17 @@ SCALARS: tuple[type[exp.Expr], ...] = (
     exp.TimestampTrunc, exp.DateDiff, exp.Hour, exp.Minute, exp.Second, exp.RegexpLike, exp.RegexpFullMatch, exp.IsNan,
     exp.IsInf, exp.Tuple, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.LastDay, exp.Dayname, exp.Monthname,
     exp.ConcatWs, exp.SplitPart, exp.DayOfWeekIso, exp.DayOfMonth, exp.WeekOfYear, exp.DateFromParts,
+    exp.Acos, exp.Acosh, exp.Asin, exp.Asinh, exp.Atan, exp.Atan2, exp.Atanh, exp.Cos, exp.Cosh, exp.Cot, exp.Sin, exp.Sinh,
+    exp.Tan, exp.Tanh, exp.Degrees, exp.Radians, exp.Pi, exp.Factorial, exp.Ascii, exp.Chr, exp.BitLength, exp.Levenshtein,
+    exp.RegexpExtract, exp.RegexpReplace, exp.TimeToStr, exp.TimeToUnix,
 )  # fmt: skip
 SCALAR_NAMES = frozenset(
     ["isfinite", "isnan", "isinf", "regexp_full_match", "ends_with", "suffix", "prefix", "contains", "strlen", "isoyear",
-     "yearweek", "weekday", "decade", "century"]
+     "yearweek", "weekday", "decade", "century", "millennium", "era", "julian", "microsecond", "millisecond", "epoch_ns",
+     "epoch_us", "bit_count", "even", "fmod", "gamma", "lgamma", "gcd", "greatest_common_divisor", "lcm",
+     "least_common_multiple", "round_even", "signbit", "damerau_levenshtein", "hamming", "mismatches", "jaccard",
+     "jaro_similarity", "length_grapheme", "left_grapheme", "right_grapheme", "nfc_normalize", "ord", "regexp_escape",
+     "strip_accents"]
 )  # fmt: skip
 
 

@@ -286,11 +286,15 @@ def test_other_aggregates_do_not_run(open_session, name):
 
 
 SCALARS = """
-abs cbrt ceil ceiling century char_length character_length concat concat_ws contains day dayname dayofmonth dayofweek dayofyear
-decade ends_with exp floor greatest hour if instr isfinite isinf isnan isodow isoyear last_day lcase least left len length ln log
-log10 lower ltrim make_date minute mod month monthname nullif position pow power prefix quarter regexp_full_match
-regexp_matches replace reverse right round rtrim second sign split_part sqrt starts_with strlen strpos substr substring suffix
-trim trunc ucase upper week weekday weekofyear xor year yearweek
+abs acos acosh ascii asin asinh atan atan2 atanh bit_count bit_length cbrt ceil ceiling century char_length character_length
+chr concat concat_ws contains cos cosh cot damerau_levenshtein day dayname dayofmonth dayofweek dayofyear decade degrees
+editdist3 ends_with epoch epoch_ns epoch_us era even exp factorial floor fmod gamma gcd greatest greatest_common_divisor
+hamming hour if instr isfinite isinf isnan isodow isoyear jaccard jaro_similarity julian last_day lcase lcm least
+least_common_multiple left left_grapheme len length length_grapheme levenshtein lgamma ln log log10 lower ltrim make_date
+microsecond millennium millisecond minute mismatches mod month monthname nfc_normalize nullif ord pi position pow power prefix
+quarter radians regexp_escape regexp_extract regexp_full_match regexp_matches regexp_replace replace reverse right
+right_grapheme round round_even rtrim second sign signbit sin sinh split_part sqrt starts_with strftime
+strip_accents strlen strpos substr substring suffix tan tanh trim trunc ucase upper week weekday weekofyear xor year yearweek
 """
 
 

@@ -66,6 +66,14 @@ CAST({a} AS TINYINT); CAST({a} AS BIGINT); CAST({a} AS UBIGINT); CAST({a} AS HUG
 {a}::INT::VARCHAR; CAST({a} // 0 AS VARCHAR); year({a}::DATE); ({a} + 1) * 2; ({a} + 1) * ({a} + 1); {a}::INT + {a}::INT
 last_day({a}); dayname({a}); monthname({a}); isodow({a}); isoyear({a}); yearweek({a}); weekday({a}); weekofyear({a}); decade({a})
 dayofmonth({a}); century({a}); concat_ws('-', {a}, s); split_part({a}, '2', 1); strlen({a}); make_date({a}, 1, 2); {a} & 3; {a} | 1
+acos({a}); acosh({a}); asin({a}); asinh({a}); atan({a}); atan2({a}, 2); atanh({a}); cos({a}); cosh({a}); cot({a}); sin({a}); sinh({a})
+tan({a}); tanh({a}); degrees({a}); radians({a}); {a} * pi(); factorial({a}); ascii({a}); chr({a}); bit_length({a});
+regexp_extract({a}, '[a-z]+'); regexp_extract({a}, '([a-z])(.)', 2); regexp_replace({a}, '[0-9]', 'n'); regexp_escape({a})
+regexp_replace({a}, '[0-9]', 'n', 'g'); strftime({a}, '%Y-%m'); epoch({a}); epoch_ns({a}); epoch_us({a}); millennium({a}); era({a})
+julian({a}); microsecond({a}); millisecond({a}); bit_count({a}); even({a}); fmod({a}, 3); gamma({a}); lgamma({a}); gcd({a}, 6)
+greatest_common_divisor({a}, 4); lcm({a}, 6); least_common_multiple({a}, 2); round_even({a}, 1); signbit({a}); levenshtein({a}, 'abd')
+damerau_levenshtein({a}, 'abd'); hamming({a}, 'abd'); mismatches({a}, 'abd'); jaccard({a}, 'abd'); jaro_similarity({a}, 'abd')
+length_grapheme({a}); left_grapheme({a}, 2); right_grapheme({a}, 2); nfc_normalize({a}); ord({a}); strip_accents({a})
 xor({a}, 1); CASE WHEN b THEN CAST('x' AS INT) END; CASE WHEN b THEN 9223372036854775807 + 1 ELSE {a} END; CASE WHEN b THEN DATE '2020-13-01' END
 """.replace("\n", ";").split(";")  # fmt: skip
 
