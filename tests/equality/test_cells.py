@@ -60,6 +60,8 @@ CALLS = [
     Call("SUM(CASE h WHEN 1 THEN b END)", "b <> 0", "h = 1"),
     Call("AVG(CASE WHEN f THEN a ELSE 0 END)", "a <> 0", "f"),
     Call("AVG(CASE WHEN f THEN b END)", "b <> 0", "f"),
+    Call("AVG(f::INT)", "f"),
+    Call("AVG((a > 1)::INT)", "true", "a > 1"),
     Call("SUM(a) FILTER (WHERE f)", "a <> 0", "f"),
     Call("AVG(b) FILTER (WHERE g = 'x')", "b <> 0", "g = 'x'"),
     Call("SUM(CASE WHEN f THEN a END) FILTER (WHERE h = 1)", "a <> 0", "f AND h = 1"),
