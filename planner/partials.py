@@ -1,6 +1,7 @@
 """Aggregates as additive partials: what each party computes, and how the sums become the released value.
 
-    AVG -> SUM, COUNT      VAR, STDDEV -> COUNT, SUM, SUM of squares      COVAR, CORR, REGR -> the power sums of pairs
+    AVG, BOOL_AND, BOOL_OR -> COUNT, SUM    VAR, STDDEV -> COUNT, SUM, SUM of squares
+    COVAR, CORR, REGR -> the power sums of pairs
 
 All partials are integers, so adding them over parties loses nothing. Next to them stand the *tests*: counts of units
 that decide, on secret shares, whether a group and each of its cells may be shown.
@@ -37,6 +38,7 @@ PAIRS = frozenset(
     ]
 )
 COUNTS = ("count", "regr_count")
+MEANS = ("avg", "bool_and", "bool_or")  # of a sum and a count
 Render = Callable[[exp.Expr], str]  # SQL of a row-wise expression that cannot raise
 SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
     "regr_avgx",
@@ -73,8 +75,8 @@ class Test:
 class Output:
     """How the analyst makes one released column: ``function`` over opened ``partials``.
 
-    ``units`` and ``offsets`` turn integers into values. SUM and AVG add up their partials (AVG's after the count), each
-    times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
+    ``units`` and ``offsets`` turn integers into values. SUM and the means add up their partials (a mean's after the count),
+    each times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
     column without one is shown whenever its group is.
     """
 
@@ -181,7 +183,7 @@ class Builder:
             names = (self.count(rows),)
         elif function == "sum":
             names = (self.sum(coded[0], condition),)
-        elif function == "avg":
+        elif function in MEANS:
             if self.noisy:  # around the middle of its bounds a value weighs half as much
                 coded = (coded[0].around((coded[0].low + coded[0].high) // 2),)
             names = (self.count(rows), self.sum(coded[0], condition))
@@ -206,7 +208,7 @@ class Builder:
         condition: str | None,
         render: Render,
     ) -> None:
-        """Decompose SUM or AVG of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
+        """Decompose SUM or a mean of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
         inside = render(split.condition) if split.condition is not None else None
         present = [code(name, False).present for name in sorted(polynomial.required)]
         rows = _and(condition, inside, *present)
@@ -221,7 +223,7 @@ class Builder:
                 names.append(self.product(factors[0], factors[1], rows))
             units.append(coefficient * prod((f.unit for f in factors), start=Fraction(1)))
             nonzero.append([f"{f.sql} <> 0" for f in factors])
-        if aggregate.function == "avg":
+        if aggregate.function in MEANS:
             here = f"({inside}) IS NOT NULL" if split.truth else _and(*present)
             if split.otherwise and not split.truth and inside and here:
                 here = f"(NOT coalesce({inside}, false)) OR ({here})"

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
-from fedsql.planner.functions import POLICY_OF
+from fedsql.planner.functions import POLICY_OF, TRUTHS
 from fedsql.planner.logical import Aggregate, Filter, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
@@ -124,7 +124,7 @@ def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
     if rows.hazards and not terms.noisy and any(a.counts != "units" for a in release.aggregates):
         first = rows.hazards[0]
         raise PolicyDenied(first.message, hint=first.hint, position=first.position)
-    summed = [a for a in release.aggregates if a.function not in ("count", "count_if", "regr_count")]
+    summed = [a for a in release.aggregates if a.function not in ("count", "regr_count", *TRUTHS)]
     for aggregate in summed if not terms.noisy else ():
         for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):
             if not rows.column(column.name).plain:

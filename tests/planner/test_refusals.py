@@ -253,7 +253,7 @@ def test_mistakes_have_a_place(open_session, message, position, sql):
 ANSWERED = {
     "count", "sum", "avg", "mean", "stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop", "covar_samp",
     "covar_pop", "corr", "count_if", "countif", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2",
-    "regr_slope", "regr_sxx", "regr_sxy", "regr_syy",
+    "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "bool_and", "bool_or",
 }  # fmt: skip
 
 
