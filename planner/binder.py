@@ -147,7 +147,11 @@ def _bind_aggregate(
     if function == "count" and len(arguments) > 1:
         raise NotSupportedError("COUNT over several columns is not answered; count one", position=position(call))
     if distinct and function != "count":
-        raise NotSupportedError(f"{function}(DISTINCT ...) is not answered yet", position=position(call))
+        raise NotSupportedError(
+            f"{function}(DISTINCT ...) is not answered yet",
+            hint="GROUP BY the argument in a derived table, and aggregate its released values in the outer query",
+            position=position(call),
+        )
     for part in (*arguments, *([condition] if condition is not None else [])):
         check_scalar(part)
     return Aggregate(

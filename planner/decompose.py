@@ -10,7 +10,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
-from fedsql.planner.fragments import Typing, unit_counter
+from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
 from fedsql.planner.partials import COUNTS, MEANS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
@@ -50,6 +50,10 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
             coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
+            if aggregate.distinct and not aggregate.counts:
+                ((argument, type_),) = pairs
+                label = label_sql("COUNT(DISTINCT ...)", argument, type_, known, typing)
+                coded = (replace(coded[0], sql=label),)
         elif terms.noisy or terms.min_group_size == 1:
             squares = aggregate.function in SQUARES
             coded = tuple(_coded(argument, type_, typing, known, squares=squares) for argument, type_ in pairs)

@@ -49,7 +49,10 @@ SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIR
 
 @dataclass(frozen=True)
 class Partial:
-    """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low."""
+    """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low.
+
+    ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts.
+    """
 
     name: str
     sql: tuple[str, ...]
@@ -58,6 +61,7 @@ class Partial:
     low: int = 0  # of one row's contribution, for sensitivities
     high: int = 1
     counts_units: bool = False
+    tagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,14 @@ class Builder:
     outputs: list[Output] = field(default_factory=list)
 
     def partial(
-        self, sql: tuple[str, ...], limit: int, low: int = 0, high: int = 1, *, counts_units: bool = False
+        self,
+        sql: tuple[str, ...],
+        limit: int,
+        low: int = 0,
+        high: int = 1,
+        *,
+        counts_units: bool = False,
+        tagged: bool = False,
     ) -> str:
         """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum.
 
@@ -114,7 +125,7 @@ class Builder:
             if (known.sql, known.counts_units) == (sql, counts_units):
                 return known.name
         name, width = f"p{len(self.partials)}", slot_width(limit, self.parties)
-        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units))
+        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged))
         return name
 
     def test(self, sql: str, threshold: int) -> int:
@@ -138,6 +149,13 @@ class Builder:
     def count(self, condition: str | None) -> str:
         """Add the partial COUNT(*) of the rows under ``condition``."""
         return self.partial((f"COUNT(*){_filter(condition)}",), ROW_CAP)
+
+    def distinct(self, label: str, condition: str | None) -> str:
+        """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
+        where = _filter(condition)
+        if self.parties == 1:
+            return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
+        return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
 
     def sum(self, coded: Coded, condition: str | None) -> str:
         """Add the partial SUM of a coded value."""
@@ -179,6 +197,8 @@ class Builder:
             names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
             names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), ROW_CAP, counts_units=True),)
+        elif aggregate.distinct:
+            names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":
