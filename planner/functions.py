@@ -208,7 +208,7 @@ def refuse_aggregate(node: exp.Expr, policies: Mapping[str, Sequence[str]]) -> P
         )
     return PolicyDenied(
         f"the aggregate {name} is not one that parties release",
-        hint="it could show single rows; allowed: count, sum, avg, stddev, var, covar, corr, regr_*",
+        hint="it could show single rows; allowed: count, sum, avg, bool_and, bool_or, stddev, var, covar, corr, regr_*",
         position=position(node),
     )
 
