@@ -244,8 +244,10 @@ class Builder:
             units.append(coefficient * prod((f.unit for f in factors), start=Fraction(1)))
             nonzero.append([f"{f.sql} <> 0" for f in factors])
         if aggregate.function in MEANS:
-            here = f"({inside}) IS NOT NULL" if split.truth else _and(*present)
-            if split.otherwise and not split.truth and inside and here:
+            here = _and(*present)
+            if split.truth is not None:
+                here = f"({render(split.truth)}) IS NOT NULL"
+            elif split.otherwise and inside and here:
                 here = f"(NOT coalesce({inside}, false)) OR ({here})"
             taking_part = _and(condition, here) if split.otherwise else rows
             names.insert(0, self.count(taking_part))
