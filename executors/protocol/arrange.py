@@ -18,6 +18,7 @@ from fedsql.crypto.paillier import PublicKey, add
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.distinct import counted, tags_kind
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import Verdict
@@ -69,13 +70,17 @@ def conclude(
             go |= {"bits": bits, "salts": salts, "commitments": made.commitments}
             go["signatures"] = {c: ready[c]["signature"] for c in computing}
         messages.append(talk.seal(f"{n}/go", name, encode(go)))
-    kind = f"{n}/vector"
-    inbox = yield Exchange.of(messages, [(kind, name) for name in names])
+    kind, tags = f"{n}/vector", tags_kind(outline)
+    kinds = (kind, tags) if outline.tagged else (kind,)
+    inbox = yield Exchange.of(messages, [(each, name) for each in kinds for name in names])
     records: dict[str, Any] = {name: inbox[kind, name].record() for name in names}
     for name, record in records.items():
         signed = hashlib.sha256(record["vector"]).digest()
         talk.signed_by(name, identities[name], "vector", signed, record["signature"])
-    total = add(public, [public.from_bytes(record["vector"]) for record in records.values()])
+    vectors = [public.from_bytes(record["vector"]) for record in records.values()]
+    if outline.tagged:
+        vectors.append(counted(outline, rows, [talk.open(inbox[tags, name]) for name in names], public))
+    total = add(public, vectors)
     boxes = {int(at): bytes(box) for record in records.values() for at, box in record.get("labels", ())}
     shown = tuple(position[slot] for slot in survivors)
     if aligned and sorted(boxes) != sorted(shown):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ class Outline:
     """The public shape of a release: all that the coordinator knows of it.
 
     ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
-    noise: then every slot is sent. ``widths`` are those of the partials, in bytes.
+    noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
+    that the coordinator counts by tags.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Outline:
     slots: int | None
     circuit: Circuit | None
     widths: tuple[int, ...]
+    tagged: tuple[int, ...] = ()
 
     def computing(self, query_id: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, which ones depends on the query; one if alone."""
@@ -56,6 +58,7 @@ class Outline:
             "slots": self.slots,
             "circuit": circuit,
             "widths": list(self.widths),
+            "tagged": list(self.tagged),
         }
 
     @classmethod
@@ -73,6 +76,7 @@ class Outline:
                 None if slots is None else int(slots),
                 circuit,
                 tuple(int(w) for w in record["widths"]),
+                tuple(int(index) for index in record["tagged"]),
             )
         except (KeyError, TypeError, ValueError):
             raise ProtocolError("the outline of a release is malformed") from None
@@ -82,13 +86,15 @@ class Outline:
 class GroupPartials:
     """What a party's fragment yielded: G labels, counts int64 [G, tests], and a column [G, width] for each partial.
 
-    ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group.
+    ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group. ``values[j]`` are the
+    texts of each group's distinct values, where partial j is tagged (its column holds zeros).
     """
 
     labels: Sequence[Label]
     counts: NDArray[np.int64]
     columns: Sequence[Column]
     cells: Sequence[Sequence[int | None]]
+    values: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
