@@ -12,6 +12,30 @@ from functools import lru_cache
 _SIGNED = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 _UNSIGNED = {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}
 _TEMPORAL = {"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
+_TOKEN = re.compile(r"""[A-Za-z_]\w*|\d+|"(?:[^"]|"")+"|'(?:[^']|'')*'|[(\[,\])]|\s+""")
+
+
+def quoted(name: str) -> str:
+    """Return ``name`` as an SQL identifier: whatever is in it, it names and does nothing else."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def is_type(text: str) -> bool:
+    """Say whether ``text`` can stand where SQL wants a type and cannot end it: for types that others name.
+
+    It is made of words, numbers, quoted names and texts, and has commas only inside of brackets, which all close.
+    """
+    at, depth, words = 0, 0, 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None:
+            return False
+        depth += (token[0] in "([") - (token[0] in ")]")
+        words += not token[0].isspace()
+        if depth < 0 or (token[0] == "," and depth == 0):
+            return False
+        at = token.end()
+    return depth == 0 and words > 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class SqlType:
             return SqlType(text, "integer", -(1 << bits - 1), (1 << bits - 1) - 1)
         if name in _UNSIGNED:
             return SqlType(text, "integer", 0, (1 << _UNSIGNED[name]) - 1)
-        if match := re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", name):
+        if match := re.fullmatch(r"DECIMAL\((\d{1,2}),\s*(\d{1,2})\)", name):
             limit = 10 ** int(match[1]) - 1
             return SqlType(text, "decimal", -limit, limit, int(match[2]))
         if name in ("DOUBLE", "FLOAT"):

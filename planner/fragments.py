@@ -20,7 +20,7 @@ from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.typer import Typer
-from fedsql.types import SqlType
+from fedsql.types import SqlType, quoted
 
 SAMPLING_KEY = "{sampling_key}"  # put in by the party: hexadecimal, fresh per attempt
 
@@ -55,7 +55,7 @@ class Typing:
 def mirrored(scan: Scan) -> str:
     """Return the mirror's name of a scanned table, with its alias."""
     schema = scan.party.lower() if scan.party else UNION
-    return f'"{schema}"."{scan.name}" AS "{scan.alias}"'
+    return f"{quoted(schema)}.{quoted(scan.name)} AS {quoted(scan.alias)}"
 
 
 def known_bounds(leaf: Leaf) -> Known:
@@ -103,7 +103,7 @@ def fragment(
     offer = next(o for o in leaf.offers if o.party == party)
     bounded = rows_per_unit is not None and not offer.unit_unique
     counted = bounded or any(f'"{UNIT}"' in text for text in inner)
-    rows = f'({source(party, known if rows_per_unit is not None else {}, counted, bounded)}) AS "{leaf.alias}"'
+    rows = f"({source(party, known if rows_per_unit is not None else {}, counted, bounded)}) AS {quoted(leaf.alias)}"
     if bounded:
         rows = _bounded(rows, leaf, condition, rows_per_unit or 1)
         condition = None
@@ -143,4 +143,4 @@ def _bounded(source: str, leaf: Leaf, condition: str | None, rows_per_unit: int)
     where = f" WHERE {condition}" if condition else ""
     order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
     ranked = f'SELECT *, row_number() OVER (PARTITION BY "{UNIT}" ORDER BY {order}) AS _rank FROM {source}{where}'
-    return f'(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS "{leaf.alias}"'
+    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS {quoted(leaf.alias)}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.catalog import Catalog, Offer, TableOffer
+from fedsql.types import quoted
 
 _ROW = "(row)"
 _MOST_HOPS = 16
@@ -134,7 +135,7 @@ def unit_path(catalog: Catalog, table: TableOffer) -> UnitPath:
         return UnitPath((), "rowid")
     place, _, wanted = table.privacy_unit.rpartition(".")
     if not place:
-        return UnitPath((), f'"{table.privacy_unit}"')
+        return UnitPath((), quoted(table.privacy_unit))
     offer = _offer(catalog, table)
     waiting: list[tuple[tuple[Hop, ...], TableOffer]] = [((), table)]
     seen = {table.name.lower()}
@@ -143,13 +144,13 @@ def unit_path(catalog: Catalog, table: TableOffer) -> UnitPath:
         for column, target in at.references.items():
             name, _, key = target.partition(".")
             if name.lower() == place.lower() and key.lower() == wanted.lower():
-                return UnitPath(hops, f'"{column}"')  # the reference holds the unit's own id
+                return UnitPath(hops, quoted(column))  # the reference holds the unit's own id
             found = offer.table(name)
             if found is None or name.lower() in seen:
                 continue
             seen.add(name.lower())
             next_hops = (*hops, Hop(column, found.name, key))
             if name.lower() == place.lower():
-                return UnitPath(next_hops, f'"{wanted}"')
+                return UnitPath(next_hops, quoted(wanted))
             waiting.append((next_hops, found))
     raise NotSupportedError(f"{table.party}.{table.name}: its privacy unit {table.privacy_unit} is not reached")

@@ -17,7 +17,7 @@ from fedsql.planner.logical import Rows, Scan
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
 from fedsql.planner.typer import Typer
-from fedsql.types import SqlType
+from fedsql.types import SqlType, quoted
 
 UNIT = "_unit"
 T = TypeVar("T", bound=exp.Expr)
@@ -36,10 +36,12 @@ class RowsSql:
 
     def mirror(self) -> str:
         """Return the relation, with its alias, as the typer knows it."""
-        listed = ", ".join(f'{c.expression.sql("duckdb")} AS "{c.name}"' for c in self.rows.columns) or "1 AS nothing"
+        listed = (
+            ", ".join(f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns) or "1 AS nothing"
+        )
         body = self._with_inputs(self.rows.query.copy())
         body.set("expressions", [])
-        return f'({_selecting(body, listed)}) AS "{self.rows.alias}"'
+        return f"({_selecting(body, listed)}) AS {quoted(self.rows.alias)}"
 
     def typed(self) -> Rows:
         """Return the rows with DuckDB's types on their columns, and offers that describe them for every party."""
@@ -64,9 +66,9 @@ class RowsSql:
         if unit:
             for item, _ in items(body):
                 self._carry_unit(item)
-        listed = [f'{c.expression.sql("duckdb")} AS "{c.name}"' for c in self.rows.columns]
+        listed = [f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns]
         if unit:
-            ids = [f'"{name}"."{UNIT}"' for name in self.rows.units]
+            ids = [f'{quoted(name)}."{UNIT}"' for name in self.rows.units]
             value = ids[0] if len(ids) == 1 else f"coalesce({', '.join(ids)})"
             listed.append(f'{value} AS "{UNIT}"')
         if numbered:
@@ -187,7 +189,7 @@ class RowsSql:
 
 def empty(table: exp.Table, columns: Columns) -> exp.Subquery:
     """Return an empty relation with these columns, as which the typer knows ``table``."""
-    listed = ", ".join(f'CAST(NULL AS {type_}) AS "{name}"' for name, type_ in columns)
+    listed = ", ".join(f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns)
     alias = table.args["alias"].copy() if table.args.get("alias") else exp.TableAlias(this=table.this.copy())
     return exp.Subquery(this=sqlglot.parse_one(f"SELECT {listed}", dialect="duckdb"), alias=alias)
 
@@ -204,28 +206,29 @@ def base_table(
         column = offer.column(name)
         if column is None:  # no expression reads it: it would have been refused
             continue
-        value = f't."{name}"' if column.type == type_ else f'TRY_CAST(t."{name}" AS {type_})'
+        value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
         if column.bounds is not None and name in clamp:
             clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
             value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
-        listed.append(f'{value} AS "{name}"')
+        listed.append(f"{value} AS {quoted(name)}")
     joins = ""
     if unit:
         path = unit_path(catalog, offer)
         joins = "".join(
-            f' LEFT JOIN main."{hop.table}" AS u{i} ON {"t" if i == 0 else f"u{i - 1}"}."{hop.column}" = u{i}."{hop.key}"'
+            f" LEFT JOIN main.{quoted(hop.table)} AS u{i} ON {'t' if i == 0 else f'u{i - 1}'}.{quoted(hop.column)}"
+            f" = u{i}.{quoted(hop.key)}"
             for i, hop in enumerate(path.hops)
         )
         holder = f"u{len(path.hops) - 1}" if path.hops else "t"
         listed.append(f'{holder}.{path.column} AS "{UNIT}"')
     if numbered:
         listed.append("t.rowid AS _row")
-    return f'SELECT {", ".join(listed) or "1 AS nothing"} FROM main."{offer.name}" AS t{joins}'
+    return f"SELECT {', '.join(listed) or '1 AS nothing'} FROM main.{quoted(offer.name)} AS t{joins}"
 
 
 def _empty(columns: Mapping[str, str], *, unit: bool) -> str:
-    listed = [f'CAST(NULL AS {type_}) AS "{name}"' for name, type_ in columns.items()]
+    listed = [f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns.items()]
     listed += [f'NULL AS "{UNIT}"'] if unit else []
     return f"SELECT {', '.join(listed) or '1 AS nothing'} WHERE false"
 
