@@ -70,7 +70,7 @@ def column_sql(plan: ReleasePlan) -> str:
 
 
 def _array(values: Sequence[Value], type_text: str) -> pa.Array:
-    """Doubles as float64; integers and decimals as text, which DuckDB casts exactly. Out of range is NULL."""
+    """Doubles as float64; integers, decimals and truth values (0 and 1) as text, which DuckDB casts exactly. Out of range is NULL."""
     type_ = SqlType.parse(type_text)
     if type_.family == "float":
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
@@ -107,6 +107,10 @@ def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
         return _total(parts, units)
     if parts[0] <= least:
         return None
+    if function == "bool_and":
+        return int(_total(parts[1:], units) == parts[0])
+    if function == "bool_or":
+        return int(_total(parts[1:], units) > 0)
     if function == "avg":
         return _total(parts[1:], units) / parts[0] + sum(output.offsets)
     if len(units) == 1:

@@ -14,7 +14,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.below import Below
 from fedsql.planner.blocks import items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import aggregate_of, check_rows, check_scalar, refuse_aggregate
+from fedsql.planner.functions import REPEATABLE, TRUTHS, aggregate_of, check_rows, check_scalar, refuse_aggregate
 from fedsql.planner.identities import domain_of, unit_domain
 from fedsql.planner.inputs import Inputs, inputs_in
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
@@ -134,7 +134,7 @@ def _bind_aggregate(
         raise refuse_aggregate(call, policies)
     function, _ = known
     first = call.expressions[0] if isinstance(call, exp.Anonymous) else call.this
-    distinct = isinstance(first, exp.Distinct)
+    distinct = isinstance(first, exp.Distinct) and function not in REPEATABLE
     arguments = list(first.expressions) if isinstance(first, exp.Distinct) else [first]
     if second := call.args.get("expression"):
         arguments.append(second)
@@ -142,12 +142,16 @@ def _bind_aggregate(
         arguments.extend(call.expressions)
     if function == "count" and (first is None or isinstance(first, exp.Star)):
         arguments = []
-    if function == "count_if":  # a sum of truth values; "= TRUE" makes a plain column the condition that it is
+    if function in TRUTHS:  # sums of truth values; "= TRUE" makes a plain column the condition that it is
         arguments = [exp.EQ(this=exp.paren(arguments[0].copy()), expression=exp.true())]
     if function == "count" and len(arguments) > 1:
         raise NotSupportedError("COUNT over several columns is not answered; count one", position=position(call))
     if distinct and function != "count":
-        raise NotSupportedError(f"{function}(DISTINCT ...) is not answered yet", position=position(call))
+        raise NotSupportedError(
+            f"{function}(DISTINCT ...) is not answered yet",
+            hint="GROUP BY the argument in a derived table, and aggregate its released values in the outer query",
+            position=position(call),
+        )
     for part in (*arguments, *([condition] if condition is not None else [])):
         check_scalar(part)
     return Aggregate(

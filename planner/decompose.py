@@ -10,9 +10,9 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
-from fedsql.planner.fragments import Typing, unit_counter
+from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
-from fedsql.planner.partials import COUNTS, SQUARES, Builder, Render
+from fedsql.planner.partials import COUNTS, MEANS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.summable import Argument, line, polynomial, split
@@ -50,10 +50,14 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
             coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
+            if aggregate.distinct and not aggregate.counts:
+                ((argument, type_),) = pairs
+                label = label_sql("COUNT(DISTINCT ...)", argument, type_, known, typing)
+                coded = (replace(coded[0], sql=label),)
         elif terms.noisy or terms.min_group_size == 1:
             squares = aggregate.function in SQUARES
             coded = tuple(_coded(argument, type_, typing, known, squares=squares) for argument, type_ in pairs)
-        elif aggregate.function in ("sum", "avg"):
+        elif aggregate.function in ("sum", *MEANS):
             _add_polynomial(builder, aggregate, splits[0], condition, typing, known, render)
             continue
         else:
@@ -97,7 +101,7 @@ def _add_polynomial(
     known: Known,
     render: Render,
 ) -> None:
-    """Add a SUM or AVG that must be summed column by column."""
+    """Add a SUM or a mean that must be summed column by column."""
     (whole,) = aggregate.arguments
     types = _types(part.value, typing)
     found = polynomial(part, whole, types, known, _table(typing))

@@ -144,6 +144,8 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
     yield from _item(
         f"{sums} masked sum{'s' * (sums != 1)} a group ({size} bytes) in Paillier ciphertexts, to the coordinator", 4
     )
+    if any(partial.tagged for partial in release.partials):
+        yield from _item("keyed tags of the distinct values in shown cells, among dummies, to the coordinator", 4)
     if release.domain is None:
         yield from _item("labels of groups that are shown, sealed to you, one party for each", 4)
 
@@ -156,7 +158,13 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
         yield from _item("parties: the question, about how many groups there are, and which of their own are shown", 4)
     else:
         yield from _item("parties: the question, and which of the public groups are shown", 4)
-    yield from _item("coordinator: who asks whom, sizes, which of the unlabelled groups are shown", 4)
+    known = "coordinator: who asks whom, sizes, which of the unlabelled groups are shown"
+    if any(partial.tagged for partial in release.partials):
+        known += (
+            "; for each COUNT(DISTINCT) in them, how many tags each party has and shares with which others,"
+            " blurred by a number of dummies that the parties alone know"
+        )
+    yield from _item(known, 4)
 
 
 def _end(plan: Plan) -> Iterator[str]:

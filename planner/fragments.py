@@ -14,7 +14,7 @@ from sqlglot import exp, parse_one
 from fedsql.errors import InternalError, NotSupportedError
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.inputs import INPUT
-from fedsql.planner.logical import Filter, Key, Leaf, Release, Scan
+from fedsql.planner.logical import Filter, Leaf, Release, Scan
 from fedsql.planner.partials import Partial, Test
 from fedsql.planner.positions import position
 from fedsql.planner.rows_sql import UNIT
@@ -95,7 +95,7 @@ def fragment(
     ``rows_per_unit``: bound on the rows of a unit, by a keyed sample (noise), or None.
     """
     leaf = typing.leaf
-    inner = [f"{_key_sql(key, known, typing)} AS {key.name}" for key in release.keys]
+    inner = [f"{label_sql('GROUP BY', k.expression, k.type, known, typing)} AS {k.name}" for k in release.keys]
     inner += [f"{test.sql} AS {test.name}" for test in tests]
     for partial in partials:
         names = [partial.name] if len(partial.sql) == 1 else [f"{partial.name}_high", f"{partial.name}_low"]
@@ -134,16 +134,20 @@ def _tables(sql: str) -> list[exp.Table]:
     return sorted(parse_one(sql, dialect="duckdb").find_all(exp.Table), key=exp.Table.sql)
 
 
-def _key_sql(key: Key, known: Known, typing: Typing) -> str:
-    family = SqlType.parse(key.type).family
+def label_sql(what: str, expression: exp.Expr, type_: str, known: Known, typing: Typing) -> str:
+    """Return SQL of a value whose text stands for it: equal values have equal texts, at all parties.
+
+    Raises NotSupportedError naming ``what`` is to be done with it, where there is no such text.
+    """
+    family = SqlType.parse(type_).family
     if family in ("interval", "other"):
         raise NotSupportedError(
-            f"GROUP BY over {key.type} is not answered",
-            hint="cast the key to text, a number or a date",
-            position=position(key.expression),
+            f"{what} over {type_} is not answered",
+            hint="cast it to text, a number or a date",
+            position=position(expression),
         )
-    sql = safe(key.expression, known, typing.type_of).sql("duckdb")
-    return f"({sql}) + 0.0::{key.type}" if family == "float" else sql  # -0.0 and 0.0 are one group
+    sql = safe(expression, known, typing.type_of).sql("duckdb")
+    return f"({sql}) + 0.0::{type_}" if family == "float" else sql  # -0.0 and 0.0 are one
 
 
 def _condition(release: Release, known: Known, typing: Typing) -> str | None:

@@ -20,6 +20,8 @@ from fedsql.planner.positions import position
 AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Count: ("count", "count"),
     exp.CountIf: ("count_if", "count"),
+    exp.LogicalAnd: ("bool_and", "count"),
+    exp.LogicalOr: ("bool_or", "count"),
     exp.Sum: ("sum", "sum"),
     exp.Avg: ("avg", "avg"),
     exp.Stddev: ("stddev_samp", "stddev"),
@@ -42,6 +44,8 @@ AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
 }
 AGGREGATE_NAMES = {"mean": exp.Avg}  # aliases that sqlglot leaves anonymous
 POLICY_OF = dict(AGGREGATES.values())
+TRUTHS = ("count_if", "bool_and", "bool_or")  # over truth values
+REPEATABLE = ("bool_and", "bool_or")  # equal values change nothing: DISTINCT may be left out
 
 # DuckDB's other aggregates, to tell "refused" from "no such function"; tests compare this with duckdb_functions().
 REFUSED_AGGREGATES = frozenset(
@@ -65,8 +69,6 @@ REFUSED_AGGREGATES = frozenset(
         "bit_or",
         "bit_xor",
         "bitstring_agg",
-        "bool_and",
-        "bool_or",
         "countif",
         "count_star",
         "entropy",
@@ -111,8 +113,6 @@ REFUSED_AGGREGATES = frozenset(
         "decimal_average",
         "lttb",
         "variant_group_object",
-        "logical_and",
-        "logical_or",
     ]
 )
 
@@ -212,7 +212,7 @@ def refuse_aggregate(node: exp.Expr, policies: Mapping[str, Sequence[str]]) -> P
         )
     return PolicyDenied(
         f"the aggregate {name} is not one that parties release",
-        hint="it could show single rows; allowed: count, sum, avg, stddev, var, covar, corr, regr_*",
+        hint="it could show single rows; allowed: count, sum, avg, bool_and, bool_or, stddev, var, covar, corr, regr_*",
         position=position(node),
     )
 

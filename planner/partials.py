@@ -1,6 +1,7 @@
 """Aggregates as additive partials: what each party computes, and how the sums become the released value.
 
-    AVG -> SUM, COUNT      VAR, STDDEV -> COUNT, SUM, SUM of squares      COVAR, CORR, REGR -> the power sums of pairs
+    AVG, BOOL_AND, BOOL_OR -> COUNT, SUM    VAR, STDDEV -> COUNT, SUM, SUM of squares
+    COVAR, CORR, REGR -> the power sums of pairs
 
 All partials are integers, so adding them over parties loses nothing. Next to them stand the *tests*: counts of units
 that decide, on secret shares, whether a group and each of its cells may be shown.
@@ -37,6 +38,7 @@ PAIRS = frozenset(
     ]
 )
 COUNTS = ("count", "regr_count")
+MEANS = ("avg", "bool_and", "bool_or")  # of a sum and a count
 Render = Callable[[exp.Expr], str]  # SQL of a row-wise expression that cannot raise
 SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
     "regr_avgx",
@@ -47,7 +49,10 @@ SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIR
 
 @dataclass(frozen=True)
 class Partial:
-    """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low."""
+    """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low.
+
+    ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts.
+    """
 
     name: str
     sql: tuple[str, ...]
@@ -56,6 +61,7 @@ class Partial:
     low: int = 0  # of one row's contribution, for sensitivities
     high: int = 1
     counts_units: bool = False
+    tagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ class Test:
 class Output:
     """How the analyst makes one released column: ``function`` over opened ``partials``.
 
-    ``units`` and ``offsets`` turn integers into values. SUM and AVG add up their partials (AVG's after the count), each
-    times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
+    ``units`` and ``offsets`` turn integers into values. SUM and the means add up their partials (a mean's after the count),
+    each times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
     column without one is shown whenever its group is.
     """
 
@@ -102,7 +108,14 @@ class Builder:
     outputs: list[Output] = field(default_factory=list)
 
     def partial(
-        self, sql: tuple[str, ...], limit: int, low: int = 0, high: int = 1, *, counts_units: bool = False
+        self,
+        sql: tuple[str, ...],
+        limit: int,
+        low: int = 0,
+        high: int = 1,
+        *,
+        counts_units: bool = False,
+        tagged: bool = False,
     ) -> str:
         """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum.
 
@@ -112,7 +125,7 @@ class Builder:
             if (known.sql, known.counts_units) == (sql, counts_units):
                 return known.name
         name, width = f"p{len(self.partials)}", slot_width(limit, self.parties)
-        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units))
+        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged))
         return name
 
     def test(self, sql: str, threshold: int) -> int:
@@ -136,6 +149,13 @@ class Builder:
     def count(self, condition: str | None) -> str:
         """Add the partial COUNT(*) of the rows under ``condition``."""
         return self.partial((f"COUNT(*){_filter(condition)}",), ROW_CAP)
+
+    def distinct(self, label: str, condition: str | None) -> str:
+        """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
+        where = _filter(condition)
+        if self.parties == 1:
+            return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
+        return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
 
     def sum(self, coded: Coded, condition: str | None) -> str:
         """Add the partial SUM of a coded value."""
@@ -177,11 +197,13 @@ class Builder:
             names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
             names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), ROW_CAP, counts_units=True),)
+        elif aggregate.distinct:
+            names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":
             names = (self.sum(coded[0], condition),)
-        elif function == "avg":
+        elif function in MEANS:
             if self.noisy:  # around the middle of its bounds a value weighs half as much
                 coded = (coded[0].around((coded[0].low + coded[0].high) // 2),)
             names = (self.count(rows), self.sum(coded[0], condition))
@@ -206,7 +228,7 @@ class Builder:
         condition: str | None,
         render: Render,
     ) -> None:
-        """Decompose SUM or AVG of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
+        """Decompose SUM or a mean of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
         inside = render(split.condition) if split.condition is not None else None
         present = [code(name, False).present for name in sorted(polynomial.required)]
         rows = _and(condition, inside, *present)
@@ -221,9 +243,11 @@ class Builder:
                 names.append(self.product(factors[0], factors[1], rows))
             units.append(coefficient * prod((f.unit for f in factors), start=Fraction(1)))
             nonzero.append([f"{f.sql} <> 0" for f in factors])
-        if aggregate.function == "avg":
+        if aggregate.function in MEANS:
             here = _and(*present)
-            if split.otherwise and inside and here:
+            if split.truth is not None:
+                here = f"({render(split.truth)}) IS NOT NULL"
+            elif split.otherwise and inside and here:
                 here = f"(NOT coalesce({inside}, false)) OR ({here})"
             taking_part = _and(condition, here) if split.otherwise else rows
             names.insert(0, self.count(taking_part))

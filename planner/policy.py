@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
-from fedsql.planner.functions import POLICY_OF
+from fedsql.planner.functions import POLICY_OF, TRUTHS
 from fedsql.planner.logical import Aggregate, Filter, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
@@ -22,9 +22,12 @@ _PLACE = {
     "group": "in GROUP BY or DISTINCT",
     "filter": "in a condition",
     "aggregate": "inside an aggregate",
-    "join": "as a join key or in COUNT(DISTINCT ...)",
+    "join": "as a join key",
     "lookup": "as a join key",
+    "distinct": "in COUNT(DISTINCT ...)",
 }
+
+_ENOUGH = {"lookup": {"join", "filter"}, "distinct": {"join", "group"}}  # places with more than one use that is enough
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
     terms = _terms(leaf, catalog, policies)
     if isinstance(leaf, Rows):
         _check_rows(release, leaf, terms)
+    if terms.min_group_size > 1:
+        _check_distinct(release, leaf)
     if terms.noisy:
         _check_bounded(release, leaf)
     return terms
@@ -89,13 +94,10 @@ def uses(release: Release, leaf: Leaf) -> Iterator[tuple[str, exp.Column]]:
     for aggregate in release.aggregates:
         if aggregate.condition is not None:
             yield from (("filter", c) for c in aggregate.condition.find_all(exp.Column))
-        for argument in aggregate.arguments:
-            if aggregate.distinct:
-                if aggregate.counts != "units":
-                    yield from (("join", c) for c in argument.find_all(exp.Column))
-                continue
+        use = "distinct" if aggregate.distinct else "aggregate"
+        for argument in aggregate.arguments if aggregate.counts != "units" else ():
             for column in argument.find_all(exp.Column):
-                yield ("filter" if _in_condition(column, argument) else "aggregate"), column
+                yield ("filter" if _in_condition(column, argument) else use), column
 
 
 def _check_analyst(offer: TableOffer, analyst: str) -> None:
@@ -124,7 +126,7 @@ def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
     if rows.hazards and not terms.noisy and any(a.counts != "units" for a in release.aggregates):
         first = rows.hazards[0]
         raise PolicyDenied(first.message, hint=first.hint, position=first.position)
-    summed = [a for a in release.aggregates if a.function not in ("count", "count_if", "regr_count")]
+    summed = [a for a in release.aggregates if a.function not in ("count", "regr_count", *TRUTHS)]
     for aggregate in summed if not terms.noisy else ():
         for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):
             if not rows.column(column.name).plain:
@@ -133,6 +135,21 @@ def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
                     hint="sum columns; or ask the owner to declare it as a column",
                     position=position(column),
                 )
+
+
+def _check_distinct(release: Release, leaf: Leaf) -> None:
+    """Refuse to count the distinct values of an expression: ``COUNT(DISTINCT name = 'x')`` says whether one x is there."""
+    for aggregate in release.aggregates:
+        if not aggregate.distinct or aggregate.counts:
+            continue
+        argument = aggregate.arguments[0].unnest()
+        plain = isinstance(argument, exp.Column) and (isinstance(leaf, Scan) or leaf.column(argument.name).plain)
+        if not plain:
+            raise PolicyDenied(
+                f"above min_group_size = 1, COUNT(DISTINCT {shown(argument)}) is not answered: only columns are counted",
+                hint="count a column; or ask the owner to declare the expression as one",
+                position=position(argument),
+            )
 
 
 def _in_condition(column: exp.Column, argument: exp.Expr) -> bool:
@@ -159,7 +176,7 @@ def _check_use(offer: TableOffer, use: str, column: exp.Column) -> None:
             hint=f"columns there: {', '.join(sorted(c.name for c in offer.columns)) or 'none'}",
             position=position(column),
         )
-    wanted = {"join", "filter"} if use == "lookup" else {use}
+    wanted = _ENOUGH.get(use, {use})
     if not wanted & found.use:
         allowed = ", ".join(sorted(found.use)) or "nothing"
         raise PolicyDenied(
@@ -205,12 +222,6 @@ def _check_aggregate(aggregate: Aggregate, leaf: Leaf, catalog: Catalog) -> None
                 f"{offer.party} does not release {aggregate.function} (allowed: {', '.join(offer.release.aggregates)})",
                 hint=f'the owner would add "{wanted}" to [release] aggregates',
             )
-    if distinct and aggregate.counts != "ids":
-        raise NotSupportedError(
-            f"COUNT(DISTINCT {shown(aggregate.arguments[0])}) is not answered yet",
-            hint="COUNT(DISTINCT the privacy unit) is; or count the rows of SELECT DISTINCT in an outer query",
-            position=position(aggregate.arguments[0]),
-        )
 
 
 def _check_missing(

@@ -28,12 +28,14 @@ Monomial = tuple[str, ...]  # the columns that are multiplied, sorted; () is the
 class Argument:
     """An aggregate's argument, split: ``value`` where ``condition`` holds (None: everywhere), else 0 or NULL.
 
-    ``otherwise``: rows outside of the condition count as 0 (they take part in an average).
+    ``otherwise``: rows outside of the condition count as 0 (they take part in an average). ``truth``: the argument itself,
+    where it is a condition: rows for which it is NULL take no part.
     """
 
     value: exp.Expr
     condition: exp.Expr | None = None
     otherwise: bool = False
+    truth: exp.Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def split(argument: exp.Expr, is_boolean: bool) -> Argument:
     ):
         node = _bare(node.this)
     if isinstance(node, exp.Predicate | exp.Connector | exp.Not) or (is_boolean and not isinstance(node, exp.Column)):
-        return Argument(exp.Literal.number(1), node, otherwise=True)
+        return Argument(exp.Literal.number(1), node, otherwise=True, truth=node)
     if isinstance(node, exp.If) and _nothing(node.args.get("false")):
         return Argument(node.args["true"], node.this, _zero(node.args.get("false")))
     if isinstance(node, exp.Case) and len(node.args["ifs"]) == 1 and _nothing(node.args.get("default")):

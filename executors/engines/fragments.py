@@ -29,10 +29,18 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
     return GroupPartials(
         labels=labels,
         counts=counts,
-        columns=[_column(table, partial) for partial in plan.partials],
+        columns=[
+            np.zeros((table.num_rows, partial.width), np.uint8) if partial.tagged else _column(table, partial)
+            for partial in plan.partials
+        ],
         cells=[
             [output.cell for output in plan.outputs if partial.name in output.partials] for partial in plan.partials
         ],
+        values={
+            index: [texts or [] for texts in table.column(partial.name).to_pylist()]
+            for index, partial in enumerate(plan.partials)
+            if partial.tagged
+        },
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fedsql.codec import encode
 from fedsql.config.loading import kept_columns
@@ -115,6 +116,8 @@ class PartyStore:
             table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()
             if table.num_rows > most:
                 raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")
+            if _listed(table) > most:
+                raise OperationalError(f"a fragment lists more than {most} values: [limits] groups allows no more")
             return table
 
     def rows_of(self, name: str) -> bytes:
@@ -202,6 +205,12 @@ class PartyStore:
             self._database.execute("DROP VIEW IF EXISTS prepared")
             detach(self._database, RAW)
         return found.offer, [line(where, message) for where, message in found.problems]
+
+
+def _listed(rows: pa.Table) -> int:
+    """Return how many values the lists of a column hold, at most."""
+    lists = (column for column in rows.columns if pa.types.is_list(column.type))
+    return max((pc.sum(pc.list_value_length(column)).as_py() or 0 for column in lists), default=0)
 
 
 def _missing(table: TableConfig, names: list[str]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from fedsql.crypto.paillier import PublicKey, add, validate
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.distinct import counted, tags_kind
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
@@ -76,10 +77,14 @@ def conclude(
             go |= {"bits": bits, "salts": salts, "commitments": made.commitments}
             go["signatures"] = {c: ready[c]["signature"] for c in computing}
         messages.append(talk.seal(f"{n}/go", name, encode(go)))
-    kind = f"{n}/vector"
-    inbox = yield Exchange.of(messages, [(kind, name) for name in names])
+    kind, tags = f"{n}/vector", tags_kind(outline)
+    kinds = (kind, tags) if outline.tagged else (kind,)
+    inbox = yield Exchange.of(messages, [(each, name) for each in kinds for name in names])
     size = Layout(outline.widths, rows, public.plaintext_bytes).plaintexts * public.ciphertext_bytes
     given = {name: _delivery(talk, inbox[kind, name], identities[name], outline, size) for name in names}
+    vectors = {name: public.from_bytes(each.vector) for name, each in given.items()}
+    if outline.tagged:
+        vectors[talk.me] = counted(outline, rows, [talk.record(inbox[tags, name]) for name in names], public)
     boxes: dict[int, bytes] = {}
     for name, each in given.items():
         if [at for at, _ in each.labels] != asked[name]:
@@ -91,7 +96,7 @@ def conclude(
         positions=tuple(position[slot] for slot in survivors),
         bits=b"".join(judged["rows"][s * width : (s + 1) * width] for s in survivors) if judged else b"",
         signatures={c: ready[c]["released"] for c in computing},
-        vector=public.to_bytes(_sum(public, {name: public.from_bytes(each.vector) for name, each in given.items()})),
+        vector=public.to_bytes(_sum(public, vectors)),
         label_key=given[names[0]].label_key,
         labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
     )

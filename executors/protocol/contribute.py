@@ -16,10 +16,11 @@ import numpy as np
 
 from fedsql.codec import encode
 from fedsql.crypto.circuit import Bits
+from fedsql.crypto.packing import Column
 from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import Channel, pad, seal
 from fedsql.errors import InternalError, ProtocolError
-from fedsql.executors.protocol import verdict
+from fedsql.executors.protocol import distinct, verdict
 from fedsql.executors.protocol.align import align
 from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import (
@@ -32,8 +33,8 @@ from fedsql.executors.protocol.outline import (
     row_bytes,
 )
 from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
-from fedsql.executors.protocol.vector import add_noise, encrypt, place
-from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, Wanted
+from fedsql.executors.protocol.vector import add_noise, encrypt, place, visible
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Inbox, Message, Steps, Wanted
 
 HIDDEN = verdict.NO_RANK  # the position of a group that is not released
 _LABEL_BYTES = 128  # what a label box holds at least
@@ -73,17 +74,17 @@ class Go:
 
 @dataclass(frozen=True)
 class Ready:
-    """A release up to READY: ``messages`` are still to be sent, ``go`` is what `deliver` waits for."""
+    """A release up to READY: ``messages`` are still to be sent, ``wanted`` is what `deliver` waits for.
+
+    ``key`` is that of the tags of distinct values, at the contributor that drew it.
+    """
 
     outline: Outline
     part: GroupPartials
     slots: Slots
     messages: Sequence[Message]
-
-    @property
-    def go(self) -> Wanted:
-        """The message by which the coordinator says that everybody is READY."""
-        return f"{self.outline.number}/go", COORDINATOR
+    wanted: Sequence[Wanted]
+    key: bytes | None = None
 
 
 def prepare(
@@ -98,27 +99,35 @@ def prepare(
         messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]
     else:
         messages = yield from _decide(talk, outline, part, slots)
-    return Ready(outline, part, slots, messages)
+    wanted, key, leader = [_go(outline)], None, outline.contributors[0]
+    if outline.tagged and talk.me == leader:
+        key, keys = distinct.share_key(talk, outline)
+        messages = [*messages, *keys]
+    elif outline.tagged:
+        wanted.append((distinct.key_kind(outline), leader))
+    return Ready(outline, part, slots, messages, wanted, key)
 
 
 def deliver(
     talk: Conversation,
     ready: Ready,
-    go_message: Message,
+    inbox: Inbox,
     public: PublicKey,
     analyst_box: bytes,
     identities: Mapping[str, bytes],
     noise: NoiseDraws | None,
-) -> tuple[Message, int]:
-    """Return the message with the party's encrypted vector and labels, and how many rows are released.
+) -> tuple[list[Message], int]:
+    """Return the messages with the party's encrypted vector, labels and tags, and how many rows are released.
 
-    ``identities`` are the contributors' pinned Ed25519 keys. The rows may be padded: what everybody may know of them.
+    ``inbox`` holds what ``ready`` wanted, ``identities`` are the contributors' pinned Ed25519 keys. The rows may be padded:
+    what everybody may know of them.
     """
     outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
-    go = Go.of(talk, outline, go_message)
+    go = Go.of(talk, outline, inbox[_go(outline)])
     shown, positions, rows = _admitted(talk, outline, slots, go, identities)
     columns = place(outline, part, shown, positions, rows)
+    tags = _tag(talk, ready, inbox, shown, positions, columns) if outline.tagged else []
     if noise is not None:
         columns = add_noise(columns, noise)
     vector = encrypt(talk, outline, columns, rows, public)
@@ -127,12 +136,35 @@ def deliver(
         record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go)
         if talk.me == outline.contributors[0]:
             record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
-    return Message.of(f"{n}/vector", talk.me, COORDINATOR, record), rows
+    return [Message.of(f"{n}/vector", talk.me, COORDINATOR, record), *tags], rows
 
 
 def label_channel(key: bytes, context: Context, release: int, position: int) -> tuple[Channel, bytes]:
     """Return how the label at ``position`` is sealed for the analyst: the channel, and what the box is bound to."""
     return Channel(key), context.bind("label", release, position)
+
+
+def _go(outline: Outline) -> Wanted:
+    """Return the message by which the coordinator says that everybody is READY."""
+    return f"{outline.number}/go", COORDINATOR
+
+
+def _tag(
+    talk: Conversation, ready: Ready, inbox: Inbox, shown: Bits, positions: Sequence[int], columns: list[Column]
+) -> list[Message]:
+    """Return the message with tags of the distinct values in shown cells. The first contributor takes off the dummies."""
+    outline, part, leader = ready.outline, ready.part, ready.outline.contributors[0]
+    key = ready.key or talk.open(inbox[distinct.key_kind(outline), leader])
+    if len(key) != distinct.KEY_BYTES:
+        raise ProtocolError("a tag key is malformed")
+    lists = []
+    for partial in outline.tagged:
+        drawn = distinct.mixed(key, outline, partial, len(columns[partial]), talk.me)
+        if talk.me == leader:
+            columns[partial] = distinct.taken_off(drawn, outline.widths[partial])
+        here = np.flatnonzero(visible(part, partial, shown)).tolist()
+        lists.append(distinct.tagged(key, partial, {positions[g]: part.values[partial][g] for g in here}, drawn))
+    return [distinct.tags_message(talk, outline, lists)]
 
 
 def _locate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ class Outline:
     """The public shape of a release: all that the coordinator knows of it.
 
     ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
-    noise: then every slot is sent. ``widths`` are those of the partials, in bytes.
+    noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
+    that the coordinator counts by tags.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Outline:
     slots: int | None
     circuit: Circuit | None
     widths: tuple[int, ...]
+    tagged: tuple[int, ...] = ()
 
     def computing(self, draw: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
@@ -60,18 +62,20 @@ class Outline:
             "slots": self.slots,
             "circuit": circuit,
             "widths": list(self.widths),
+            "tagged": list(self.tagged),
         }
 
     @classmethod
     def of(cls, record: object, message: Message) -> Outline:
         """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
-        number, contributors, slots, circuit, widths = message.values(
+        number, contributors, slots, circuit, widths, tagged = message.values(
             record,
             number=int,
             contributors=list[str],
             slots=int | None,
             circuit=dict[str, Any] | None,
             widths=list[int],
+            tagged=list[int],
         )
         if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
             raise message.malformed()
@@ -79,8 +83,10 @@ class Outline:
             raise message.malformed()
         if not all(0 < width <= MAX_WIDTH for width in widths):
             raise message.malformed()
+        if not all(0 <= partial < len(widths) for partial in tagged) or len(set(tagged)) != len(tagged):
+            raise message.malformed()
         read = None if circuit is None else _circuit(circuit, message)
-        return cls(number, tuple(contributors), slots, read, tuple(widths))
+        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged))
 
 
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
@@ -102,13 +108,15 @@ def _circuit(record: dict[str, Any], message: Message) -> Circuit:
 class GroupPartials:
     """What a party's fragment yielded: G labels, counts int64 [G, tests], and a column [G, width] for each partial.
 
-    ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group.
+    ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group. ``values[j]`` are the
+    texts of each group's distinct values, where partial j is tagged (its column holds zeros).
     """
 
     labels: Sequence[Label]
     counts: NDArray[np.int64]
     columns: Sequence[Column]
     cells: Sequence[Sequence[int | None]]
+    values: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,20 @@ def place(outline: Outline, part: GroupPartials, shown: Bits, positions: Sequenc
     """Return a column [rows, width] for each partial: a group's value at its position where it is shown, else zero."""
     at = np.asarray(positions, np.intp)
     columns = []
-    for column, width, cells in zip(part.columns, outline.widths, part.cells, strict=True):
-        visible = shown.survive.copy()
-        if None not in cells:
-            visible &= np.any([shown.cells[:, cell] for cell in cells], axis=0) if cells else False
+    for partial, (column, width) in enumerate(zip(part.columns, outline.widths, strict=True)):
+        here = visible(part, partial, shown)
         placed: Column = np.zeros((rows, width), np.uint8)
-        placed[at[visible]] = column[visible]
+        placed[at[here]] = column[here]
         columns.append(placed)
     return columns
+
+
+def visible(part: GroupPartials, partial: int, shown: Bits) -> NDArray[np.bool_]:
+    """Say for each group whether a partial is shown, as part of any released value: bool [groups]."""
+    cells = part.cells[partial]
+    if None in cells:
+        return shown.survive
+    return shown.survive & (np.any([shown.cells[:, cell] for cell in cells], axis=0) if cells else False)
 
 
 def add_noise(columns: Sequence[Column], noise: NoiseDraws) -> list[Column]:
@@ -56,8 +62,9 @@ def add_noise(columns: Sequence[Column], noise: NoiseDraws) -> list[Column]:
 
 def encrypt(talk: Conversation, outline: Outline, columns: Sequence[Column], rows: int, public: PublicKey) -> bytes:
     """Mask, pack and encrypt ``columns``; return the ciphertexts as bytes."""
-    if len(outline.contributors) > MAX_VECTORS:
-        raise ProtocolError(f"at most {MAX_VECTORS} parties can contribute to one release")
+    most = MAX_VECTORS - bool(outline.tagged)  # the coordinator adds a vector of its own
+    if len(outline.contributors) > most:
+        raise ProtocolError(f"at most {most} parties can contribute to one release")
     layout = Layout(outline.widths, rows, public.plaintext_bytes)
     peers = [name for name in outline.contributors if name != talk.me]
     shared = {name: talk.secret(name, "mask", outline.number) for name in peers}

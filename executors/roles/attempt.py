@@ -139,12 +139,13 @@ class Attempt:
         )
         messages = [message for each in ready for message in each.messages]
         self.sent.extend(messages)
-        inbox = yield Exchange.of(messages, [each.go for each in ready])
-        last, released = [], []
+        inbox = yield Exchange.of(messages, [wanted for each in ready for wanted in each.wanted])
+        last: list[Message] = []
+        released: list[dict[str, object]] = []
         for release, each, drawn in zip(mine, ready, noise, strict=True):
             with self.watch("encrypt"):
-                message, rows = deliver(talk, each, inbox[each.go], public, question.analyst_box, identities, drawn)
-            last.append(message)
+                sent, rows = deliver(talk, each, inbox, public, question.analyst_box, identities, drawn)
+            last.extend(sent)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
 

@@ -40,7 +40,9 @@ def software() -> str:
 def outline_of(plan: ReleasePlan) -> Outline:
     """Return the public shape of a planned release."""
     slots = None if plan.domain is None else len(plan.domain)
-    return Outline(plan.number, plan.contributors, slots, plan.circuit, tuple(p.width for p in plan.partials))
+    widths = tuple(partial.width for partial in plan.partials)
+    tagged = tuple(index for index, partial in enumerate(plan.partials) if partial.tagged)
+    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged)
 
 
 def context_of(question: Question, plan: Plan) -> Context:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from fedsql.codec import decode
 from fedsql.executors.protocol.wire import ANALYST, PROGRESS, Exchange, Message
 
-_OF_KIND = {"align": "align", "threshold": "threshold", "ready": "threshold", "go": "threshold", "vector": "encrypt"}
+_OF_KIND = {
+    "align": "align",
+    "threshold": "threshold",
+    "ready": "threshold",
+    "go": "threshold",
+    "vector": "encrypt",
+    "distinct": "encrypt",
+}
 STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "threshold", "encrypt", "add")
 
 

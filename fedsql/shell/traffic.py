@@ -13,6 +13,8 @@ _WORDS = {
     "hello": "fresh keys",
     "align/key": "a sealed key for tags",
     "align/tags": "shuffled tags of its groups",
+    "distinct/key": "a sealed key for tags",
+    "distinct/tags": "tags of values among dummies",
     "threshold": "sealed shares of counts",
     "ready": "a sealed READY",
     "vector": "encrypted masked sums",

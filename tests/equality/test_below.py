@@ -132,6 +132,9 @@ SELECT sex, flag, REGR_SLOPE(y, x), REGR_INTERCEPT(age, visits), REGR_R2(money, 
 SELECT COUNT(*) FILTER (WHERE age > 40), SUM(x) FILTER (WHERE flag), AVG(age) FILTER (sex = 'F') FROM patients
 SELECT sex, COUNT(*) FILTER (WHERE age > 40), VAR_SAMP(x) FILTER (WHERE flag), SUM(age) FILTER (WHERE age > 98) FROM patients GROUP BY sex
 SELECT COUNT_IF(age > 40), COUNTIF(flag) FROM patients
+SELECT BOOL_AND(flag), BOOL_OR(flag), BOOL_AND(age >= 0), BOOL_OR(age > 1000), BOOL_AND(nothing = 1), BOOL_OR(NULL) FROM patients
+SELECT sex, age % 7, BOOL_AND(flag), BOOL_OR(flag), BOOL_OR(flag) FILTER (WHERE age > 50) FROM patients GROUP BY ALL
+SELECT sex FROM patients GROUP BY sex HAVING BOOL_OR(DISTINCT age > 98) OR NOT BOOL_AND(visits > 100)
 SELECT SUM(age) / COUNT(*), 100.0 * COUNT(age) / COUNT(*), SUM(age) - SUM(visits), SUM(age) // 7 FROM patients
 SELECT SUM(i8), SUM(i16), SUM(i32), SUM(i64), SUM(wide), SUM(u8), SUM(u16), SUM(u32), SUM(u64) FROM patients
 SELECT AVG(i8), AVG(i16), AVG(i32), AVG(wide), AVG(u32), AVG(u64), AVG(huge) FROM patients

@@ -169,3 +169,20 @@ def test_thresholds_of_groups_and_of_the_whole(pool_of, k, parties, shown):
         with pytest.raises(PolicyDenied, match="min_parties = 2"):
             pool.session.execute("SELECT COUNT(*) FROM one.t")
     pool.close()
+
+
+def test_truth_values_that_an_outer_join_makes_null(pool_of):
+    """They are left out, also above min_group_size 1, where the values are put together from counts."""
+    people = pa.table({"id": [1, 2, 3, 4, 5, 6]})
+    stays = pa.table({"patient": [1, 2, 3], "days": [5, 5, 1]})
+    tables = {
+        "people": {"privacy_unit": "id"},
+        "stays": {"privacy_unit": "people.id", "references": {"patient": "people.id"}},
+    }
+    held = {"people": people, "stays": stays}
+    pool = pool_of({"one": held, "two": held}, tables, {"min_group_size": 2, "min_parties": 1})
+    joined = "FROM people p LEFT JOIN stays s ON s.patient = p.id"
+    pool.check(
+        f"SELECT AVG((s.days > 2)::INT), BOOL_AND(s.days > 0), BOOL_OR(s.days > 2), BOOL_AND(s.days > 2) {joined}"
+    )
+    pool.close()

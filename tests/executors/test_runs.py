@@ -62,6 +62,15 @@ def test_too_many_groups_are_refused():
     held.close()
 
 
+def test_too_many_distinct_values_are_refused():
+    held = store(groups=50)
+    listed = "SELECT x % 2 AS g, COUNT(*) AS n, list(DISTINCT x) AS v, list(x) FILTER (WHERE x > 1000) AS w FROM t"
+    with pytest.raises(OperationalError, match="lists more than 50 values"):
+        held.run(f"{listed} GROUP BY g")
+    assert held.run(f"{listed} WHERE x < 50 GROUP BY g").num_rows == 2
+    held.close()
+
+
 def test_what_needs_too_much_memory_fails_alone():
     held = store(memory="50MB", threads=1)
     for _ in range(20):
