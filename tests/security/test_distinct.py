@@ -114,7 +114,7 @@ def test_tags_stand_for_shown_cells_alone(world, monkeypatch):
     assert run.error is None
     shown = sorted(word.encode() for (group, word), held in WORDS.items() if group != "few" for _ in range(sum(held)))
     assert sorted(label[4:] for label in labels) == shown
-    rows = decode(run.of("answer")[0].body)[0]["rows"]
+    rows = decode(run.of("answer")[0].body)["releases"][0]["rows"]
     places = {int(place) for both in lists(run).values() for where, _ in both for place in where}
     assert places == set(range(rows))
 
@@ -124,7 +124,7 @@ def test_the_coordinator_counts_dummies_too(world):
     seen = set()
     for _ in range(3):
         run = world.ask(SQL)
-        answer = decode(run.of("answer")[0].body)[0]
+        answer = decode(run.of("answer")[0].body)["releases"][0]
         given = lists(run).values()
         for number, partial in enumerate(run.outline.tagged):
             places = np.concatenate([both[number][0] for both in given])
