@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import sqlglot
@@ -58,9 +59,7 @@ class RowsSql:
         Columns in ``clamp`` are held inside their bounds. ``unit``: with the privacy unit's id; ``numbered``: with a number
         for each row.
         """
-        body = self.rows.query.copy()
-        secure = Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known)
-        secure.block(body)
+        body = self._secured.copy()
         if unit:
             for item, _ in items(body):
                 self._carry_unit(item)
@@ -75,6 +74,13 @@ class RowsSql:
             if (source := self._at(table, party, clamp, unit=unit)) is not None:
                 table.replace(source)
         return _selecting(body, ", ".join(listed) or "1 AS nothing")
+
+    @cached_property
+    def _secured(self) -> exp.Select:
+        """The query made safe: the same for every party."""
+        body = self.rows.query.copy()
+        Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
+        return body
 
     def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> exp.Expr | None:
         """Return what stands for a table at ``party``; None for an input, which is there by its name."""
