@@ -1,10 +1,15 @@
 """A TPC-H federation: customers, with their orders and lineitems, over three parties; all other tables public.
 
-federation(folder) -> a mapping for fedsql.connect, over the Parquet files of tpchgen-cli in ``folder``
+generate(folder, scale) -> writes the tables as Parquet files, by tpchgen-cli (pip install tpchgen-cli)
+federation(folder) -> a mapping for fedsql.connect, over these files
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,21 @@ _UNITS: dict[str, dict[str, Any]] = {
     "orders": {"references": {"o_custkey": "customer.c_custkey"}, "privacy_unit": "customer.c_custkey"},
     "lineitem": {"references": {"l_orderkey": "orders.o_orderkey"}, "privacy_unit": "customer.c_custkey"},
 }
-_SHARES = {
-    "customer": "c_custkey % 3 = {0}",
-    "orders": "o_custkey % 3 = {0}",
-    "lineitem": "l_orderkey IN (SELECT o_orderkey FROM orders WHERE o_custkey % 3 = {0})",
+_SHARES = {  # not by c_custkey % 3: every third customer has no orders
+    "customer": "c_custkey // 10 % 3 = {0}",
+    "orders": "o_custkey // 10 % 3 = {0}",
+    "lineitem": "l_orderkey IN (SELECT o_orderkey FROM orders WHERE o_custkey // 10 % 3 = {0})",
 }
+
+
+def generate(folder: Path, scale: float) -> Path:
+    """Write all tables at a scale factor (1: six million lineitems) to ``folder``; return it."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    program = shutil.which("tpchgen-cli", path=places)
+    if program is None:
+        raise SystemExit("tpchgen-cli makes the data: pip install tpchgen-cli")
+    subprocess.run([program, "parquet", "-s", str(scale), "--output-dir", folder], check=True, capture_output=True)
+    return folder
 
 
 def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str, Any]:
