@@ -24,6 +24,10 @@ _UNITS: dict[str, dict[str, Any]] = {
     "orders": {"references": {"o_custkey": "customer.c_custkey"}, "privacy_unit": "customer.c_custkey"},
     "lineitem": {"references": {"l_orderkey": "orders.o_orderkey"}, "privacy_unit": "customer.c_custkey"},
 }
+_BOUNDS = {  # by the specification; without them a sum's slot is as wide as its type, and a ciphertext holds fewer
+    "l_extendedprice": [900, 105_000], "l_quantity": [1, 50], "l_discount": [0, 0.1], "l_tax": [0, 0.08],
+    "o_totalprice": [0, 1_000_000], "c_acctbal": [-1000, 10_000],
+}  # fmt: skip
 _SHARES = {  # not by c_custkey % 3: every third customer has no orders
     "customer": "c_custkey // 10 % 3 = {0}",
     "orders": "o_custkey // 10 % 3 = {0}",
@@ -51,12 +55,16 @@ def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str,
         tables: dict[str, Any] = {}
         for name, condition in _SHARES.items():
             rows = database.sql(f"FROM {name} WHERE {condition.format(number)}").to_arrow_table()
-            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: {"use": USES} for c in rows.column_names}}
+            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: _column(c) for c in rows.column_names}}
         for name in PUBLIC if number == 0 else ():
             rows = database.sql(f"FROM {name}").to_arrow_table()
             tables[name] = {"source": rows, "public": True, "columns": {c: {} for c in rows.column_names}}
         parties[party] = {"tables": tables, "release": release or OPEN}
     return {"name": "tpch", "parties": parties}
+
+
+def _column(name: str) -> dict[str, Any]:
+    return {"use": USES, "bounds": _BOUNDS[name]} if name in _BOUNDS else {"use": USES}
 
 
 def queries() -> dict[str, str]:

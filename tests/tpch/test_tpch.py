@@ -26,7 +26,7 @@ def pool_of(folder: Path, release: Mapping[str, Any] | None = None) -> Pool:
     parties = federation(folder, dict(release) if release else None)["parties"]
     rows = {party: {name: t["source"] for name, t in held["tables"].items()} for party, held in parties.items()}
     tables = {
-        name: {key: value for key, value in table.items() if key not in ("source", "columns")}
+        name: {key: value for key, value in table.items() if key != "source"}
         for held in parties.values()
         for name, table in held["tables"].items()
     }
