@@ -11,7 +11,7 @@ from typing import TypeVar
 import sqlglot
 from sqlglot import exp
 
-from fedsql.planner.blocks import is_grouped, items, reads_federated
+from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
@@ -132,7 +132,7 @@ class RowsSql:
         select = item.this
         if not reads_federated(select, self.catalog):
             return
-        found = [each for each, _ in items(select) if self._is_federated_item(each)]
+        found = [each for each in kept_items(select) if self._is_federated_item(each)]
         for each in found:
             self._carry_unit(each)
         ids: list[exp.Expr] = [exp.column(UNIT, table=each.alias_or_name, quoted=True) for each in found]

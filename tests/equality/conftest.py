@@ -137,7 +137,13 @@ def _clinic(seed: int, people: int) -> dict[str, pa.Table]:
         "visit": pa.array([rng.choice(visits) for _ in range(3 * people)], pa.int64()),
         "cents": pa.array([maybe(rng.randint(-50, 5000)) for _ in range(3 * people)], pa.int32()),
     }
-    return {"patients": pa.table(patients), "visits": pa.table(stays), "bills": pa.table(bills)}
+    staff = {"id": pa.array(ids, pa.int64()), "boss": pa.array([maybe(rng.choice(ids)) for _ in ids], pa.int64())}
+    return {
+        "patients": pa.table(patients),
+        "visits": pa.table(stays),
+        "bills": pa.table(bills),
+        "staff": pa.table(staff),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +157,7 @@ def clinics() -> Iterator[Pool]:
         "patients": {"privacy_unit": "id"},
         "visits": {"references": {"patient": "patients.id"}, "privacy_unit": "patients.id"},
         "bills": {"references": {"visit": "visits.visit"}, "privacy_unit": "patients.id"},
+        "staff": {"references": {"boss": "staff.id"}, "privacy_unit": "id"},
         "wards": {"public": True},
     }
     pool = Pool(parties, tables)

@@ -25,7 +25,7 @@ class Pool:
     """Tables of several parties, open to a fedsql session and, pooled, to a DuckDB connection.
 
     ``parties`` maps party -> table -> rows; ``tables`` maps table -> what stands in every party's file besides the
-    source and plain columns; ``release`` is every party's [release].
+    source and plain columns (``hidden``: those that are not listed); ``release`` is every party's [release].
     """
 
     def __init__(
@@ -49,9 +49,12 @@ class Pool:
         self.session = Session.open({"parties": federation})
 
     def _load(self, party: str, name: str, rows: pa.Table, config: dict[str, Any]) -> dict[str, Any]:
+        hidden = config.pop("hidden", ())
         self.duckdb.register("source", rows)
         self.duckdb.execute(f"CREATE TABLE {party}.{name} AS {config.get('sql', 'SELECT * FROM source')}")
         self.duckdb.unregister("source")
+        for column in hidden:
+            self.duckdb.execute(f"ALTER TABLE {party}.{name} DROP {column}")
         names = [row[0] for row in self.duckdb.execute(f"DESCRIBE {party}.{name}").fetchall()]
         given = config.pop("columns", {})
         return {"source": rows, **config, "columns": {n: {"use": USES, **given.get(n, {})} for n in names}}
