@@ -82,12 +82,13 @@ class Pool:
         assert answer.columns == columns, sql
         assert answer.table.schema == expected.schema, sql
         ordered = "order by" in text.lower().rsplit(")", 1)[-1]
-        got, wanted = (_rows(table, ordered) for table in (answer.table, expected))
+        got, wanted = (rows_of(table, ordered) for table in (answer.table, expected))
         assert same_rows(got, wanted, scale), f"{sql}\nfedsql {got}\nDuckDB {wanted}"
         return answer
 
 
-def _rows(table: pa.Table, ordered: bool) -> list[tuple[Any, ...]]:
+def rows_of(table: pa.Table, ordered: bool = False) -> list[tuple[Any, ...]]:
+    """Return the rows of a table, sorted unless their order counts."""
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True)) if table.num_columns else []
     return rows if ordered else sorted(rows, key=_sort_key)
 

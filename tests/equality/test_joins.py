@@ -72,6 +72,8 @@ SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patie
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
 SELECT region, COUNT(DISTINCT id) AS n FROM patients p SEMI JOIN visits v ON p.id = v.patient GROUP BY region
 SELECT 'a' AS k, COUNT(*) AS n FROM visits WHERE days > 1000 GROUP BY ALL
+SELECT k, COUNT(*) AS n FROM (SELECT 'a' AS k FROM visits WHERE days > 1000) t GROUP BY ALL
+SELECT k, COUNT(*) AS n FROM (SELECT 5 AS k, days FROM visits) t WHERE days > 3 GROUP BY k
 SELECT COUNT(DISTINCT v.patient) AS n, COUNT(DISTINCT p.id) AS m FROM patients p LEFT JOIN visits v ON v.patient = p.id AND v.days > 10
 SELECT COUNT(DISTINCT id) AS n, COUNT(DISTINCT boss) AS m FROM staff WHERE boss > 0
 SELECT COUNT(*) AS n, COUNT(DISTINCT b.boss) AS m FROM staff a JOIN staff b ON b.id = a.boss
