@@ -1,10 +1,11 @@
 # Every target sets itself up: a virtual environment in .venv with fedsql (editable) and the tools of the dev group.
 # It is made once and refreshed when pyproject.toml changes. Needed: make, Python 3.11 or newer, a package index.
 #
-#   make check   the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
-#   make test    the tests
-#   make demo    the shell on three hospitals
-#   make clean   remove everything that these made
+#   make check      the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
+#   make test       the tests
+#   make fuzz-sql   10,000 random queries over random federations against DuckDB (make fuzz-sql QUERIES=...)
+#   make demo       the shell on three hospitals
+#   make clean      remove everything that these made
 #
 # Another Python: make PYTHON=/usr/bin/python3.13 (after make clean, if .venv is there already).
 
@@ -17,7 +18,7 @@ READY := .venv/.ready
 # What the main job is tested by: once more, with a real coordinator between all participants.
 OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
 
-.PHONY: check style types imports wheel test demo clean
+.PHONY: check style types imports wheel test fuzz-sql demo clean
 
 check: style types imports wheel
 
@@ -37,6 +38,10 @@ wheel: $(READY)
 test: $(READY)
 	$(BIN)/pytest
 	$(BIN)/pytest --network $(OVER_NETWORK)
+
+QUERIES ?= 10000
+fuzz-sql: $(READY)
+	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest tests/fuzz
 
 demo: $(READY)
 	@$(BIN)/fedsql demo
