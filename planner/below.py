@@ -96,8 +96,8 @@ class Below:
         """Say whether a nested query over federated rows needs only rows that are where those around it are."""
         return self.alone or bool(self._links(query, envs))
 
-    def _links(self, query: exp.Query, envs: list[Env]) -> list[tuple[Column, Column]]:
-        """Return the pairs of columns of the same ids by which a nested query's rows are linked with those around it."""
+    def _links(self, query: exp.Query, envs: list[Env]) -> list[bool]:
+        """Return, for each pair of ids that links a nested query's rows with those around it, whether both tell the unit."""
         if not isinstance(query, exp.Select):
             return []
         around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
@@ -107,11 +107,11 @@ class Below:
         if isinstance(around, exp.In) and not isinstance(around.this, exp.Tuple) and len(query.expressions) == 1:
             pair = self.lineage(around.this, envs), other.lineage(query.expressions[0].unalias(), inside)
             if pair[0].domain is not None and pair[0].domain == pair[1].domain:
-                found.append(pair)
+                found.append(other.tells_unit(*pair))
         for conjunct in conjuncts(query.args.get("where")):
             link = other.link(conjunct, inside)
             if link and len({column.table.lower() in own for column in link}) == 2:
-                found.append((other.column(link[0], inside), other.column(link[1], inside)))
+                found.append(other.tells_unit(*(other.column(column, inside) for column in link)))
         return found
 
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
@@ -268,7 +268,7 @@ class Below:
                     hint="link them by the privacy unit or a declared reference",
                     position=position(query),
                 )
-            self.mixed |= not any(self.tells_unit(*pair) for pair in self._links(query, envs))
+            self.mixed |= not any(self._links(query, envs))
         for window in expression.find_all(exp.Window):
             if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
                 exp.Query

@@ -39,7 +39,6 @@ SELECT AVG(a.age) FROM people a JOIN people b ON a.boss = b.boss
 SELECT AVG(s.days) FROM people p JOIN stays s ON s.person = p.boss
 SELECT COUNT(*) FROM (SELECT boss, COUNT(*) AS n FROM people GROUP BY boss) t WHERE n > 1
 SELECT COUNT(*) FROM (SELECT referrer, COUNT(*) AS n FROM stays GROUP BY referrer) t
-SELECT COUNT(*) FROM (SELECT s.person, COUNT(*) AS n FROM people p LEFT JOIN stays s ON s.person = p.id GROUP BY s.person) t
 """
 
 
