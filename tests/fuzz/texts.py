@@ -233,6 +233,8 @@ class Writer:
     def public_join(self, block: Block) -> None:
         """Join a public table, or constants."""
         draw = self.draw
+        if not self.world.exact and not self.of_family(block.scope, "text"):
+            return
         if self.world.exact and draw.chance(15):
             alias = self.alias("v")
             text = f"(VALUES ('a', 1), ('b', 2), (NULL, 3)) AS {alias}(code, rank)"
@@ -242,7 +244,8 @@ class Writer:
             text = f"{self.table_of(other)} AS {other.alias}"
             if self.world.exact and draw.chance(20):
                 text = f"(SELECT * FROM {text} WHERE {self.simple([other])}) AS {other.alias}"
-        side = draw.pick(["JOIN", "LEFT JOIN", "JOIN", "SEMI JOIN", "ANTI JOIN", "CROSS JOIN"])
+        sides = ["JOIN", "LEFT JOIN", "JOIN", "SEMI JOIN", "ANTI JOIN", "CROSS JOIN"]
+        side = draw.pick(sides if self.world.exact else sides[:-1])
         if side == "CROSS JOIN":
             block.from_ += f" CROSS JOIN {text}"
         else:
@@ -251,10 +254,12 @@ class Writer:
 
     def meeting(self, scope: Scope, other: Source) -> str:
         """Return a condition between a scope and another source: mostly an equality."""
-        family = self.draw.pick(["text", "integer"])
+        family = self.draw.pick(["text", "integer"]) if self.world.exact else "text"
         left, right = self.of_family(scope, family), self.of_family([other], family)
         if not left:
             return f"{other.alias}.rank > 0"
+        if not self.world.exact:
+            right = [f"{other.alias}.code"]  # unique: others could repeat rows, and so weigh them
         sign = self.draw.pick(["=", "=", "=", "<", "IS NOT DISTINCT FROM"]) if self.world.exact else "="
         text = f"{self.draw.pick(left)} {sign} {self.draw.pick(right)}"
         extra = [*scope, other] if self.world.exact else [other]
@@ -435,7 +440,8 @@ class Writer:
         kind = "count" if count else draw.pick(["count", "sum", "sum", "avg", "units", "moments", "pairs", "condition"])
         plain = [(t, f) for t, f in self.data(scope) if f in NUMBERS]
         if not self.world.exact:  # what is computed in a subquery may not be summed
-            plain = [(t, f) for t, f in plain if t[0] == "t" and t.rsplit(".", 1)[1] in DATA]
+            shown = {s.alias for s in scope if not s.padded and s.alias[0] == "t"}
+            plain = [(t, f) for t, f in plain if t.split(".")[0] in shown and t.split(".")[1] in DATA]
         text = "COUNT(*)"
         if kind == "count" and draw.chance(60):
             text = f"COUNT({draw.pick(self.columns(scope))[0]})"
