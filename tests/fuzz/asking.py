@@ -18,7 +18,7 @@ from worlds import Draw, World, world
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 
-QUERIES = 15  # of each federation
+QUERIES = 20  # of each federation
 ASKED = int(os.environ.get("FEDSQL_FUZZ_SQL", "300"))
 MOST_REFUSED = 0.15
 RAISED = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)

@@ -153,7 +153,7 @@ class _Plan:
 
 def world(draw: Draw, exact: bool = True) -> World:
     """Draw a federation; ``exact``: without a least size of groups."""
-    parties = [f"p{i}" for i in range(draw.number(2, 4))]
+    parties = [f"p{i}" for i in range(draw.pick([2, 3, 2, 4]))]
     plans = _plans(draw, parties, exact)
     units = draw.pick(["root", "root", "root", "none"]) if exact else "root"
     targets = {target for plan in plans for _, target in plan.references}
