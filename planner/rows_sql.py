@@ -250,6 +250,6 @@ def _selecting(body: exp.Select, listed: str) -> str:
     """Return the SQL of ``body`` with this select list."""
     rest = body.copy()
     rest.set("expressions", [exp.Star()])
-    text = rest.sql("duckdb")
+    text = rest.sql("duckdb", copy=False)
     assert text.startswith("SELECT *")
     return f"SELECT {listed}{text.removeprefix('SELECT *')}"
