@@ -26,12 +26,16 @@ COMPARISONS = ("=", "<>", "<", "<=", ">", ">=", "IS NOT DISTINCT FROM", "IS DIST
 
 @dataclass(frozen=True)
 class Source:
-    """A FROM item that is in scope: ``columns`` as ``alias`` offers them; ``federated``: its rows stay at parties."""
+    """A FROM item that is in scope: ``columns`` as ``alias`` offers them; ``federated``: its rows stay at parties.
+
+    ``table`` is the table that it is, empty for a derived one; ``padded``: an outer join may have made its columns NULL.
+    """
 
     alias: str
     columns: tuple[Column, ...]
     federated: bool
-    padded: bool = False  # an outer join may have made its columns NULL
+    table: str = ""
+    padded: bool = False
 
     def ids(self) -> list[Column]:
         """The columns that hold party-scoped ids."""
@@ -61,18 +65,23 @@ class Writer:
         self.draw = draw
         self.world = world
         self._aliases = 0
+        self._ctes: list[tuple[str, str, Source]] = []
 
     # what may stand at the top
 
     def statement(self) -> str:
         """Return one query."""
-        self._aliases = 0
+        self._aliases, self._ctes = 0, []
         kinds = (
             [self.released] * 12
             + [self.over_released] * 2
             + [self.set_operation, self.public_led, self.joined_releases]
         )
-        return self.draw.pick(kinds)() if self.world.exact else self.released()
+        text = self.draw.pick(kinds)() if self.world.exact else self.released()
+        if not self._ctes:
+            return text
+        listed = ", ".join(f"{name} AS {body}" for name, body, _ in self._ctes)
+        return f"WITH {listed}, {text[5:]}" if text.startswith("WITH ") else f"WITH {listed} {text}"
 
     def released(self) -> str:
         """Return a query that aggregates federated rows."""
@@ -85,11 +94,17 @@ class Writer:
             return f"SELECT DISTINCT {listed} {block.text()}"
         names = [f"{key} AS k{i}" for i, key in enumerate(keys)] + [f"{call} AS c{i}" for i, call in enumerate(calls)]
         text = f"SELECT {', '.join(names)} {block.text()}"
+        if keys and self.world.exact and draw.chance(6):
+            listed = ", ".join(keys)
+            sets = [f"ROLLUP ({listed})", f"CUBE ({listed})", f"GROUPING SETS (({listed}), {keys[0]}, ())"]
+            return f"SELECT GROUPING({keys[0]}) AS g, {text[7:]} GROUP BY {draw.pick(sets)}"
         if keys:
             by = draw.pick([", ".join(keys), "ALL", ", ".join(str(i + 1) for i in range(len(keys)))])
             text += f" GROUP BY {by}"
         if not self.world.exact:
             return text
+        if draw.chance(4):
+            return f"{text} HAVING COUNT(*) * 4 > (SELECT COUNT(*) {self.block(0).text()})"
         if draw.chance(15):
             text += f" HAVING {self.call(block.scope, count=True)} {draw.pick(['>', '<>'])} {draw.number(0, 4)}"
         if draw.chance(15):
@@ -141,8 +156,7 @@ class Writer:
         conditions = [self.subquery_condition([source], depth=1)]
         if self.draw.chance(30):
             conditions.append(self.simple([source]))
-        table = self.table_of(source)
-        return f"SELECT {alias}.code AS k0, {alias}.rank AS k1 FROM {table} AS {alias} WHERE {' AND '.join(conditions)}"
+        return f"SELECT {alias}.code AS k0, {alias}.rank AS k1 FROM {source.table} AS {alias} WHERE {' AND '.join(conditions)}"
 
     # blocks
 
@@ -159,24 +173,25 @@ class Writer:
 
     def item(self, depth: int, table: Table | None = None) -> tuple[str, Source]:
         """Return a federated FROM item and what it offers."""
+        if table is None and self._ctes and self.draw.chance(15):
+            name, _, source = self.draw.pick(self._ctes)
+            alias = self.alias(name)
+            return f"{name} AS {alias}", replace(source, alias=alias)
         if table is None and depth > 0 and self.draw.chance(30):
             return self.derived(depth - 1)
         table = table or self.draw.pick(self.world.federated)
         source = self.scan(table)
-        return f"{self.table_of(source)} AS {source.alias}", source
+        return f"{source.table} AS {source.alias}", source
 
     def scan(self, table: Table) -> Source:
-        """Return a table under a new alias."""
-        return Source(self.alias(table.name), table.columns, not table.public)
-
-    def table_of(self, source: Source) -> str:
-        """Return the table's name in SQL."""
-        return source.alias.rstrip("0123456789").rstrip("_")
+        """Return a table under a new alias: the union over all parties, or one party's."""
+        name = f"{self.draw.pick(table.parties)}.{table.name}" if self.draw.chance(5) else table.name
+        return Source(self.alias(table.name), table.columns, not table.public, name)
 
     def alias(self, table: str) -> str:
-        """Return a new alias that starts with its table's name."""
+        """Return a new alias that starts with its table's name, or one that other blocks may have, too."""
         self._aliases += 1
-        return f"{table}_{self._aliases}"
+        return table if self.draw.chance(6) else f"{table}_{self._aliases}"
 
     def join(self, block: Block, depth: int) -> None:
         """Add a join to a block."""
@@ -237,11 +252,11 @@ class Writer:
             return
         if self.world.exact and draw.chance(15):
             alias = self.alias("v")
-            text = f"(VALUES ('a', 1), ('b', 2), (NULL, 3)) AS {alias}(code, rank)"
+            text = draw.pick([f"l0 AS {alias}", f"(VALUES ('a', 1), ('b', 2), (NULL, 3)) AS {alias}(code, rank)"])
             other = Source(alias, (Column("code", "text"), Column("rank", "integer")), False)
         else:
             other = self.scan(draw.pick(self.world.public))
-            text = f"{self.table_of(other)} AS {other.alias}"
+            text = f"{other.table} AS {other.alias}"
             if self.world.exact and draw.chance(20):
                 text = f"(SELECT * FROM {text} WHERE {self.simple([other])}) AS {other.alias}"
         sides = ["JOIN", "LEFT JOIN", "JOIN", "SEMI JOIN", "ANTI JOIN", "CROSS JOIN"]
@@ -278,7 +293,12 @@ class Writer:
         table = None
         if domain is not None:
             table = self.draw.pick([t for t in self.world.federated if any(c.domain == domain for c in t.columns)])
-        return kind(depth, table)
+        text, source = kind(depth, table)
+        if not text.endswith(f" AS {source.alias}") or not self.draw.chance(15):
+            return text, source
+        name = f"c{len(self._ctes)}"
+        self._ctes.append((name, text.removesuffix(f" AS {source.alias}"), source))
+        return f"{name} AS {source.alias}", source
 
     def row_wise(self, depth: int, table: Table | None) -> tuple[str, Source]:
         """Return rows, as they are or computed."""
@@ -300,6 +320,11 @@ class Writer:
             name = f"o{number}" if draw.chance(50) or any(c.name == column.name for c in columns) else column.name
             listed.append(f"{source.alias}.{column.name} AS {name}")
             columns.append(replace(column, name=name, nullable=column.nullable or source.padded))
+        if federated and draw.chance(10):
+            block, source, column, inner, key = self._linked(scope, 0)
+            block.where.insert(0, f"{inner.alias}.{key.name} = {source.alias}.{column.name}")
+            listed.append(f"(SELECT COUNT(*) {block.text()}) AS h")
+            columns.append(Column("h", "integer"))
         if draw.chance(40):
             family = draw.pick(["integer", "text", "boolean"])
             listed.append(f"{self.value(scope, family)} AS e")
@@ -459,6 +484,8 @@ class Writer:
             text = f"{draw.pick(['COVAR_POP', 'REGR_COUNT', 'REGR_SXY'])}({draw.pick(plain)[0]}, {draw.pick(plain)[0]})"
         elif kind == "condition":
             return f"COUNT_IF({self.simple(scope)})"
+        if self.world.exact and draw.chance(4):
+            return f"{text} FILTER (WHERE {self.average(scope, 0)})"
         return text + (f" FILTER (WHERE {self.simple(scope)})" if draw.chance(20) else "")
 
     def inner_call(self, scope: Scope) -> tuple[str, str]:
@@ -470,7 +497,7 @@ class Writer:
             text = draw.pick(anything)[0]
             return draw.pick(["COUNT(*)", f"COUNT({text})", f"COUNT(DISTINCT {text})"]), "integer"
         value, family = draw.pick(numbers)
-        call, result = draw.pick([("SUM", "number"), ("MIN", family), ("MAX", family), ("AVG", "double")])
+        call, result = draw.pick([("SUM", "number"), ("MIN", family), ("MAX", family), ("AVG", "number")])
         when = f" FILTER (WHERE {self.simple(scope)})" if draw.chance(20) else ""
         return f"{call}({value}){when}", result
 
@@ -514,7 +541,11 @@ class Writer:
         kinds = [self.average, self.among, self.public_among, self.by_value]
         if here:
             kinds = [self.exists, self.member, self.exists, self.scalar, *kinds]
-        return draw.pick(kinds)(scope, depth - 1)
+        kind = draw.pick(kinds)
+        text = kind(scope, depth - 1)
+        if kind == self.member or not draw.chance(15):  # NULL is not FALSE
+            return text
+        return draw.pick([f"({text} OR {self.simple(scope)})", f"NOT ({text})"])
 
     def _linked(self, scope: Scope, depth: int) -> tuple[Block, Source, Column, Source, Column]:
         here = [(s, c) for s in scope if s.federated for c in s.ids()]
@@ -536,6 +567,8 @@ class Writer:
         block.where.insert(0, f"{inner.alias}.{key.name} = {source.alias}.{column.name}")
         if self.draw.chance(40):
             block.where.append(self.simple([*block.scope, source]))
+        if depth > 0 and self.draw.chance(20):
+            block.where.append(self.subquery_condition([*block.scope, source], depth))
         return f"{self.draw.pick(['EXISTS', 'NOT EXISTS'])} (SELECT {self.draw.pick(['1', '*'])} {block.text()})"
 
     def member(self, scope: Scope, depth: int) -> str:
@@ -582,7 +615,7 @@ class Writer:
     def public_among(self, scope: Scope, depth: int) -> str:
         """Return a condition with a query over a public table."""
         other = self.scan(self.draw.pick(self.world.public))
-        table = f"{self.table_of(other)} AS {other.alias}"
+        table = f"{other.table} AS {other.alias}"
         mine = self.of_family(scope, "text")
         if not mine:
             return f"(SELECT MAX({other.alias}.rank) FROM {table}) > 1"

@@ -23,6 +23,7 @@ FAMILIES = {
     "n": "integer", "k": "integer", "m": "decimal", "f": "double", "s": "text", "u": "text", "b": "boolean", "d": "date",
     "w": "timestamp", "code": "text", "rank": "integer", "label": "text",
 }  # fmt: skip
+LOCAL = "CREATE TABLE l0 AS SELECT * FROM (VALUES ('a', 1), ('c', 2), ('a', 3), (NULL, 4)) AS v(code, rank)"
 _INTEGERS = (pa.int32(), pa.int64(), pa.int16(), pa.int8())
 _ARROW = {
     "decimal": pa.decimal128(8, 2), "double": pa.float64(), "text": pa.string(), "boolean": pa.bool_(), "date": pa.date32(),
@@ -131,6 +132,7 @@ class World:
                 ]
             lines += ["    },"]
         lines += ["}", f"pool = Pool(parties, {self.config!r}, {self.release!r})"]
+        lines += [f'for side in (pool.duckdb, pool.session):\n    side.execute("{LOCAL}")']
         return "\n".join([*lines, f'pool.check("""{sql}""", scale=1e4)'])
 
 
