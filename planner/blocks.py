@@ -143,7 +143,7 @@ def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
 
 def _keys_of(element: exp.Expr) -> list[exp.Expr]:
     bare = element.unnest()
-    return list(bare.expressions) if isinstance(bare, exp.Tuple) else [bare]
+    return [part.unnest() for part in bare.expressions] if isinstance(bare, exp.Tuple) else [bare]
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:

@@ -285,7 +285,7 @@ def _united(
         names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
         columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
         for number, node in enumerate(asked):
-            bits = "".join("01"[part.sql("duckdb") not in there] for part in node.expressions)
+            bits = "".join("01"[part.unnest().sql("duckdb") not in there] for part in node.expressions)
             columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
             names.append(f"g{number}")
         listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]
