@@ -1,11 +1,12 @@
 # Every target sets itself up: a virtual environment in .venv with fedsql (editable) and the tools of the dev group.
 # It is made once and refreshed when pyproject.toml changes. Needed: make, Python 3.11 or newer, a package index.
 #
-#   make check   the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
-#   make test    the tests
-#   make fuzz-wire   random frames at a coordinator and at parties, for some minutes: FRAMES=100000 of them
-#   make demo    the shell on three hospitals
-#   make clean   remove everything that these made
+#   make check      the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
+#   make test       the tests
+#   make fuzz-sql   10,000 random queries over random federations against DuckDB (QUERIES=...)
+#   make fuzz-wire  100,000 random frames at a coordinator and at parties (FRAMES=...)
+#   make demo       the shell on three hospitals
+#   make clean      remove everything that these made
 #
 # Another Python: make PYTHON=/usr/bin/python3.13 (after make clean, if .venv is there already).
 
@@ -18,9 +19,10 @@ READY := .venv/.ready
 # What the main job is tested by: once more, with a real coordinator between all participants.
 OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
 
+QUERIES ?= 10000
 FRAMES ?= 100000
 
-.PHONY: check style types imports wheel test fuzz-wire demo clean
+.PHONY: check style types imports wheel test fuzz-sql fuzz-wire demo clean
 
 check: style types imports wheel
 
@@ -40,6 +42,9 @@ wheel: $(READY)
 test: $(READY)
 	$(BIN)/pytest
 	$(BIN)/pytest --network $(OVER_NETWORK)
+
+fuzz-sql: $(READY)
+	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest tests/fuzz
 
 fuzz-wire: $(READY)
 	$(BIN)/pytest -n 0 --frames $(FRAMES) --durations 5 tests/network/test_fuzz.py

@@ -7,7 +7,7 @@ party, and an aggregate or a window below the cut needs a party-scoped id among 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -26,7 +26,7 @@ from fedsql.planner.blocks import (
     reads_federated,
 )
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.identities import Domain, decides_unit, domain_of, unit_domain
+from fedsql.planner.identities import decides_unit, domain_of, holds_unit, unit_domain
 from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
@@ -86,7 +86,7 @@ class Below:
         federated = [source for source in env.values() if source.federated]
         one_unit = self.one_unit(env)
         if is_grouped(query):
-            one_unit &= self._check_groups(query, federated, envs)
+            one_unit &= self._check_groups(query, envs)
         columns = {p.alias_or_name.lower(): self.lineage(p.unalias(), envs) for p in query.expressions}
         units = {source.unit for source in federated}
         scans = tuple(i for source in federated for i in source.scans)
@@ -96,24 +96,22 @@ class Below:
         """Say whether a nested query over federated rows needs only rows that are where those around it are."""
         return self.alone or bool(self._links(query, envs))
 
-    def _links(self, query: exp.Query, envs: list[Env]) -> set[Domain]:
-        """Return the ids by which a nested query's rows are linked with those around it."""
+    def _links(self, query: exp.Query, envs: list[Env]) -> list[bool]:
+        """Return, for each pair of ids that links a nested query's rows with those around it, whether both tell the unit."""
         if not isinstance(query, exp.Select):
-            return set()
+            return []
         around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
         other = Below(self.catalog, scans=list(self.scans))
         own = other.block(query, envs)
-        inside, found = [own, *envs], set()
+        inside, found = [own, *envs], []
         if isinstance(around, exp.In) and not isinstance(around.this, exp.Tuple) and len(query.expressions) == 1:
-            outside = self.lineage(around.this, envs).domain
-            if outside is not None and outside == other.lineage(query.expressions[0].unalias(), inside).domain:
-                found.add(outside)
+            pair = self.lineage(around.this, envs), other.lineage(query.expressions[0].unalias(), inside)
+            if pair[0].domain is not None and pair[0].domain == pair[1].domain:
+                found.append(other.tells_unit(*pair))
         for conjunct in conjuncts(query.args.get("where")):
             link = other.link(conjunct, inside)
             if link and len({column.table.lower() in own for column in link}) == 2:
-                domain = other.column(link[0], inside).domain
-                assert domain is not None
-                found.add(domain)
+                found.append(other.tells_unit(*(other.column(column, inside) for column in link)))
         return found
 
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
@@ -152,10 +150,17 @@ class Below:
         rows_alone = len(scans) > 1 and scans[0].offers[0].privacy_unit is None
         return same and not rows_alone and all(source.one_unit for source in federated)
 
-    def decides(self, sources: Iterable[Source], domain: Domain) -> bool:
-        """Say whether an id of ``domain`` tells the privacy unit of every row of ``sources``."""
-        scans = [self.scans[i] for source in sources for i in source.scans]
-        return all(decides_unit(self.catalog, scan.offers, domain) for scan in scans)
+    def tells_unit(self, *columns: Column) -> bool:
+        """Say whether the ids in each of some columns tell the privacy unit of the rows that they came from."""
+        bases = [known.base for known in columns if known.base is not None]
+        offers = [(self.scans[index].offers, name) for index, name in bases]
+        return len(offers) == len(columns) and all(decides_unit(self.catalog, *offer) for offer in offers)
+
+    def is_unit(self, known: Column) -> bool:
+        """Say whether a column holds each row's own privacy unit."""
+        if known.base is None or known.padded:
+            return False
+        return holds_unit(self.catalog, self.scans[known.base[0]].offers, known.base[1])
 
     @property
     def alone(self) -> bool:
@@ -203,19 +208,19 @@ class Below:
         self.publics |= {table.name.lower(): None for table in query.find_all(exp.Table) if table.db}
         return Source(alias)
 
-    def _check_groups(self, query: exp.Select, federated: Sequence[Source], envs: list[Env]) -> bool:
+    def _check_groups(self, query: exp.Select, envs: list[Env]) -> bool:
         """Check that each group of a nested block is at one party; return whether it is of one privacy unit."""
-        keys = grouping(query)
-        domains = [d for key in keys if (d := self.lineage(key, envs).key) is not None]
-        if not domains:
+        keys = [(key, self.lineage(key, envs)) for key in grouping(query)]
+        ids = [known for _, known in keys if known.key is not None]
+        if not ids:
             raise NotLocal(
                 "a subquery that aggregates rows of several parties cannot stand inside of another aggregate here",
                 hint="group it by the privacy unit or a declared reference, or aggregate in a query of its own",
                 position=position(query),
             )
-        for key in keys:
-            self.use("join" if self.lineage(key, envs).domain is not None else "group", key, envs)
-        return any(self.decides(federated, domain) for domain in domains)
+        for key, known in keys:
+            self.use("join" if known.domain is not None else "group", key, envs)
+        return any(self.tells_unit(known) for known in ids)
 
     def _condition(self, expression: exp.Expr, envs: list[Env]) -> None:
         """Note the columns of a condition as filters (an equality of ids as a join), and analyse nested queries."""
@@ -263,17 +268,15 @@ class Below:
                     hint="link them by the privacy unit or a declared reference",
                     position=position(query),
                 )
-            every = [source for env in envs for source in env.values() if source.federated]
-            self.mixed |= not any(self.decides(every, domain) for domain in self._links(query, envs))
+            self.mixed |= not any(self._links(query, envs))
         for window in expression.find_all(exp.Window):
             if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
                 exp.Query
             ):
                 continue  # of a nested query, which has checked it
             parts = [self.lineage(part, envs) for part in window.args.get("partition_by") or []]
-            keys = [part.key for part in parts if part.key is not None]
-            every = [source for source in envs[0].values() if source.federated]
-            self.mixed |= not any(self.decides(every, key) for key in keys)
+            keys = [part for part in parts if part.key is not None]
+            self.mixed |= not any(self.tells_unit(key) for key in keys)
             if not keys and not self.alone:
                 raise NotLocal(
                     "a window over federated rows needs PARTITION BY the privacy unit or a declared reference",

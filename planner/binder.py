@@ -12,10 +12,10 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.below import Below
-from fedsql.planner.blocks import items, nested_queries, own_columns
+from fedsql.planner.blocks import items, kept_items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import REPEATABLE, TRUTHS, aggregate_of, check_rows, check_scalar, refuse_aggregate
-from fedsql.planner.identities import domain_of, unit_domain
+from fedsql.planner.identities import domain_of, holds_unit
 from fedsql.planner.inputs import Inputs, inputs_in
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
@@ -88,7 +88,7 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         alias=ROWS,
         scans=tuple(below.scans),
         columns=tuple(used.values()),
-        units=tuple(name for name, source in env.items() if source.federated),
+        units=tuple(name for item in kept_items(bare) if env[name := item.alias_or_name.lower()].federated),
         one_unit=below.one_unit(env),
         mixed=below.mixed,
         uses=tuple(dict.fromkeys(below.uses)),
@@ -106,7 +106,6 @@ def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> 
     while name in taken:
         name += "_"
     taken.add(name)
-    source = env[column.table.lower()]
     return RowColumn(
         name,
         column.copy(),
@@ -115,7 +114,7 @@ def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> 
         known.public,
         known.plain,
         conditional=known.padded or not (known.base or known.public),
-        is_unit=known.key is not None and known.key == source.unit and below.one_unit(env),
+        is_unit=below.is_unit(known) and below.one_unit(env),
         is_local=known.domain is not None,
     )
 
@@ -172,5 +171,6 @@ def _counts(argument: exp.Expr, leaf: Leaf, catalog: Catalog) -> str:
     if isinstance(leaf, Rows):
         column = leaf.column(argument.name)
         return "units" if column.is_unit else "ids" if column.is_local else ""
-    domain = domain_of(catalog, leaf.offers, argument.name)
-    return "" if domain is None else "units" if domain == unit_domain(catalog, leaf.offers) else "ids"
+    if domain_of(catalog, leaf.offers, argument.name) is None:
+        return ""
+    return "units" if holds_unit(catalog, leaf.offers, argument.name) else "ids"

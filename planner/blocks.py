@@ -22,6 +22,11 @@ def items(select: exp.Select) -> list[tuple[exp.Expr, exp.Join | None]]:
     return first + [(join.this, join) for join in select.args.get("joins") or []]
 
 
+def kept_items(select: exp.Select) -> list[exp.Expr]:
+    """Return the items of FROM whose rows a block yields: SEMI and ANTI joins only look theirs up."""
+    return [item for item, join in items(select) if join is None or join.kind not in ("SEMI", "ANTI")]
+
+
 def own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
     """Walk the expressions of ``select`` without entering FROM items, CTEs or nested queries."""
     for part, value in select.args.items():
@@ -40,6 +45,19 @@ def outer_nodes(expression: exp.Expr) -> Iterator[exp.Expr]:
 def is_query(node: exp.Expr) -> bool:
     """Say whether a node is a query itself, not one in parentheses."""
     return isinstance(node, exp.Query) and not isinstance(node, exp.Subquery)
+
+
+def blocks_around(query: exp.Expr) -> Iterator[exp.Select]:
+    """Yield the blocks whose sources the columns of ``query`` may name, innermost first: not the one whose FROM it is in."""
+    node, parent = query, query.parent
+    while parent is not None:
+        inside_from = isinstance(node, exp.Subquery) and isinstance(parent, exp.From | exp.Join)
+        if inside_from and node.arg_key == "this" and (holder := parent.parent) is not None:
+            node, parent = holder, holder.parent
+            continue
+        if isinstance(parent, exp.Select):
+            yield parent
+        node, parent = parent, parent.parent
 
 
 def nested_queries(expression: exp.Expr) -> list[exp.Query]:
@@ -87,8 +105,11 @@ def grouping(select: exp.Select) -> list[exp.Expr]:
     if group is None:
         return [p.unalias() for p in select.expressions] if select.args.get("distinct") else []
     if group.args.get("all"):
-        inside = {id(node) for call in aggregate_calls(select) for node in call.walk()}
-        return [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
+        calls, names = aggregate_calls(select), aliases(select)
+        inside = {id(node) for call in calls for node in call.walk()}
+        keys = [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
+        constant = not any(column.table.lower() in names for key in keys for column in key.find_all(exp.Column))
+        return [] if calls and constant else keys  # beside aggregates alone DuckDB has ALL mean the whole
     return [key for key in group.expressions if not isinstance(key, exp.Tuple) or key.expressions]  # () has no keys
 
 
@@ -122,7 +143,7 @@ def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
 
 def _keys_of(element: exp.Expr) -> list[exp.Expr]:
     bare = element.unnest()
-    return list(bare.expressions) if isinstance(bare, exp.Tuple) else [bare]
+    return [part.unnest() for part in bare.expressions] if isinstance(bare, exp.Tuple) else [bare]
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:

@@ -26,6 +26,7 @@ from fedsql.planner.binder import bind_release
 from fedsql.planner.blocks import (
     aggregate_calls,
     aliases,
+    blocks_around,
     defines,
     grouping,
     grouping_sets,
@@ -108,6 +109,7 @@ class _Cutter:
                 self.trace.append(("decorrelate", f"{before}\n->\n{shown(query, tables=True, pretty=True)}"))
                 if restrict_keys(query, inner, self.catalog):
                     self.trace.append(("restrict_keys", shown(inner, tables=True, pretty=True)))
+                self.query(inner)  # a release, whatever its keys: the query around it looks up groups of all parties
             if self.query(query):
                 raise PolicyDenied(
                     "this subquery would move rows: it reads federated rows without aggregating them",
@@ -134,10 +136,8 @@ class _Cutter:
         below = Below(self.catalog)
         try:
             envs: list[Env] = []
-            node: exp.Expr | None = select
-            while isinstance(node, exp.Select):
-                envs.append(below.sources(node, envs))
-                node = node.find_ancestor(exp.Select)
+            for block in reversed([select, *blocks_around(select)]):
+                envs.insert(0, below.sources(block, envs))
             return below.is_linked(query, envs)
         except NotLocal:
             return False
@@ -285,7 +285,7 @@ def _united(
         names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
         columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
         for number, node in enumerate(asked):
-            bits = "".join("01"[part.sql("duckdb") not in there] for part in node.expressions)
+            bits = "".join("01"[part.unnest().sql("duckdb") not in there] for part in node.expressions)
             columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
             names.append(f"g{number}")
         listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]

@@ -41,9 +41,18 @@ def unit_domain(catalog: Catalog, offers: Sequence[TableOffer]) -> Domain | None
     return found.pop() if len(found) == 1 else None
 
 
-def decides_unit(catalog: Catalog, offers: Sequence[TableOffer], domain: Domain) -> bool:
-    """Say whether a row's id of ``domain`` tells its privacy unit, at every party of ``offers``."""
-    return all(domain in _path(_offer(catalog, offer), offer) for offer in offers)
+def decides_unit(catalog: Catalog, offers: Sequence[TableOffer], column: str) -> bool:
+    """Say whether the ids in a table's column tell its rows' privacy units, at every party of ``offers``.
+
+    They do in the unit's own column, in a column that others refer to, and in the reference along which the unit is found.
+    """
+    return all(column.lower() in _telling(catalog, offer) for offer in offers)
+
+
+def holds_unit(catalog: Catalog, offers: Sequence[TableOffer], column: str) -> bool:
+    """Say whether a table's column is its rows' own privacy unit at every party; another reference to units is not."""
+    paths = [unit_path(catalog, offer) for offer in offers]
+    return all(not path.hops and path.column.lower() == f'"{column.lower()}"' for path in paths)
 
 
 def _offer(catalog: Catalog, table: TableOffer) -> Offer:
@@ -70,19 +79,12 @@ def _unit(offer: Offer, table: TableOffer) -> Domain:
     return (target and _domain(offer, target, column.lower())) or Domain(place.lower(), column.lower())
 
 
-def _path(offer: Offer, table: TableOffer) -> set[Domain]:
-    """Return the ids that tell a row's unit: the row's own, and those of each table on the way to the unit."""
-    unit = _unit(offer, table)
-    found = {unit}
-    found |= {target for target in _targets(offer) if target.table == table.name.lower()}
-    for column, _ in table.references.items():
-        target = _target(offer, table, column.lower())
-        if target is not None and target[0].name != table.name and _unit(offer, target[0]) == unit:
-            domain = _domain(offer, table, column.lower())
-            reaches = (table.privacy_unit or "").lower() != column.lower()
-            if domain is not None and (domain == unit or (reaches and _is_only_way(offer, table, unit))):
-                found.add(domain)
-    return found
+def _telling(catalog: Catalog, table: TableOffer) -> set[str]:
+    offer, path = _offer(catalog, table), unit_path(catalog, table)
+    found = {target.column for target in _targets(offer) if target.table == table.name.lower()}
+    if not path.hops:
+        return found | {path.column.strip('"').lower()}
+    return found | ({path.hops[0].column.lower()} if _is_only_way(offer, table, _unit(offer, table)) else set())
 
 
 def _is_only_way(offer: Offer, table: TableOffer, unit: Domain) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from fedsql.planner.blocks import conjuncts, is_outer, items
+from fedsql.planner.blocks import conjuncts, is_outer, items, kept_items
 from fedsql.planner.catalog import TableOffer
 from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
@@ -48,14 +48,16 @@ def check_joins(below: Below, env: Env, select: exp.Select) -> None:
             link = below.link(conjunct, [env])
             names = {column.table.lower() for column in link} if link else set()
             if len(names) == 2 and names <= federated.keys() and (not own or own in names):
-                domain = below.column(link[0], [env]).domain if link else None
-                decides = domain is not None and below.decides((federated[name] for name in names), domain)
+                decides = below.tells_unit(*(below.column(column, [env]) for column in link or ()))
                 for groups in (together, of_one_unit) if decides else (together,):
                     joined = set().union(*(groups[name] for name in names))
                     groups |= dict.fromkeys(joined, joined)
     first = next(iter(federated))
-    if len(of_one_unit[first]) < len(federated):
+    apart_from_it = federated.keys() - of_one_unit[first]
+    kept = {item.alias_or_name.lower() for item in kept_items(select)}
+    if apart_from_it & kept:
         federated[first].one_unit = False
+    below.mixed |= bool(apart_from_it)
     for name, source in () if below.alone else federated.items():
         if together[name] is not together[first]:
             raise NotLocal(

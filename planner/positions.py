@@ -25,7 +25,7 @@ def shown(node: exp.Expr, *, tables: bool = False, pretty: bool = False) -> str:
             return exp.column(_unquoted(part.this))
         return _unquoted(part) if isinstance(part, exp.Identifier) else part
 
-    return node.copy().transform(plain).sql("duckdb", pretty=pretty)
+    return node.copy().transform(plain, copy=False).sql("duckdb", pretty=pretty, copy=False)
 
 
 def _unquoted(part: exp.Expr) -> exp.Identifier:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
 
-from fedsql.planner.blocks import is_grouped, items, reads_federated
+from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
@@ -33,6 +35,7 @@ class RowsSql:
     typer: Typer
     schema: Schema
     inputs: Mapping[str, Columns]
+    _written: dict[tuple[bool, bool], list[str | exp.Table]] = field(default_factory=dict, init=False, repr=False)
 
     def mirror(self) -> str:
         """Return the relation, with its alias, as the typer knows it."""
@@ -60,9 +63,16 @@ class RowsSql:
         Columns in ``clamp`` are held inside their bounds. ``unit``: with the privacy unit's id; ``numbered``: with a number
         for each row.
         """
-        body = self.rows.query.copy()
-        secure = Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known)
-        secure.block(body)
+        key = unit, numbered
+        if key not in self._written:
+            self._written[key] = self._write(unit, numbered)
+        return "".join(
+            part if isinstance(part, str) else self._at(part, party, clamp, unit=unit) for part in self._written[key]
+        )
+
+    def _write(self, unit: bool, numbered: bool) -> list[str | exp.Table]:
+        """Return the relation's SQL with the tables, whose places in it alone differ from party to party."""
+        body = self._secured.copy()
         if unit:
             for item, _ in items(body):
                 self._carry_unit(item)
@@ -73,24 +83,34 @@ class RowsSql:
             listed.append(f'{value} AS "{UNIT}"')
         if numbered:
             listed.append("row_number() OVER () AS _row")
+        tables: list[exp.Table] = []
+        mark = "_at"
+        while any(mark in node.name for node in body.find_all(exp.Literal, exp.Identifier)):
+            mark += "_"
         for table in list(body.find_all(exp.Table)):
-            if (source := self._at(table, party, clamp, unit=unit)) is not None:
-                table.replace(source)
-        return _selecting(body, ", ".join(listed) or "1 AS nothing")
+            if table.db:  # an input is there by its name
+                place = exp.to_identifier(f"{mark}{len(tables)}", quoted=True)
+                alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+                tables.append(table.copy())
+                table.replace(exp.Table(this=place, alias=alias))
+        parts = re.split(f'"{mark}([0-9]+)"', _selecting(body, ", ".join(listed) or "1 AS nothing"))
+        return [tables[int(part)] if i % 2 else part for i, part in enumerate(parts)]
 
-    def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> exp.Expr | None:
-        """Return what stands for a table at ``party``; None for an input, which is there by its name."""
-        if not table.db:
-            return None
+    @cached_property
+    def _secured(self) -> exp.Select:
+        """The query made safe."""
+        body = self.rows.query.copy()
+        Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
+        return body
+
+    def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> str:
+        """Return what stands for a table at ``party``."""
         offers = self.catalog.tables(table.name)
-        name = table.alias_or_name
         if any(offer.public for offer in offers):
             public = self.catalog.public(table.name, None if table.db.lower() == UNION else table.db)
             assert public is not None
             own = next((o for o in offers if o.party == party and o.content == public.content), None)
-            where = ("main", own.name) if own is not None else ("copies", public.relation)
-            alias = exp.TableAlias(this=exp.to_identifier(name, quoted=True))
-            return exp.Table(this=exp.to_identifier(where[1], quoted=True), db=exp.to_identifier(where[0]), alias=alias)
+            return f'main."{own.name}"' if own is not None else f'copies."{public.relation}"'
         scan = next(
             s
             for s in self.rows.scans
@@ -98,11 +118,7 @@ class RowsSql:
         )
         held = next((offer for offer in scan.offers if offer.party == party), None)
         columns = self._columns_of(scan)
-        text = base_table(held, columns, clamp, self.catalog, unit=unit) if held else _empty(columns, unit=unit)
-        return exp.Subquery(
-            this=sqlglot.parse_one(text, dialect="duckdb"),
-            alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)),
-        )
+        return f"({base_table(held, columns, clamp, self.catalog, unit=unit) if held else _empty(columns, unit=unit)})"
 
     def _columns_of(self, scan: Scan) -> dict[str, str]:
         """Return the columns of a table that the query names, with their types in the union."""
@@ -118,7 +134,7 @@ class RowsSql:
         select = item.this
         if not reads_federated(select, self.catalog):
             return
-        found = [each for each, _ in items(select) if self._is_federated_item(each)]
+        found = [each for each in kept_items(select) if self._is_federated_item(each)]
         for each in found:
             self._carry_unit(each)
         ids: list[exp.Expr] = [exp.column(UNIT, table=each.alias_or_name, quoted=True) for each in found]
@@ -237,6 +253,6 @@ def _selecting(body: exp.Select, listed: str) -> str:
     """Return the SQL of ``body`` with this select list."""
     rest = body.copy()
     rest.set("expressions", [exp.Star()])
-    text = rest.sql("duckdb")
+    text = rest.sql("duckdb", copy=False)
     assert text.startswith("SELECT *")
     return f"SELECT {listed}{text.removeprefix('SELECT *')}"

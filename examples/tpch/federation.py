@@ -1,10 +1,15 @@
 """A TPC-H federation: customers, with their orders and lineitems, over three parties; all other tables public.
 
-federation(folder) -> a mapping for fedsql.connect, over the Parquet files of tpchgen-cli in ``folder``
+generate(folder, scale) -> writes the tables as Parquet files, by tpchgen-cli (pip install tpchgen-cli)
+federation(folder) -> a mapping for fedsql.connect, over these files
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,25 @@ _UNITS: dict[str, dict[str, Any]] = {
     "orders": {"references": {"o_custkey": "customer.c_custkey"}, "privacy_unit": "customer.c_custkey"},
     "lineitem": {"references": {"l_orderkey": "orders.o_orderkey"}, "privacy_unit": "customer.c_custkey"},
 }
-_SHARES = {
-    "customer": "c_custkey % 3 = {0}",
-    "orders": "o_custkey % 3 = {0}",
-    "lineitem": "l_orderkey IN (SELECT o_orderkey FROM orders WHERE o_custkey % 3 = {0})",
+_BOUNDS = {  # by the specification; without them a sum's slot is as wide as its type, and a ciphertext holds fewer
+    "l_extendedprice": [900, 105_000], "l_quantity": [1, 50], "l_discount": [0, 0.1], "l_tax": [0, 0.08],
+    "o_totalprice": [0, 1_000_000], "c_acctbal": [-1000, 10_000],
+}  # fmt: skip
+_SHARES = {  # not by c_custkey % 3: every third customer has no orders
+    "customer": "c_custkey // 10 % 3 = {0}",
+    "orders": "o_custkey // 10 % 3 = {0}",
+    "lineitem": "l_orderkey IN (SELECT o_orderkey FROM orders WHERE o_custkey // 10 % 3 = {0})",
 }
+
+
+def generate(folder: Path, scale: float) -> Path:
+    """Write all tables at a scale factor (1: six million lineitems) to ``folder``; return it."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    program = shutil.which("tpchgen-cli", path=places)
+    if program is None:
+        raise SystemExit("tpchgen-cli makes the data: pip install tpchgen-cli")
+    subprocess.run([program, "parquet", "-s", str(scale), "--output-dir", folder], check=True, capture_output=True)
+    return folder
 
 
 def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -36,12 +55,16 @@ def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str,
         tables: dict[str, Any] = {}
         for name, condition in _SHARES.items():
             rows = database.sql(f"FROM {name} WHERE {condition.format(number)}").to_arrow_table()
-            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: {"use": USES} for c in rows.column_names}}
+            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: _column(c) for c in rows.column_names}}
         for name in PUBLIC if number == 0 else ():
             rows = database.sql(f"FROM {name}").to_arrow_table()
             tables[name] = {"source": rows, "public": True, "columns": {c: {} for c in rows.column_names}}
         parties[party] = {"tables": tables, "release": release or OPEN}
     return {"name": "tpch", "parties": parties}
+
+
+def _column(name: str) -> dict[str, Any]:
+    return {"use": USES, "bounds": _BOUNDS[name]} if name in _BOUNDS else {"use": USES}
 
 
 def queries() -> dict[str, str]:

@@ -191,9 +191,10 @@ def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Sl
         bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
     else:
         setting = outline.setting(slots.count, talk.draw)
-        if talk.me not in setting.computing:
-            return [*share_counts(setting, talk.me, counts, talk.sealer), talk.seal(kind, COORDINATOR, encode({}))]
+        # At once, not with READY: who computes may wait for these before another release that this party waits in goes on.
         yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
+        if talk.me not in setting.computing:
+            return [talk.seal(kind, COORDINATOR, encode({}))]
         decision = yield from decide(setting, talk.me, counts, talk.sealer)
         bits, seed = decision.bits, decision.seed
     return [talk.seal(kind, COORDINATOR, encode(_verdict(talk, outline, bits, seed)))]

@@ -14,6 +14,7 @@ from fedsql.planner.blocks import (
     aliases,
     conjuncts,
     defines,
+    grouping,
     is_grouped,
     is_outer,
     items,
@@ -59,6 +60,9 @@ def _mergeable(select: exp.Select, catalog: Catalog) -> exp.Subquery | None:
 def _merge(select: exp.Select, item: exp.Subquery, tree: exp.Query) -> None:
     inner = item.this
     assert isinstance(inner, exp.Select)
+    if (group := select.args.get("group")) is not None and group.args.get("all"):  # what it means is said by names
+        keys = [key.copy() for key in grouping(select)]
+        select.set("group", exp.Group(expressions=keys) if keys else None)
     near = [other for other in tree.find_all(exp.Select) if _is_inside(other, select) or _is_inside(select, other)]
     _rename(inner, {name for other in near if not _is_inside(other, item) for name in aliases(other)})
     values = {p.alias_or_name.lower(): p.unalias() for p in inner.expressions}

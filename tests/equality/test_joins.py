@@ -70,6 +70,15 @@ SELECT region, COUNT(*) AS n, row_number() OVER (ORDER BY COUNT(*), region) AS r
 SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
 SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
+SELECT region, COUNT(DISTINCT id) AS n FROM patients p SEMI JOIN visits v ON p.id = v.patient GROUP BY region
+SELECT 'a' AS k, COUNT(*) AS n FROM visits WHERE days > 1000 GROUP BY ALL
+SELECT k, COUNT(*) AS n FROM (SELECT 'a' AS k FROM visits WHERE days > 1000) t GROUP BY ALL
+SELECT k, COUNT(*) AS n FROM (SELECT 5 AS k, days FROM visits) t WHERE days > 3 GROUP BY k
+SELECT COUNT(DISTINCT v.patient) AS n, COUNT(DISTINCT p.id) AS m FROM patients p LEFT JOIN visits v ON v.patient = p.id AND v.days > 10
+SELECT COUNT(DISTINCT id) AS n, COUNT(DISTINCT boss) AS m FROM staff WHERE boss > 0
+SELECT COUNT(*) AS n, COUNT(DISTINCT b.boss) AS m FROM staff a JOIN staff b ON b.id = a.boss
+SELECT x.sex, y.n FROM (SELECT sex, COUNT(*) AS n FROM patients p WHERE age > (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id) GROUP BY sex) x LEFT JOIN (SELECT sex, COUNT(*) AS n FROM patients GROUP BY sex) y ON x.sex = y.sex
+SELECT COUNT(*) FROM patients p WHERE age > (SELECT COUNT(*) FROM visits v WHERE v.patient + 0 = p.id)
 SELECT COUNT(*), MIN(w.title) FROM (SELECT ward, COUNT(*) AS n FROM north.visits GROUP BY ward) t JOIN wards w ON w.code = t.ward
 """
 

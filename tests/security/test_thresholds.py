@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from harness import Watched, federation, party, small
+from harness import Watched, federation, fresh_id, party, small
 
 from fedsql.errors import PolicyDenied
 from fedsql.session import Session
@@ -118,3 +118,16 @@ def test_values_of_few_units_are_null_and_both_sides_of_a_condition_count():
     )
     assert [run.rows[0][name] for name in ("a0", "a1", "a2", "a3")] == ["60", "16", None, None]
     world.close()
+
+
+def test_releases_over_other_parties_do_not_wait_for_each_other_in_a_circle():
+    """A party sends its shares of one release also while it waits in another, whoever computes either of them."""
+    world = small({name: {"a": 3} for name in ("east", *NAMES)}, min_group_size=1, min_parties=1)
+    for name in ("east", "south", "west"):
+        tables = world["parties"][name]["config"]["tables"]
+        tables["u"] = tables["t"]
+    watched = Watched(world)
+    for first in range(12):
+        run = watched.ask("SELECT count(*) AS n, (SELECT count(*) FROM u) AS m FROM t", query_id=fresh_id(first))
+        assert {row["a0"] for table in run.tables or [] for row in table.to_pylist()} == {"9", "12"}, run.error
+    watched.close()
