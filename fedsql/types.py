@@ -38,6 +38,14 @@ def is_type(text: str) -> bool:
     return depth == 0 and words > 0
 
 
+def compares_by_value(one: str, other: str) -> bool:
+    """Say whether ``=`` between two types loses nothing: at most one value of each type equals one of the other."""
+    types = SqlType.parse(one), SqlType.parse(other)
+    family = {each.family for each in types}
+    same = one == other and family <= {"boolean", "decimal", "temporal"}
+    return same or family == {"integer"} or family == {"text"}
+
+
 @dataclass(frozen=True)
 class SqlType:
     """One DuckDB type. ``family``: integer, decimal, float, boolean, text, temporal, interval or other.

@@ -5,13 +5,14 @@ Stage inputs before a stage is asked, and at the end the block above the cut, in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
 
-from fedsql.errors import OperationalError
+from fedsql.errors import OperationalError, PolicyDenied
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
 from fedsql.planner.planning import PlannedInput, ReleasePlan
@@ -44,7 +45,9 @@ class Workbench:
             rows = self._cursor.execute(
                 f"SELECT {texts} FROM ({planned.sql}) AS _input ({', '.join(names)})"
             ).fetchall()
-        return StageInput(planned.name, planned.columns, tuple(tuple(row) for row in rows))
+        for unique in planned.unique:
+            _check_unique(planned, unique, rows)
+        return StageInput(planned.name, planned.columns, tuple(tuple(row) for row in rows), planned.unique)
 
     def answer(self, final: str, columns: Sequence[tuple[str, str]]) -> pa.Table:
         """Run the block above the cut; return a table of ``columns`` (name, DuckDB type)."""
@@ -78,3 +81,16 @@ class Workbench:
             raise OperationalError(CANCELLED) from None
         except duckdb.Error as error:
             raise as_sql_error(error) from None
+
+
+def _check_unique(planned: PlannedInput, unique: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
+    """Raise PolicyDenied where two rows of an input have the same key. NULLs meet nothing."""
+    at = [i for i, (name, _) in enumerate(planned.columns) if name.lower() in unique]
+    counts = Counter(key for row in rows if None not in (key := tuple(row[i] for i in at)))
+    for key, count in counts.most_common(1):
+        if count > 1:
+            shown = ", ".join(f"{planned.columns[i][0]} {value}" for i, value in zip(at, key, strict=True))
+            raise PolicyDenied(
+                f"without noise, a join may not repeat rows: {shown} stands in {count} rows of what you join",
+                hint="join each key once: GROUP BY it first, or use it in IN (SELECT ...)",
+            )

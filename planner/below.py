@@ -192,7 +192,7 @@ class Below:
             self.publics[item.name.lower()] = None
             return Source(alias, public=item.name.lower())
         if not offers:
-            return Source(alias, single=alias == item.name)  # a scalar, which stands under its own name
+            return Source(alias, input=item.name, single=alias == item.name)  # a scalar stands under its own name
         scan, index = bind_scan(item, alias, offers, self.catalog), len(self.scans)
         self.scans.append(scan)
         columns = {

@@ -38,7 +38,7 @@ def check_joins(below: Below, env: Env, select: exp.Select) -> None:
     for item, join in items(select):
         name = item.alias_or_name.lower()
         if join is None or join.kind not in ("SEMI", "ANTI"):
-            _check_weights(below, env[name], [*inner, *outer.get(name, ())], item)
+            _check_weights(below, env, env[name], [*inner, *outer.get(name, ())], item)
     if len(federated) < 2:
         return
     together = {name: {name} for name in federated}  # at one party
@@ -81,28 +81,44 @@ def _check_same_parties(below: Below, first: Source, second: Source, select: exp
         )
 
 
-def _check_weights(below: Below, source: Source, known: Sequence[exp.Expr], item: exp.Expr) -> None:
+def _check_weights(below: Below, env: Env, source: Source, known: Sequence[exp.Expr], item: exp.Expr) -> None:
     """A copied relation may repeat rows: without noise that would be a weight, unless at most one row of it fits."""
     if source.federated or source.single:
         return
-    offers, own = below.catalog.tables(source.public or ""), source.alias.lower()
-    for conjunct in known if source.public is not None else ():
-        for key, other in (
-            ((conjunct.this, conjunct.expression), (conjunct.expression, conjunct.this))
-            if isinstance(conjunct, exp.EQ)
-            else ()
-        ):
-            plain = isinstance(key, exp.Column) and key.table.lower() == own and _is_unique(offers, key.name)
-            if plain and all(column.table.lower() != own for column in other.find_all(exp.Column)):
-                source.single = True  # for each row at most one of it
-                return
+    own, keys = source.alias.lower(), []
+    for conjunct in known:
+        sides = (conjunct.this, conjunct.expression) if isinstance(conjunct, exp.EQ) else ()
+        for key, other in (sides, sides[::-1]) if sides else ():
+            if not isinstance(key, exp.Column) or key.table.lower() != own:
+                continue
+            if all(column.table.lower() != own for column in other.find_all(exp.Column)):
+                keys.append((key.name.lower(), _types(below, env, other)))
+    offers = below.catalog.tables(source.public or "")
+    source.single = bool(source.public) and any(_is_unique(offers, name) for name, _ in keys)
+    if source.single:  # for each row at most one of it
+        return
+    typed = tuple(key for key in keys if source.input and key[1])
+    source.single = bool(typed)
     below.hazards.append(
         Hazard(
             f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
             "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
             position(item),
+            source.input,
+            typed,
         )
     )
+
+
+def _types(below: Below, env: Env, expression: exp.Expr) -> tuple[str, ...]:
+    """Return the types of a plain column at its parties; nothing of other expressions."""
+    bare = expression.unnest()
+    known = below.column(bare, [env]) if isinstance(bare, exp.Column) else None
+    if known is None or known.base is None:
+        return ()
+    index, name = known.base
+    columns = [offer.column(name) for offer in below.scans[index].offers]
+    return tuple(sorted({column.type for column in columns if column is not None}))
 
 
 def _is_unique(offers: Sequence[TableOffer], name: str) -> bool:

@@ -7,13 +7,14 @@ and check themselves when built, so an ill-formed tree cannot exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from fedsql.planner.catalog import TableOffer
 from fedsql.planner.positions import shown
+from fedsql.types import compares_by_value
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,23 @@ class RowColumn:
 
 @dataclass(frozen=True)
 class Hazard:
-    """Why values of some rows may not be summed without noise above min_group_size 1: they could carry weights."""
+    """Why values of some rows may not be summed without noise above min_group_size 1: they could carry weights.
+
+    With ``keys`` (column, types that it is compared to), the columns of ``input`` in an equality: there is no hazard where
+    the types compare value by value, and no two rows of the input have equal keys.
+    """
 
     message: str
     hint: str
     position: tuple[int, int] | None = None
+    input: str = ""
+    keys: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def is_avoided(self, types: Mapping[str, str]) -> bool:
+        """Say whether the keys' own ``types`` (by column) are such that unique keys are enough."""
+        return bool(self.keys) and all(
+            compares_by_value(types.get(key, ""), other) for key, others in self.keys for other in others
+        )
 
 
 @dataclass(frozen=True)

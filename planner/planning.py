@@ -29,7 +29,7 @@ from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
-from fedsql.planner.policy import Terms, check_policy, uses
+from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.positions import shown
 from fedsql.planner.question import Question
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
@@ -85,7 +85,8 @@ class ReleasePlan:
 class PlannedInput:
     """A stage input: ``sql`` for the analyst's own DuckDB, its ``columns`` (name, type), and what it reads.
 
-    It can be computed once every stage before ``stage`` has been answered. ``single``: it has exactly one row.
+    It can be computed once every stage before ``stage`` has been answered. ``single``: it has exactly one row;
+    ``unique``: columns of which no two rows have equal values, all together: parties hold the analyst to both.
     """
 
     name: str
@@ -93,6 +94,7 @@ class PlannedInput:
     columns: tuple[tuple[str, str], ...]
     stage: int
     single: bool = False
+    unique: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,7 +307,12 @@ class Planner:
 
     def _release(self, release: Release, stage: int) -> ReleasePlan:
         leaf = leaf_of(release.input)
-        terms = check_policy(release, self.catalog, self.analyst)
+        types = {given.name: {name.lower(): type_ for name, type_ in given.columns} for given in self.inputs.values()}
+        terms = check_policy(release, self.catalog, self.analyst, types)
+        for hazard in hazards(release, terms):
+            unique, given = tuple(name for name, _ in hazard.keys), self.inputs[hazard.input]
+            if unique not in given.unique:
+                self.inputs[hazard.input] = replace(given, unique=(*given.unique, unique))
         if release.has_siblings and terms.min_group_size > 1 and not terms.noisy:
             raise NotSupportedError(
                 f"ROLLUP, CUBE and GROUPING SETS are not answered yet where min_group_size is over 1"
@@ -447,7 +454,10 @@ def _digest(made: Plan) -> bytes:
             ]
             for r in made.releases
         ]
-        + [[i.name, i.sql, [list(c) for c in i.columns], i.stage, i.single] for i in made.inputs]
+        + [
+            [i.name, i.sql, [list(c) for c in i.columns], i.stage, i.single, [list(c) for c in i.unique]]
+            for i in made.inputs
+        ]
     )
 
 

@@ -6,7 +6,7 @@ party, the column or setting, and the key of the party file that decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -14,7 +14,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF, TRUTHS
-from fedsql.planner.logical import Aggregate, Filter, Leaf, Release, Rows, Scan, leaf_of, scans_of
+from fedsql.planner.logical import Aggregate, Filter, Hazard, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
 
@@ -42,8 +42,11 @@ class Terms:
     delta: float
 
 
-def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
-    """Return the joint terms, or raise PolicyDenied."""
+def check_policy(
+    release: Release, catalog: Catalog, analyst: str, inputs: Mapping[str, Mapping[str, str]] | None = None
+) -> Terms:
+    """Return the joint terms, or raise PolicyDenied. ``inputs`` are the types of the columns of stage inputs."""
+    inputs = inputs or {}
     leaf = leaf_of(release.input)
     scans = scans_of(leaf)
     for scan in scans:
@@ -63,7 +66,7 @@ def check_policy(release: Release, catalog: Catalog, analyst: str) -> Terms:
         _check_aggregate(aggregate, leaf, catalog)
     terms = _terms(leaf, catalog, policies)
     if isinstance(leaf, Rows):
-        _check_rows(release, leaf, terms)
+        _check_rows(release, leaf, terms, inputs)
     if terms.min_group_size > 1:
         _check_distinct(release, leaf)
     if terms.noisy:
@@ -108,7 +111,15 @@ def _check_analyst(offer: TableOffer, analyst: str) -> None:
         )
 
 
-def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
+def hazards(release: Release, terms: Terms) -> tuple[Hazard, ...]:
+    """Return the hazards that matter to a release: sums without noise above min_group_size 1."""
+    leaf = leaf_of(release.input)
+    exact = terms.min_group_size > 1 and not terms.noisy
+    summed = any(aggregate.counts != "units" for aggregate in release.aggregates)
+    return leaf.hazards if isinstance(leaf, Rows) and exact and summed else ()
+
+
+def _check_rows(release: Release, rows: Rows, terms: Terms, inputs: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse joins whose rows could carry weights, or whose privacy unit is not clear, where that matters."""
     if terms.min_group_size == 1 and not terms.noisy:
         return
@@ -123,9 +134,9 @@ def _check_rows(release: Release, rows: Rows, terms: Terms) -> None:
             "under noise, a subquery or window beside federated rows must be by their privacy unit",
             hint="link it by the privacy unit, so that adding one unit changes no other's rows",
         )
-    if rows.hazards and not terms.noisy and any(a.counts != "units" for a in release.aggregates):
-        first = rows.hazards[0]
-        raise PolicyDenied(first.message, hint=first.hint, position=first.position)
+    for hazard in hazards(release, terms):
+        if not hazard.is_avoided(inputs.get(hazard.input, {})):
+            raise PolicyDenied(hazard.message, hint=hazard.hint, position=hazard.position)
     summed = [a for a in release.aggregates if a.function not in ("count", "regr_count", *TRUTHS)]
     for aggregate in summed if not terms.noisy else ():
         for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):

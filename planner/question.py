@@ -27,12 +27,14 @@ class Settings:
 class StageInput:
     """A released relation that a later stage of its statement reads: the parties see it.
 
-    ``columns`` are (name, type text), ``rows`` DuckDB's texts of the values.
+    ``columns`` are (name, type text), ``rows`` DuckDB's texts of the values; ``unique`` sets of columns, of which no two
+    rows have equal values.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str | None, ...], ...]
+    unique: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

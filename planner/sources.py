@@ -53,8 +53,8 @@ class Source:
     """A FROM item. ``columns`` is None for a copied relation: any name will do.
 
     ``scans`` are the federated tables in it. ``one_unit``: each of its rows is of one privacy unit, whose ids are ``unit``.
-    ``public`` is the name of the public table that it is; ``single``: of it at most one row meets each other row; ``padded``: an outer
-    join may add rows of NULLs.
+    ``public`` is the name of the public table that it is, ``input`` that of the stage input; ``single``: of it at most one
+    row meets each other row; ``padded``: an outer join may add rows of NULLs.
     """
 
     alias: str
@@ -64,6 +64,7 @@ class Source:
     unit: Domain | None = None
     one_unit: bool = True
     public: str | None = None
+    input: str = ""
     single: bool = False
     padded: bool = False
 

@@ -111,6 +111,9 @@ class PartyStore:
                 if each.name.lower() in map(str.lower, self.config.tables):
                     raise ValueError(f"{each.name} is a table, and cannot be an input")
                 texts.create(cursor, f"TEMP TABLE {quoted(each.name)}", texts.of_input(each))
+                for number, unique in enumerate(each.unique):
+                    index, keys = quoted(f"{each.name}_{number}"), ", ".join(map(quoted, unique))
+                    cursor.execute(f"CREATE UNIQUE INDEX {index} ON {quoted(each.name)} ({keys})")
             most = self.most_groups
             # Within the text: a limit on the relation would bind it twice.
             table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()

@@ -268,9 +268,8 @@ class Attempt:
 
 def _check_inputs(question: Question, plan: Plan) -> None:
     """Raise ProtocolError unless a question brings exactly the inputs that its stage reads."""
-    columns = {each.name: each.columns for each in plan.inputs}
-    given = [(each.name, each.columns) for each in question.inputs]
-    if given != [(name, columns[name]) for name in columns if name in plan.reads]:
+    read = [(each.name, each.columns, each.unique) for each in plan.inputs if each.name in plan.reads]
+    if read != [(each.name, each.columns, each.unique) for each in question.inputs]:
         raise ProtocolError("the question's inputs are not those that its plan reads")
     singles = {each.name for each in plan.inputs if each.single}
     for each in question.inputs:

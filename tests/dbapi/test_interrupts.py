@@ -17,6 +17,7 @@ ENDLESS = "SELECT count(*) FROM range(100000000) a, range(1000000) b WHERE a.ran
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_stops_what_runs(tmp_path: Path) -> None:
     assert threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     session = Session.open(demo.write(tmp_path))
     over = threading.Event()
 
@@ -34,5 +35,6 @@ def test_ctrl_c_stops_what_runs(tmp_path: Path) -> None:
     finally:
         over.set()
         presser.join()
+        signal.signal(signal.SIGINT, before)
     assert execute(session, "SELECT 1").table.num_rows == 1
     session.close()

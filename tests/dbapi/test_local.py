@@ -46,6 +46,18 @@ def test_local_tables_join_with_federated_rows(connection: fedsql.Connection) ->
     assert connection.execute(sql).fetchall() == pooled(rows, sql)
 
 
+def test_a_joined_local_table_has_each_key_once(connection: fedsql.Connection) -> None:
+    connection.execute("CREATE TABLE twice AS SELECT * FROM (VALUES ('good'), ('poor'), ('good'), (NULL), (NULL)) v(h)")
+    sql = "SELECT COUNT(*) FROM patients p JOIN twice w ON p.health = w.h"
+    with pytest.raises(fedsql.PolicyDenied, match="h good stands in 2 rows of what you join"):
+        connection.execute(sql)
+    connection.execute("DELETE FROM twice WHERE h = 'good'")
+    assert connection.execute(sql).fetchone() == pooled("SELECT COUNT(*) FROM patients WHERE health = 'poor'")[0]
+    connection.execute("CREATE TABLE texts AS SELECT range::VARCHAR AS age FROM range(100)")
+    with pytest.raises(fedsql.PolicyDenied, match="a join with x may repeat rows"):  # '7' and '07' are one number
+        connection.execute("SELECT COUNT(*) FROM patients p JOIN texts x ON p.age = x.age")
+
+
 def test_parties_see_the_columns_that_are_named_alone(connection: fedsql.Connection) -> None:
     connection.execute("CREATE TABLE wanted (health VARCHAR, secret VARCHAR)")
     text = connection.explain("SELECT COUNT(*) FROM patients p JOIN wanted w ON p.health = w.health")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsql.codec import encode
 from fedsql.crypto.circuit import Circuit
 from fedsql.crypto.packing import Layout, add_columns, to_ints
 from fedsql.crypto.paillier import SecretKey, generate
@@ -18,10 +17,12 @@ from fedsql.crypto.tags import TAG_BYTES
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.distinct import counted, mixed, tagged, taken_off
 from fedsql.executors.protocol.outline import Outline
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Message
 
 NAMES = ("ann", "bob", "cyd")
 OUTLINE = Outline(0, NAMES, None, Circuit((2,), (0,)), (6, 6, 7), tagged=(0, 2))
 ROWS = 8
+ASK = Message("ask", ANALYST, COORDINATOR, b"")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def lists(tag_key: bytes, name: str, held: dict[int, Held]) -> list[bytes]:
 
 def counts(secret: SecretKey, tag_key: bytes, held: dict[str, dict[int, Held]]) -> dict[int, list[int]]:
     """Return what the analyst reads of each tagged partial: the coordinator's numbers, less the dummies."""
-    given = [encode(lists(tag_key, name, held.get(name, {}))) for name in NAMES]
+    given = [lists(tag_key, name, held.get(name, {})) for name in NAMES]
     ciphertexts = counted(OUTLINE, ROWS, given, secret.public)
     layout = Layout(OUTLINE.widths, ROWS, secret.public.plaintext_bytes)
     columns, checks = layout.unpack(secret.decrypt(ciphertexts))
@@ -96,16 +97,16 @@ ONE = b"\0\0\0\0" + bytes(TAG_BYTES)
 
 @pytest.mark.parametrize(
     "given",
-    [b"", b"\xff", encode(5), encode([ONE]), encode([ONE] * 3), encode([ONE, 7]), encode([ONE, ONE[:-1]]),
-     encode([ONE, (ROWS).to_bytes(4, "little") + bytes(TAG_BYTES)]), encode({"a": ONE})],
+    [b"", b"\xff", 5, [ONE], [ONE] * 3, [ONE, 7], [ONE, ONE[:-1]],
+     [ONE, (ROWS).to_bytes(4, "little") + bytes(TAG_BYTES)], {"a": ONE}],
 )  # fmt: skip
 def test_malformed_lists_are_refused(key, given):
-    good = encode([ONE, b""])
+    good = [ONE, b""]
     counted(OUTLINE, ROWS, [good, good, good], key.public)
     with pytest.raises(ProtocolError, match="tags are malformed"):
         counted(OUTLINE, ROWS, [good, given, good], key.public)
 
 
 def test_outlines_say_which_partials_are_counted():
-    assert Outline.of(OUTLINE.record()) == OUTLINE
-    assert Outline.of(OUTLINE.record()) != replace(OUTLINE, tagged=())
+    assert Outline.of(OUTLINE.record(), ASK) == OUTLINE
+    assert Outline.of(OUTLINE.record(), ASK) != replace(OUTLINE, tagged=())

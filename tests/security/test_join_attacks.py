@@ -4,6 +4,7 @@ Without noise and with min_group_size over 1 none of these may open a number abo
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pyarrow as pa
@@ -50,6 +51,7 @@ def federation(noise: str = "none") -> dict:
 def session() -> Iterator[Session]:
     opened = Session.open(federation())
     opened.execute("CREATE TABLE weights AS SELECT range AS i FROM range(1000)")
+    opened.execute("CREATE TABLE spelled AS SELECT range::VARCHAR AS i FROM range(1000)")
     yield opened
     opened.close()
 
@@ -58,13 +60,13 @@ WEIGHTS = """
 SELECT COUNT(*) FROM patients p JOIN weights w ON w.i < CASE WHEN p.age = 97 THEN 1000 ELSE 1 END
 SELECT COUNT(*) FROM patients p JOIN weights w ON w.i % 50 = p.age
 SELECT COUNT(p.age) FROM patients p, weights w WHERE w.i < p.age
-SELECT SUM(p.age) FROM patients p JOIN weights w ON w.i = p.age
+SELECT SUM(p.age) FROM patients p JOIN spelled w ON w.i = p.age
 SELECT COUNT(*) FROM weights w JOIN patients p ON w.i % 50 = p.age
 SELECT COUNT(*) FROM patients p JOIN regions r ON r.number <= p.age - 95
 SELECT COUNT(*) FROM patients p JOIN regions r ON r.code = p.region
 SELECT COUNT(*) FROM regions r JOIN patients p ON r.code = p.region
 SELECT COUNT(*) FROM patients p LEFT JOIN regions r ON r.code = p.region AND p.age = 97
-SELECT COUNT(*) FROM (SELECT p.id, COUNT(*) AS n FROM patients p JOIN weights w ON w.i = p.age GROUP BY p.id) t
+SELECT COUNT(*) FROM (SELECT p.id, COUNT(*) AS n FROM patients p JOIN weights w ON w.i < p.age GROUP BY p.id) t
 SELECT SUM(t.n) FROM (SELECT id, SUM(CASE WHEN age = 97 THEN 1000000 ELSE 1 END) AS n FROM patients GROUP BY id) t
 SELECT SUM(t.s) FROM (SELECT age - lag(age) OVER (PARTITION BY id ORDER BY age) AS s FROM patients) t
 SELECT SUM(p.age * w.v) FROM patients p JOIN (SELECT 41 AS a, 7 AS v) w ON p.age = w.a
@@ -140,3 +142,21 @@ def test_a_value_of_an_earlier_stage_is_one_row(session: Session, monkeypatch: p
     monkeypatch.setattr(Workbench, "input", forged)
     with pytest.raises(OperationalError, match="an input of the question is malformed"):
         session.execute(sql)
+
+
+@pytest.mark.parametrize("again", ["40", "+41", "041"])
+def test_parties_refuse_rows_that_repeat_a_key(again, monkeypatch):
+    """An analyst whose own check is gone, and one who spells a number in two ways."""
+    own = Workbench.input
+
+    def cheating(self, planned):
+        honest = own(self, planned)
+        return replace(honest, rows=(*honest.rows, (again,)))
+
+    with closing(Session.open(federation())) as cheated:
+        cheated.execute("CREATE TABLE keys AS SELECT 40 + range AS i FROM range(13)")
+        sql = "SELECT COUNT(*) FROM patients p JOIN keys w ON w.i = p.age"
+        assert cheated.execute(sql).table.to_pylist() == [{"count_star()": 23}]
+        monkeypatch.setattr(Workbench, "input", cheating)
+        with pytest.raises(OperationalError, match="could not run its part"):
+            cheated.execute(sql)
