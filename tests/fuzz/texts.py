@@ -289,7 +289,8 @@ class Writer:
     def derived(self, depth: int, domain: str | None = None) -> tuple[str, Source]:
         """Return a derived table over federated rows."""
         kinds = [self.row_wise, self.row_wise, self.by_unit, self.by_unit, self.windowed, self.elsewhere]
-        kind = self.draw.pick(kinds if domain is None else kinds[:-1])
+        # What is released in a query of its own may lack groups, where there is a least size.
+        kind = self.draw.pick(kinds if domain is None and self.world.exact else kinds[:-1])
         table = None
         if domain is not None:
             table = self.draw.pick([t for t in self.world.federated if any(c.domain == domain for c in t.columns)])
@@ -426,7 +427,7 @@ class Writer:
         second = draw.pick(among) if among and draw.chance(50) else draw.pick(LITERALS[family])
         if family in ("integer", "decimal"):
             return draw.pick([f"({first} + {second})", f"({first} * 2)", f"coalesce({first}, {second})", f"abs({first})",
-                              f"CASE WHEN {self.simple(scope)} THEN {first} ELSE {second} END", f"-{first}"])  # fmt: skip
+                              f"CASE WHEN {self.simple(scope)} THEN {first} ELSE {second} END", f"-({first})"])  # fmt: skip
         if family == "double":
             return draw.pick([f"({first} + {second})", f"coalesce({first}, {second})", f"round({first})"])
         if family == "text":
@@ -538,7 +539,9 @@ class Writer:
         """Return a condition with a query in it."""
         draw = self.draw
         here = [(s, c) for s in scope if s.federated for c in s.ids()]
-        kinds = [self.average, self.among, self.public_among, self.by_value]
+        kinds = (
+            [self.average, self.among, self.public_among, self.by_value] if self.world.exact else [self.public_among]
+        )
         if here:
             kinds = [self.exists, self.member, self.exists, self.scalar, *kinds]
         kind = draw.pick(kinds)
