@@ -48,6 +48,14 @@ def type_interval(type_: SqlType) -> Interval | None:
     return Interval(type_.low * unit, type_.high * unit)
 
 
+def meet(known: Interval | None, type_range: Interval) -> Interval:
+    """Return what of a type's range is left by what is known of an expression."""
+    if known is None:
+        return type_range
+    low, high = max(known.low, type_range.low), min(known.high, type_range.high)
+    return Interval(low, high) if low <= high else type_range
+
+
 def column_interval(columns: Sequence[ColumnOffer]) -> Interval | None:
     """Return the interval of a column that every party has verified; a DOUBLE with a scale is below 2^48."""
     intervals = []

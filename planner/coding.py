@@ -12,7 +12,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
-from fedsql.planner.bounds import MOST_ROWS, Interval, Known, interval, type_interval
+from fedsql.planner.bounds import MOST_ROWS, Interval, Known, interval, meet, type_interval
 from fedsql.planner.positions import position, shown
 from fedsql.types import SqlType
 
@@ -76,7 +76,7 @@ def code(
         return _fixed_point(argument, sql, known_range, owner_key, squares)
     type_range = type_interval(type_)
     assert type_range is not None
-    range_ = _meet(known_range, type_range)
+    range_ = meet(known_range, type_range)
     factor = 10**type_.scale
     low, high = int(range_.low * factor // 1), -int(-range_.high * factor // 1)
     limit = max(abs(low), abs(high), 1)
@@ -92,13 +92,6 @@ def code(
         return Coded(sql, f"{sql} IS NOT NULL", Fraction(1), low, high)
     as_is = sql if limit * ROW_CAP < 10**37 else None
     return Coded(_unscaled(sql, type_, limit), f"{sql} IS NOT NULL", Fraction(1, factor), low, high, as_is)
-
-
-def _meet(known: Interval | None, type_range: Interval) -> Interval:
-    if known is None:
-        return type_range
-    low, high = max(known.low, type_range.low), min(known.high, type_range.high)
-    return Interval(low, high) if low <= high else type_range
 
 
 def _unscaled(sql: str, type_: SqlType, limit: int) -> str:
