@@ -110,11 +110,11 @@ Steps = Generator[Exchange, Inbox, T]
 def together(protocols: Iterable[Steps[T]]) -> Steps[list[T]]:
     """Run several protocols side by side over one conversation, so that their rounds overlap; return their results.
 
-    Each protocol must want kinds of its own (its release's number is in them) and yield exchanges of one group.
+    Each protocol must want kinds of its own (its release's number is in them). It may run protocols together itself.
     """
     running = list(protocols)
     results: dict[int, T] = {}
-    waiting: dict[int, tuple[Wanted, ...]] = {}
+    waiting: dict[int, tuple[tuple[Wanted, ...], ...]] = {}
     send: list[Message] = []
 
     def advance(number: int, inbox: Inbox | None) -> None:
@@ -125,17 +125,17 @@ def together(protocols: Iterable[Steps[T]]) -> Steps[list[T]]:
             waiting.pop(number, None)
             return
         send.extend(exchange.send)
-        (waiting[number],) = exchange.groups
+        waiting[number] = exchange.groups
 
     for number in range(len(running)):
         advance(number, None)
     while waiting:
-        outgoing, groups = tuple(send), tuple(waiting.values())
+        outgoing, groups = tuple(send), tuple(group for groups in waiting.values() for group in groups)
         send.clear()
         inbox = yield Exchange(outgoing, groups)
-        for number, wanted in list(waiting.items()):
-            if all(key in inbox for key in wanted):
-                advance(number, {key: inbox[key] for key in wanted})
+        for number, listed in list(waiting.items()):
+            if complete := [group for group in listed if all(key in inbox for key in group)]:
+                advance(number, {key: inbox[key] for group in complete for key in group})
     if send:
         yield Exchange.of(send)
     return [results[number] for number in range(len(running))]
