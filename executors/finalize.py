@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fedsql.crypto.packing import Column, to_ints
 from fedsql.executors.protocol.outline import Label
+from fedsql.planner.ordered import value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
 from fedsql.privacy.accounting import error95
@@ -65,7 +66,9 @@ def finalize(
 def column_sql(plan: ReleasePlan) -> str:
     """Return the SELECT list that gives a finalized relation DuckDB's own types."""
     items = [f'CAST("{key.name}" AS {key.type}) AS "{key.name}"' for key in plan.release.keys]
-    items += [f'CAST("{output.name}" AS {output.type}) AS "{output.name}"' for output in plan.outputs]
+    for output in plan.outputs:
+        name = f'"{output.name}"'
+        items.append(f"{value_sql(name, output.type)} AS {name}")
     return ", ".join(items)
 
 
@@ -79,10 +82,21 @@ def _array(values: Sequence[Value], type_text: str) -> pa.Array:
         if value is None:
             texts.append(None)
             continue
+        if type_.family == "temporal":
+            texts.append(_moment_text(round(value), type_.text))
+            continue
         unscaled = round(Fraction(value) * 10**type_.scale)
         inside = type_.low <= unscaled <= type_.high
         texts.append(_decimal_text(unscaled, type_.scale) if inside else None)
     return pa.array(texts, pa.string())
+
+
+def _moment_text(whole: int, type_text: str) -> str:
+    """Return what `value_sql` makes a date or time of: its distance from the epoch; of a time of day its usual text."""
+    if type_text.upper() != "TIME":
+        return str(whole)
+    seconds, micros = divmod(whole, 1_000_000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{micros:06}"
 
 
 def _decimal_text(unscaled: int, scale: int) -> str:
@@ -103,6 +117,9 @@ def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
     function, units = output.function, output.units
     if function in ("count", "regr_count"):
         return parts[0]
+    if output.order is not None:
+        code = (parts[0] ^ parts[1]) & ((1 << output.order.bits) - 1)  # the computing parties' shares
+        return output.order.value(code) if code else None
     if function == "sum":
         return _total(parts, units)
     if parts[0] <= least:

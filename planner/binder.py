@@ -143,6 +143,8 @@ def _bind_aggregate(
         arguments = []
     if function in TRUTHS:  # sums of truth values; "= TRUE" makes a plain column the condition that it is
         arguments = [exp.EQ(this=exp.paren(arguments[0].copy()), expression=exp.true())]
+    if call.args.get("count") is not None:
+        raise NotSupportedError(f"{function}(x, n) is not answered: one value is", position=position(call))
     if function == "count" and len(arguments) > 1:
         raise NotSupportedError("COUNT over several columns is not answered; count one", position=position(call))
     if distinct and function != "count":

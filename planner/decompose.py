@@ -7,13 +7,15 @@ from fractions import Fraction
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError
+from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
-from fedsql.planner.partials import COUNTS, MEANS, SQUARES, Builder, Render
+from fedsql.planner.ordered import order_of, whole_sql
+from fedsql.planner.partials import COUNTS, EXTREMES, MEANS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
+from fedsql.planner.positions import position, shown
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
@@ -47,6 +49,11 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
             [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
         )
         splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
+        if aggregate.function in EXTREMES:
+            _add_extreme(
+                builder, aggregate, splits[0], condition, typing, known, render, plain=terms.min_group_size > 1
+            )
+            continue
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
             coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
@@ -110,6 +117,32 @@ def _add_polynomial(
         return _coded_column(name, typing, known, squares=squares)
 
     builder.add_polynomial(aggregate, found, code_column, part, condition, render)
+
+
+def _add_extreme(
+    builder: Builder,
+    aggregate: Aggregate,
+    part: Argument,
+    condition: str | None,
+    typing: Typing,
+    known: Known,
+    render: Render,
+    *,
+    plain: bool,
+) -> None:
+    """Add MIN or MAX; ``plain``: only of a column, for an expression could pick one person's value."""
+    (whole,), function = aggregate.arguments, aggregate.function.upper()
+    if not plain:
+        part = Argument(whole)
+    elif not isinstance(part.value, exp.Column) or part.otherwise:
+        raise PolicyDenied(
+            f"above min_group_size = 1, {function} of {shown(whole)} is not answered: only of columns, under one condition",
+            hint="take it of a column; or ask the owner to declare the expression as one",
+            position=position(whole),
+        )
+    type_ = typing.type_of(part.value)
+    order = order_of(function, part.value, type_, known, upwards=aggregate.function == "max")
+    builder.add_extreme(aggregate, whole_sql(render(part.value), type_), order, part, condition, render)
 
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:

@@ -140,6 +140,9 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
     if release.circuit is not None and len(release.contributors) > 1:
         tests = len(release.tests)
         yield from _item(f"{tests} count{'s' * (tests != 1)} a group as additive shares, to two computing parties", 4)
+    if (extremes := sum(p.order is not None for p in release.partials)) and len(release.contributors) > 1:
+        what = "least or largest value" + "s" * (extremes != 1)
+        yield from _item(f"{extremes} {what} a group as secret shares, to two computing parties", 4)
     sums = len(release.partials)
     yield from _item(
         f"{sums} masked sum{'s' * (sums != 1)} a group ({size} bytes) in Paillier ciphertexts, to the coordinator", 4

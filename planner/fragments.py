@@ -97,7 +97,7 @@ def fragment(
     leaf = typing.leaf
     inner = [f"{label_sql('GROUP BY', k.expression, k.type, known, typing)} AS {k.name}" for k in release.keys]
     inner += [f"{test.sql} AS {test.name}" for test in tests]
-    for partial in partials:
+    for partial in (each for each in partials if each.sql):
         names = [partial.name] if len(partial.sql) == 1 else [f"{partial.name}_high", f"{partial.name}_low"]
         inner += [f"{sql} AS {name}" for sql, name in zip(partial.sql, names, strict=True)]
     condition = _condition(release, known, typing)

@@ -22,6 +22,8 @@ AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
     exp.CountIf: ("count_if", "count"),
     exp.LogicalAnd: ("bool_and", "count"),
     exp.LogicalOr: ("bool_or", "count"),
+    exp.Min: ("min", "min"),
+    exp.Max: ("max", "max"),
     exp.Sum: ("sum", "sum"),
     exp.Avg: ("avg", "avg"),
     exp.Stddev: ("stddev_samp", "stddev"),
@@ -45,7 +47,7 @@ AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
 AGGREGATE_NAMES = {"mean": exp.Avg}  # aliases that sqlglot leaves anonymous
 POLICY_OF = dict(AGGREGATES.values())
 TRUTHS = ("count_if", "bool_and", "bool_or")  # over truth values
-REPEATABLE = ("bool_and", "bool_or")  # equal values change nothing: DISTINCT may be left out
+REPEATABLE = ("bool_and", "bool_or", "min", "max")  # equal values change nothing: DISTINCT may be left out
 
 # DuckDB's other aggregates, to tell "refused" from "no such function"; tests compare this with duckdb_functions().
 REFUSED_AGGREGATES = frozenset(
@@ -87,10 +89,8 @@ REFUSED_AGGREGATES = frozenset(
         "list",
         "listagg",
         "mad",
-        "max",
         "max_by",
         "median",
-        "min",
         "min_by",
         "mode",
         "nth_value",
@@ -117,7 +117,7 @@ REFUSED_AGGREGATES = frozenset(
 )
 
 # Aggregates that show single values; a policy may list them by these names.
-_UNLISTED = {"min": "min", "max": "max", "median": "quantile", "mode": "mode"} | dict.fromkeys(
+_UNLISTED = {"median": "quantile", "mode": "mode"} | dict.fromkeys(
     ("quantile", "quantile_cont", "quantile_disc", "percentile_cont", "percentile_disc"), "quantile"
 )
 

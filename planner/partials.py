@@ -19,6 +19,7 @@ from sqlglot import exp
 from fedsql.crypto.circuit import Cell, Circuit
 from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
+from fedsql.planner.ordered import Order
 from fedsql.planner.summable import Argument, Polynomial
 
 PAIRS = frozenset(
@@ -39,6 +40,7 @@ PAIRS = frozenset(
 )
 COUNTS = ("count", "regr_count")
 MEANS = ("avg", "bool_and", "bool_or")  # of a sum and a count
+EXTREMES = ("min", "max")
 Render = Callable[[exp.Expr], str]  # SQL of a row-wise expression that cannot raise
 SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
     "regr_avgx",
@@ -51,7 +53,8 @@ SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIR
 class Partial:
     """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low.
 
-    ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts.
+    ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts. ``order``: it
+    is one share of the code of the largest value over all parties, and the next partial, which has no ``sql``, the other.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Partial:
     high: int = 1
     counts_units: bool = False
     tagged: bool = False
+    order: Order | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Output:
 
     ``units`` and ``offsets`` turn integers into values. SUM and the means add up their partials (a mean's after the count),
     each times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
-    column without one is shown whenever its group is.
+    column without one is shown whenever its group is. ``order`` tells what the code is of, that MIN and MAX put together.
     """
 
     name: str
@@ -91,6 +95,7 @@ class Output:
     units: tuple[Fraction, ...] = ()
     offsets: tuple[Fraction, ...] = ()
     cell: int | None = None
+    order: Order | None = None
 
 
 @dataclass
@@ -157,6 +162,17 @@ class Builder:
             return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
         return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
 
+    def extreme(self, whole: str, order: Order, condition: str | None) -> tuple[str, str]:
+        """Add the least or largest value of ``whole`` (SQL of a number in its order): two shares of its code."""
+        sql = (f"{'MAX' if order.upwards else 'MIN'}({whole}){_filter(condition)}",)
+        for at, known in enumerate(self.partials):
+            if (known.sql, known.order) == (sql, order):
+                return known.name, self.partials[at + 1].name
+        names, width = (f"p{len(self.partials)}", f"p{len(self.partials) + 1}"), -(-order.bits // 8)
+        self.partials.append(Partial(names[0], sql, 1 << order.bits, width, order=order))
+        self.partials.append(Partial(names[1], (), 1 << order.bits, width))
+        return names
+
     def sum(self, coded: Coded, condition: str | None) -> str:
         """Add the partial SUM of a coded value."""
         if coded.sum_as_is is not None:
@@ -219,6 +235,23 @@ class Builder:
         units, offsets = tuple(c.unit for c in coded), tuple(c.offset for c in coded)
         self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, offsets, cell))
 
+    def add_extreme(
+        self,
+        aggregate: Aggregate,
+        whole: str,
+        order: Order,
+        split: Argument,
+        condition: str | None,
+        render: Render,
+    ) -> None:
+        """Add MIN or MAX of ``whole``, SQL of a number in the order of the values of ``split``, NULL where there is none."""
+        present = f"({whole}) IS NOT NULL"
+        inside = render(split.condition) if split.condition is not None else None
+        names = self.extreme(whole, order, _and(condition, inside))
+        cell = self._cell(aggregate, (split,), condition, render, [present], [], [])
+        function, type_ = aggregate.function, aggregate.type
+        self.outputs.append(Output(aggregate.name, type_, function, names, cell=cell, order=order))
+
     def add_polynomial(
         self,
         aggregate: Aggregate,
@@ -275,8 +308,8 @@ class Builder:
         k = self.min_group_size
         if self.noisy:
             return None
-        if k == 1:  # only whether a SUM is NULL must be known; other functions count their rows
-            if aggregate.function != "sum":
+        if k == 1:  # only whether a SUM or an extreme is NULL must be known; other functions count their rows
+            if aggregate.function not in ("sum", *EXTREMES):
                 return None
             return self.cell(Cell(self.test(self.count_units(_and(condition, *present)), 1)))
         conditions = ([condition] if condition else []) + [

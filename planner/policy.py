@@ -29,6 +29,8 @@ _PLACE = {
 
 _ENOUGH = {"lookup": {"join", "filter"}, "distinct": {"join", "group"}}  # places with more than one use that is enough
 
+_INSTEAD = dict.fromkeys(("min", "max"), "; a count per range works: GROUP BY an expression of the column")
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -231,7 +233,7 @@ def _check_aggregate(aggregate: Aggregate, leaf: Leaf, catalog: Catalog) -> None
         if offer.party in leaf.parties and wanted not in offer.release.aggregates:
             raise PolicyDenied(
                 f"{offer.party} does not release {aggregate.function} (allowed: {', '.join(offer.release.aggregates)})",
-                hint=f'the owner would add "{wanted}" to [release] aggregates',
+                hint=f'the owner would add "{wanted}" to [release] aggregates' + _INSTEAD.get(wanted, ""),
             )
 
 

@@ -19,6 +19,7 @@ from fedsql.privacy.accounting import calibrate, rdp_skellam
 from fedsql.privacy.noise import share_variance
 
 _STEPS = 1 << 10  # grid steps in the largest contribution of one row
+_INSTEAD = dict.fromkeys(("min", "max"), "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)")
 NOISY_FUNCTIONS = ("count", "count_if", "sum", "avg")
 
 
@@ -56,7 +57,7 @@ def check_noisy(functions: Sequence[str], public_domain: bool) -> None:
         if function not in NOISY_FUNCTIONS:
             raise NotSupportedError(
                 f"{function} under noise is not answered yet",
-                hint="count, sum and avg are; a party here has noise = required",
+                hint=_INSTEAD.get(function, "count, sum and avg are; a party here has noise = required"),
             )
     if not public_domain:
         raise NotSupportedError(

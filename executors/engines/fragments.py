@@ -9,9 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fedsql.crypto.packing import Column, add_columns, from_decimal128, from_int64, resize, shift_left
+from fedsql.crypto.packing import (
+    Column,
+    add_columns,
+    from_decimal128,
+    from_int64,
+    from_ints,
+    resize,
+    shift_left,
+    to_ints,
+)
 from fedsql.errors import InternalError
 from fedsql.executors.protocol.outline import GroupPartials
+from fedsql.planner.ordered import Order
 from fedsql.planner.partials import Partial
 from fedsql.planner.planning import ReleasePlan
 
@@ -30,7 +40,9 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
         labels=labels,
         counts=counts,
         columns=[
-            np.zeros((table.num_rows, partial.width), np.uint8) if partial.tagged else _column(table, partial)
+            _column(table, partial)
+            if partial.sql and not partial.tagged and partial.order is None
+            else np.zeros((table.num_rows, partial.width), np.uint8)
             for partial in plan.partials
         ],
         cells=[
@@ -41,7 +53,34 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
             for index, partial in enumerate(plan.partials)
             if partial.tagged
         },
+        codes={
+            index: _codes(table.column(partial.name), partial.order, partial.width)
+            for index, partial in enumerate(plan.partials)
+            if partial.order is not None
+        },
     )
+
+
+def _codes(column: pa.ChunkedArray, order: Order, width: int) -> Column:
+    """Return the codes of values, 0 for NULL. Raises InternalError for a value that has none."""
+    wholes = _float_wholes(column) if order.is_float else to_ints(_wide(column, 17))
+    valid = pc.is_valid(_combined(column)).to_pylist()
+    most = order.high - order.low + 1
+    codes = [
+        (whole - order.low + 1 if order.upwards else order.high + 1 - whole) if there else 0
+        for whole, there in zip(wholes, valid, strict=True)
+    ]
+    if not all(there <= code <= most for code, there in zip(codes, valid, strict=True)):
+        raise InternalError("a value is outside of its declared bounds")
+    return from_ints(codes, width + 1)[:, :width]  # a code has no sign
+
+
+def _float_wholes(column: pa.ChunkedArray) -> list[int]:
+    """Return the bits of doubles, turned so that they grow with them (see `planner.ordered`)."""
+    filled: Any = pc.fill_null(_combined(column), 0.0)
+    bits = np.asarray(filled.to_numpy(zero_copy_only=False), np.float64).view(np.int64)
+    wholes: list[int] = np.where(bits < 0, bits ^ np.int64(0x7FFFFFFFFFFFFFFF), bits).tolist()
+    return wholes
 
 
 def _column(table: pa.Table, partial: Partial) -> Column:

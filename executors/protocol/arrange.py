@@ -20,6 +20,7 @@ from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.distinct import counted, tags_kind
+from fedsql.executors.protocol.extremes import deal
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
@@ -46,6 +47,8 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
     computing = _computing(talk, outline)
     if len(computing) == 2:
         yield Exchange.of(deal_messages(outline.setting(matching.count, talk.draw), talk.sealer))
+        if outline.extremes:
+            yield Exchange.of(deal(talk, outline, matching.count))
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
     ready = {}
     for name in names:

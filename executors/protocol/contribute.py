@@ -20,9 +20,10 @@ from fedsql.crypto.packing import Column
 from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import Channel, pad, seal
 from fedsql.errors import InternalError, ProtocolError
-from fedsql.executors.protocol import distinct, verdict
+from fedsql.executors.protocol import distinct, extremes, verdict
 from fedsql.executors.protocol.align import align
 from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.extremes import Codes
 from fedsql.executors.protocol.outline import (
     GroupPartials,
     Label,
@@ -34,7 +35,7 @@ from fedsql.executors.protocol.outline import (
 )
 from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
 from fedsql.executors.protocol.vector import add_noise, encrypt, place, visible
-from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Inbox, Message, Steps, Wanted
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Inbox, Message, Steps, Wanted, together
 
 HIDDEN = verdict.NO_RANK  # the position of a group that is not released
 _LABEL_BYTES = 128  # what a label box holds at least
@@ -76,7 +77,8 @@ class Go:
 class Ready:
     """A release up to READY: ``messages`` are still to be sent, ``wanted`` is what `deliver` waits for.
 
-    ``key`` is that of the tags of distinct values, at the contributor that drew it.
+    ``key`` is that of the tags of distinct values, at the contributor that drew it. A contributor that computes, or is alone,
+    has the ``bits`` of all slots and, by slot, its ``shares`` of extremes.
     """
 
     outline: Outline
@@ -85,6 +87,17 @@ class Ready:
     messages: Sequence[Message]
     wanted: Sequence[Wanted]
     key: bytes | None = None
+    bits: Bits | None = None
+    shares: Codes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """What a step on shares comes to at one contributor: messages that go with READY; what `Ready` keeps of it."""
+
+    messages: list[Message]
+    bits: Bits | None = None
+    shares: Codes = field(default_factory=dict)
 
 
 def prepare(
@@ -96,16 +109,18 @@ def prepare(
     """
     slots = yield from _locate(talk, outline, part.labels, domain, most)
     if outline.circuit is None:
-        messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]
+        decided, compared = _Computed([talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]), _Computed([])
     else:
-        messages = yield from _decide(talk, outline, part, slots)
+        steps = _decide(talk, outline, part, slots), _compare(talk, outline, part, slots)
+        decided, compared = yield from together(steps)
+    messages = [*compared.messages, *decided.messages]
     wanted, key, leader = [_go(outline)], None, outline.contributors[0]
     if outline.tagged and talk.me == leader:
         key, keys = distinct.share_key(talk, outline)
         messages = [*messages, *keys]
     elif outline.tagged:
         wanted.append((distinct.key_kind(outline), leader))
-    return Ready(outline, part, slots, messages, wanted, key)
+    return Ready(outline, part, slots, messages, wanted, key, decided.bits, compared.shares)
 
 
 def deliver(
@@ -128,6 +143,9 @@ def deliver(
     shown, positions, rows = _admitted(talk, outline, slots, go, identities)
     columns = place(outline, part, shown, positions, rows)
     tags = _tag(talk, ready, inbox, shown, positions, columns) if outline.tagged else []
+    if ready.bits is not None:
+        second = outline.computing(talk.draw).index(talk.me)
+        extremes.put(outline, part, ready.shares, ready.bits, columns, second)
     if noise is not None:
         columns = add_noise(columns, noise)
     vector = encrypt(talk, outline, columns, rows, public)
@@ -181,8 +199,22 @@ def _locate(
     return Slots([index[label] for label in labels], len(domain))
 
 
-def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[list[Message]]:
-    """Take part in the threshold step; return the READY message, with the signed verdict of a computing party."""
+def _compare(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[_Computed]:
+    """Take part in finding least and largest values."""
+    if not outline.extremes:
+        return _Computed([])
+    computing = outline.computing(talk.draw)
+    codes = extremes.in_slots(part.codes, slots.of, slots.count)
+    if len(computing) == 1:
+        return _Computed([], shares=codes)
+    if talk.me not in computing:
+        yield Exchange.of(extremes.share_codes(talk, outline, codes))
+        return _Computed([])
+    return _Computed([], shares=(yield from extremes.compute(talk, outline, codes, slots.count)))
+
+
+def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[_Computed]:
+    """Take part in the threshold step; READY comes of it, with the signed verdict of a computing party."""
     assert outline.circuit is not None
     kind = f"{outline.number}/ready"
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
@@ -194,10 +226,10 @@ def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Sl
         # At once, not with READY: who computes may wait for these before another release that this party waits in goes on.
         yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
         if talk.me not in setting.computing:
-            return [talk.seal(kind, COORDINATOR, encode({}))]
+            return _Computed([talk.seal(kind, COORDINATOR, encode({}))])
         decision = yield from decide(setting, talk.me, counts, talk.sealer)
         bits, seed = decision.bits, decision.seed
-    return [talk.seal(kind, COORDINATOR, encode(_verdict(talk, outline, bits, seed)))]
+    return _Computed([talk.seal(kind, COORDINATOR, encode(_verdict(talk, outline, bits, seed)))], bits)
 
 
 def _verdict(talk: Conversation, outline: Outline, bits: Bits, seed: bytes) -> dict[str, object]:

@@ -29,7 +29,8 @@ class Outline:
 
     ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
     noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
-    that the coordinator counts by tags.
+    that the coordinator counts by tags. ``extremes`` are (index, bits) of partials that hold C1's share of a code, each
+    followed by the one that holds C2's.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Outline:
     circuit: Circuit | None
     widths: tuple[int, ...]
     tagged: tuple[int, ...] = ()
+    extremes: tuple[tuple[int, int], ...] = ()
 
     def computing(self, draw: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
@@ -63,12 +65,13 @@ class Outline:
             "circuit": circuit,
             "widths": list(self.widths),
             "tagged": list(self.tagged),
+            "extremes": [list(each) for each in self.extremes],
         }
 
     @classmethod
     def of(cls, record: object, message: Message) -> Outline:
         """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
-        number, contributors, slots, circuit, widths, tagged = message.values(
+        number, contributors, slots, circuit, widths, tagged, extremes = message.values(
             record,
             number=int,
             contributors=list[str],
@@ -76,6 +79,7 @@ class Outline:
             circuit=dict[str, Any] | None,
             widths=list[int],
             tagged=list[int],
+            extremes=list[tuple[int, int]],
         )
         if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
             raise message.malformed()
@@ -83,10 +87,14 @@ class Outline:
             raise message.malformed()
         if not all(0 < width <= MAX_WIDTH for width in widths):
             raise message.malformed()
-        if not all(0 <= partial < len(widths) for partial in tagged) or len(set(tagged)) != len(tagged):
+        special = [*tagged, *(first + second for first, _ in extremes for second in (0, 1))]
+        if not all(0 <= partial < len(widths) for partial in special) or len(set(special)) != len(special):
+            raise message.malformed()
+        if not all(0 < bits <= 8 * widths[first] for first, bits in extremes):
             raise message.malformed()
         read = None if circuit is None else _circuit(circuit, message)
-        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged))
+        shared = tuple((first, bits) for first, bits in extremes)
+        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), shared)
 
 
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
@@ -109,7 +117,8 @@ class GroupPartials:
     """What a party's fragment yielded: G labels, counts int64 [G, tests], and a column [G, width] for each partial.
 
     ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group. ``values[j]`` are the
-    texts of each group's distinct values, where partial j is tagged (its column holds zeros).
+    texts of each group's distinct values, where partial j is tagged, ``codes[j]`` a column of each group's codes, where it
+    is an extreme (their columns hold zeros).
     """
 
     labels: Sequence[Label]
@@ -117,6 +126,7 @@ class GroupPartials:
     columns: Sequence[Column]
     cells: Sequence[Sequence[int | None]]
     values: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
+    codes: Mapping[int, Column] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

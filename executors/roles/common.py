@@ -42,7 +42,8 @@ def outline_of(plan: ReleasePlan) -> Outline:
     slots = None if plan.domain is None else len(plan.domain)
     widths = tuple(partial.width for partial in plan.partials)
     tagged = tuple(index for index, partial in enumerate(plan.partials) if partial.tagged)
-    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged)
+    extremes = tuple((i, partial.order.bits) for i, partial in enumerate(plan.partials) if partial.order is not None)
+    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes)
 
 
 def context_of(question: Question, plan: Plan) -> Context:

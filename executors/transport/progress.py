@@ -16,6 +16,7 @@ _OF_KIND = {
     "go": "threshold",
     "vector": "encrypt",
     "distinct": "encrypt",
+    "extremes": "threshold",
 }
 STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "threshold", "encrypt", "add")
 

@@ -16,6 +16,7 @@ _WORDS = {
     "distinct/key": "a sealed key for tags",
     "distinct/tags": "tags of values among dummies",
     "threshold": "sealed shares of counts",
+    "extremes": "sealed shares of least and largest values",
     "ready": "a sealed READY",
     "vector": "encrypted masked sums",
 }

@@ -15,10 +15,12 @@ import duckdb
 import pyarrow as pa
 
 from fedsql.answer import Answer
+from fedsql.config.values import AGGREGATES, UNLISTED_AGGREGATES
 from fedsql.session import Session
 
 USES = ["group", "filter", "aggregate", "join"]
-OPEN = {"min_group_size": 1, "min_parties": 1, "quota": {"queries": 1_000_000}}
+ALL = [*AGGREGATES, *UNLISTED_AGGREGATES]
+OPEN = {"min_group_size": 1, "min_parties": 1, "quota": {"queries": 1_000_000}, "aggregates": ALL}
 
 
 class Pool:

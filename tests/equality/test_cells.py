@@ -14,6 +14,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+AGGREGATES = ["count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct", "min", "max"]
 QUERIES = 6  # of each example
 EXAMPLES = int(os.environ.get("FEDSQL_FUZZ", "200")) // QUERIES
 
@@ -39,6 +40,10 @@ CALLS = [
     Call("COUNT(CASE WHEN f THEN 1 END)", "true", "CASE WHEN f THEN 1 END IS NOT NULL"),
     Call("COUNT(*) FILTER (WHERE a > 1)", "true", "a > 1"),
     Call("COUNT_IF(f)", "true", "f"),
+    Call("MIN(a)", "a IS NOT NULL"),
+    Call("MAX(b)", "b IS NOT NULL"),
+    Call("MAX(c) FILTER (WHERE f)", "c IS NOT NULL", "f"),
+    Call("MIN(CASE WHEN h = 1 THEN b END)", "b IS NOT NULL", "h = 1"),
     Call("COUNT(DISTINCT a)", "a IS NOT NULL"),
     Call("COUNT(DISTINCT c)", "c IS NOT NULL"),
     Call("COUNT(DISTINCT g) FILTER (WHERE h > 0)", "g IS NOT NULL", "h > 0"),
@@ -162,7 +167,7 @@ def test_groups_cells_and_values(pool_of, parties, queries, k, min_parties, unit
     }
     bounds = {"c": {"bounds": [-100, 100]}}
     table = {"columns": bounds} if unit == "none" else {"privacy_unit": "id", "columns": bounds}
-    pool = pool_of(held, {"t": table}, {"min_group_size": k, "min_parties": min_parties})
+    pool = pool_of(held, {"t": table}, {"min_group_size": k, "min_parties": min_parties, "aggregates": AGGREGATES})
     which = "rowid" if unit == "none" else "id"
     sides = [f"SELECT *, '{name}' AS party, '{name}' || '/' || {which} AS unit FROM {name}.t" for name in held]
     pool.duckdb.execute(f"CREATE TABLE pooled AS {' UNION ALL BY NAME '.join(sides)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from fedsql.config.values import AGGREGATES, UNLISTED_AGGREGATES
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question
 from fedsql.session import Session
@@ -20,6 +21,7 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.sql"))
 REWRITE = "FEDSQL_REWRITE_GOLDEN"
 
 
+ALL = [*AGGREGATES, *UNLISTED_AGGREGATES]
 REGIONS = pa.table({"code": ["a", "b", "c"], "name": ["Alps", "Bay", "Coast"], "beds": [10, 20, 30]})
 
 
@@ -60,7 +62,7 @@ def federation():
                 },
                 "regions": {"source": REGIONS, "public": True, "columns": {"code": {}, "name": {}, "beds": {}}},
             },
-            "release": {"min_group_size": 2, "min_parties": 1, "allow_alone": True},
+            "release": {"min_group_size": 2, "min_parties": 1, "allow_alone": True, "aggregates": ALL},
         }
     return {"name": "golden", "parties": parties}
 
