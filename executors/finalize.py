@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from fedsql.crypto.packing import Column, to_ints
 from fedsql.executors.protocol.outline import Label
-from fedsql.planner.ordered import value_sql
+from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
+from fedsql.planner.quantiles import between
 from fedsql.privacy.accounting import error95
 from fedsql.types import SqlType
 
@@ -118,8 +119,7 @@ def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
     if function in ("count", "regr_count"):
         return parts[0]
     if output.order is not None:
-        code = (parts[0] ^ parts[1]) & ((1 << output.order.bits) - 1)  # the computing parties' shares
-        return output.order.value(code) if code else None
+        return _single(output, output.order, parts)
     if function == "sum":
         return _total(parts, units)
     if parts[0] <= least:
@@ -133,6 +133,23 @@ def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
     if len(units) == 1:
         return _spread(function, parts[0], parts[1], parts[2], units[0])
     return _pair(function, parts, units, output.offsets)
+
+
+def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
+    """Put the computing parties' shares of codes together: of one value, or of two that the result lies between."""
+    shares = iter(parts if output.fraction is None else parts[1:])
+    codes = [(one ^ two) & ((1 << order.bits) - 1) for one, two in zip(shares, shares, strict=True)]
+    if not all(codes):
+        return None
+    if output.fraction is None:
+        return order.value(codes[0])
+    type_ = SqlType.parse(output.type)
+    low, high = (order.whole(code) for code in codes)
+    found = between(output.fraction, parts[0], low, high)
+    if type_.family == "float":
+        return found
+    # DuckDB computes decimals of at most 18 digits in 64 bits, where it cuts the fraction off; else it rounds
+    return Fraction(math.trunc(found) if type_.high < 10**18 else round(found), 10**type_.scale)
 
 
 def _total(parts: Sequence[int], units: Sequence[Fraction]) -> Fraction:

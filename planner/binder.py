@@ -19,6 +19,7 @@ from fedsql.planner.identities import domain_of, holds_unit
 from fedsql.planner.inputs import Inputs, inputs_in
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
+from fedsql.planner.quantiles import QUANTILES, fraction_of
 from fedsql.planner.sources import Env, NotLocal, bind_scan
 
 ROWS = "_rows"
@@ -126,6 +127,9 @@ def _bind_aggregate(
     condition = None
     if isinstance(call, exp.Filter):
         condition, call = call.expression.this, call.this
+    ordered: exp.Expr | None = None
+    if isinstance(call, exp.WithinGroup):
+        ordered, call = call.expression, call.this
     known = aggregate_of(call)
     if known is None:
         while isinstance(call, exp.Filter | exp.IgnoreNulls | exp.WithinGroup):
@@ -135,8 +139,10 @@ def _bind_aggregate(
     first = call.expressions[0] if isinstance(call, exp.Anonymous) else call.this
     distinct = isinstance(first, exp.Distinct) and function not in REPEATABLE
     arguments = list(first.expressions) if isinstance(first, exp.Distinct) else [first]
-    if second := call.args.get("expression"):
+    if second := call.args.get("expression") or call.args.get("quantile"):
         arguments.append(second)
+    if ordered is not None:
+        arguments = [*_within(function, ordered), *arguments]
     if isinstance(call, exp.Count) and call.expressions:
         arguments.extend(call.expressions)
     if function == "count" and (first is None or isinstance(first, exp.Star)):
@@ -153,6 +159,10 @@ def _bind_aggregate(
             hint="GROUP BY the argument in a derived table, and aggregate its released values in the outer query",
             position=position(call),
         )
+    if any(isinstance(argument, exp.Order) for argument in arguments):
+        raise NotSupportedError(f"ORDER BY inside of {function} is not answered", position=position(call))
+    if function in QUANTILES and len(arguments) > 1:
+        fraction_of(function.upper(), arguments[1])
     for part in (*arguments, *([condition] if condition is not None else [])):
         check_scalar(part)
     return Aggregate(
@@ -163,6 +173,18 @@ def _bind_aggregate(
         distinct,
         _counts(arguments[0], leaf, catalog) if distinct and function == "count" else "",
     )
+
+
+def _within(function: str, order: exp.Expr) -> list[exp.Expr]:
+    """Return what WITHIN GROUP (ORDER BY x) orders: the argument of a percentile."""
+    items = order.expressions
+    if len(items) != 1 or items[0].args.get("desc"):
+        raise NotSupportedError(
+            f"{function} is answered WITHIN GROUP (ORDER BY one expression, ascending)",
+            hint="for a descending order 1 - q",
+            position=position(order),
+        )
+    return [items[0].this]
 
 
 def _counts(argument: exp.Expr, leaf: Leaf, catalog: Catalog) -> str:

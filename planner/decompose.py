@@ -16,6 +16,7 @@ from fedsql.planner.ordered import order_of, whole_sql
 from fedsql.planner.partials import COUNTS, EXTREMES, MEANS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
+from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
@@ -49,10 +50,10 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
             [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
         )
         splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
-        if aggregate.function in EXTREMES:
-            _add_extreme(
-                builder, aggregate, splits[0], condition, typing, known, render, plain=terms.min_group_size > 1
-            )
+        if aggregate.function in (*EXTREMES, *QUANTILES):
+            part = _single(aggregate, splits[0], plain=terms.min_group_size > 1)
+            add = _add_extreme if aggregate.function in EXTREMES else _add_quantile
+            add(builder, aggregate, part, condition, typing, known, render)
             continue
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
@@ -119,6 +120,20 @@ def _add_polynomial(
     builder.add_polynomial(aggregate, found, code_column, part, condition, render)
 
 
+def _single(aggregate: Aggregate, part: Argument, *, plain: bool) -> Argument:
+    """Return the argument of what shows one value; ``plain``: a column, for an expression could pick one person's."""
+    whole, function = aggregate.arguments[0], aggregate.function.upper()
+    if not plain:
+        return Argument(whole)
+    if not isinstance(part.value, exp.Column) or part.otherwise:
+        raise PolicyDenied(
+            f"above min_group_size = 1, {function} of {shown(whole)} is not answered: only of columns, under one condition",
+            hint="take it of a column; or ask the owner to declare the expression as one",
+            position=position(whole),
+        )
+    return part
+
+
 def _add_extreme(
     builder: Builder,
     aggregate: Aggregate,
@@ -127,22 +142,30 @@ def _add_extreme(
     typing: Typing,
     known: Known,
     render: Render,
-    *,
-    plain: bool,
 ) -> None:
-    """Add MIN or MAX; ``plain``: only of a column, for an expression could pick one person's value."""
-    (whole,), function = aggregate.arguments, aggregate.function.upper()
-    if not plain:
-        part = Argument(whole)
-    elif not isinstance(part.value, exp.Column) or part.otherwise:
-        raise PolicyDenied(
-            f"above min_group_size = 1, {function} of {shown(whole)} is not answered: only of columns, under one condition",
-            hint="take it of a column; or ask the owner to declare the expression as one",
-            position=position(whole),
-        )
+    """Add MIN or MAX."""
     type_ = typing.type_of(part.value)
-    order = order_of(function, part.value, type_, known, upwards=aggregate.function == "max")
+    upwards = aggregate.function == "max"
+    order = order_of(aggregate.function.upper(), part.value, type_, known, upwards=upwards)
     builder.add_extreme(aggregate, whole_sql(render(part.value), type_), order, part, condition, render)
+
+
+def _add_quantile(
+    builder: Builder,
+    aggregate: Aggregate,
+    part: Argument,
+    condition: str | None,
+    typing: Typing,
+    known: Known,
+    render: Render,
+) -> None:
+    """Add a quantile: of a column that has few values."""
+    call, type_ = aggregate.function.upper(), typing.type_of(part.value)
+    fraction = fraction_of(call, aggregate.arguments[1] if len(aggregate.arguments) > 1 else None)
+    order = order_of(call, part.value, type_, known, upwards=True)
+    check_values(call, part.value, order, _owner_key(part.value, typing))
+    coded = _coded(part.value, type_, typing, known, squares=False)
+    builder.add_quantile(aggregate, coded, order, fraction, part, condition, render)
 
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:

@@ -140,9 +140,13 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
     if release.circuit is not None and len(release.contributors) > 1:
         tests = len(release.tests)
         yield from _item(f"{tests} count{'s' * (tests != 1)} a group as additive shares, to two computing parties", 4)
-    if (extremes := sum(p.order is not None for p in release.partials)) and len(release.contributors) > 1:
-        what = "least or largest value" + "s" * (extremes != 1)
-        yield from _item(f"{extremes} {what} a group as secret shares, to two computing parties", 4)
+    shared = [partial for partial in release.partials if partial.order is not None]
+    if len(release.contributors) > 1:
+        if extremes := sum(partial.rank is None for partial in shared):
+            what = "least or largest value" + "s" * (extremes != 1)
+            yield from _item(f"{extremes} {what} a group as secret shares, to two computing parties", 4)
+        if counts := sum(partial.rank.values for partial in shared if partial.rank is not None):
+            yield from _item(f"{counts} counts a group, for quantiles, as secret shares, to two computing parties", 4)
     sums = len(release.partials)
     yield from _item(
         f"{sums} masked sum{'s' * (sums != 1)} a group ({size} bytes) in Paillier ciphertexts, to the coordinator", 4
@@ -154,7 +158,10 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
 
 
 def _learns(release: ReleasePlan) -> Iterator[str]:
-    yield from _item("you: the groups shown and their values (and the sums and counts these are made of)", 4)
+    made = "you: the groups shown and their values (and the sums and counts these are made of)"
+    if any(output.fraction is not None for output in release.outputs):
+        made += "; of each median and quantile_cont, the two values that it lies between, and how many values there are"
+    yield from _item(made, 4)
     if release.circuit is None:
         yield from _item("parties: the question, and what it charges; nothing of each other", 4)
     elif release.domain is None:

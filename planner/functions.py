@@ -24,6 +24,10 @@ AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
     exp.LogicalOr: ("bool_or", "count"),
     exp.Min: ("min", "min"),
     exp.Max: ("max", "max"),
+    exp.Median: ("median", "quantile"),
+    exp.Quantile: ("quantile_disc", "quantile"),
+    exp.PercentileCont: ("quantile_cont", "quantile"),
+    exp.PercentileDisc: ("quantile_disc", "quantile"),
     exp.Sum: ("sum", "sum"),
     exp.Avg: ("avg", "avg"),
     exp.Stddev: ("stddev_samp", "stddev"),
@@ -90,16 +94,10 @@ REFUSED_AGGREGATES = frozenset(
         "listagg",
         "mad",
         "max_by",
-        "median",
         "min_by",
         "mode",
         "nth_value",
-        "percentile_cont",
-        "percentile_disc",
         "product",
-        "quantile",
-        "quantile_cont",
-        "quantile_disc",
         "reservoir_quantile",
         "sem",
         "skewness",
@@ -117,9 +115,7 @@ REFUSED_AGGREGATES = frozenset(
 )
 
 # Aggregates that show single values; a policy may list them by these names.
-_UNLISTED = {"median": "quantile", "mode": "mode"} | dict.fromkeys(
-    ("quantile", "quantile_cont", "quantile_disc", "percentile_cont", "percentile_disc"), "quantile"
-)
+_UNLISTED = {"mode": "mode"}
 
 # Scalar nodes of sqlglot that may run at a party. Each is deterministic and reads nothing but its arguments.
 SCALARS: tuple[type[exp.Expr], ...] = (

@@ -50,6 +50,11 @@ class Order:
         """Whether wholes are bits of doubles."""
         return SqlType.parse(self.type).family == "float"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether values are numbers that their wholes are a decimal multiple of."""
+        return SqlType.parse(self.type).family in ("integer", "decimal", "boolean")
+
     def whole(self, code: int) -> int:
         """Return the whole number of a code (at least 1)."""
         return code - 1 + self.low if self.upwards else self.high + 1 - code

@@ -20,6 +20,7 @@ from fedsql.crypto.circuit import Cell, Circuit
 from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import Order
+from fedsql.planner.quantiles import QUANTILES, Rank, ranks_of
 from fedsql.planner.summable import Argument, Polynomial
 
 PAIRS = frozenset(
@@ -54,7 +55,8 @@ class Partial:
     """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low.
 
     ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts. ``order``: it
-    is one share of the code of the largest value over all parties, and the next partial, which has no ``sql``, the other.
+    is one share of the code of a value over all parties, and the next partial, which has no ``sql``, the other: of the value
+    at ``rank``, for which ``sql`` is a histogram, else of the largest one.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Partial:
     counts_units: bool = False
     tagged: bool = False
     order: Order | None = None
+    rank: Rank | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Output:
 
     ``units`` and ``offsets`` turn integers into values. SUM and the means add up their partials (a mean's after the count),
     each times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
-    column without one is shown whenever its group is. ``order`` tells what the code is of, that MIN and MAX put together.
+    column without one is shown whenever its group is. ``order`` tells what the codes are of, that MIN, MAX and quantiles
+    put together; ``fraction`` is the q of QUANTILE_CONT.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Output:
     offsets: tuple[Fraction, ...] = ()
     cell: int | None = None
     order: Order | None = None
+    fraction: Fraction | None = None
 
 
 @dataclass
@@ -162,14 +167,13 @@ class Builder:
             return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
         return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
 
-    def extreme(self, whole: str, order: Order, condition: str | None) -> tuple[str, str]:
-        """Add the least or largest value of ``whole`` (SQL of a number in its order): two shares of its code."""
-        sql = (f"{'MAX' if order.upwards else 'MIN'}({whole}){_filter(condition)}",)
+    def shared(self, sql: str, order: Order, rank: Rank | None = None) -> tuple[str, str]:
+        """Add the code of a value over all parties: two shares."""
         for at, known in enumerate(self.partials):
-            if (known.sql, known.order) == (sql, order):
+            if (known.sql, known.order, known.rank) == ((sql,), order, rank):
                 return known.name, self.partials[at + 1].name
         names, width = (f"p{len(self.partials)}", f"p{len(self.partials) + 1}"), -(-order.bits // 8)
-        self.partials.append(Partial(names[0], sql, 1 << order.bits, width, order=order))
+        self.partials.append(Partial(names[0], (sql,), 1 << order.bits, width, order=order, rank=rank))
         self.partials.append(Partial(names[1], (), 1 << order.bits, width))
         return names
 
@@ -247,10 +251,36 @@ class Builder:
         """Add MIN or MAX of ``whole``, SQL of a number in the order of the values of ``split``, NULL where there is none."""
         present = f"({whole}) IS NOT NULL"
         inside = render(split.condition) if split.condition is not None else None
-        names = self.extreme(whole, order, _and(condition, inside))
+        where = _filter(_and(condition, inside))
+        names = self.shared(f"{'MAX' if order.upwards else 'MIN'}({whole}){where}", order)
         cell = self._cell(aggregate, (split,), condition, render, [present], [], [])
         function, type_ = aggregate.function, aggregate.type
         self.outputs.append(Output(aggregate.name, type_, function, names, cell=cell, order=order))
+
+    def add_quantile(
+        self,
+        aggregate: Aggregate,
+        whole: Coded,
+        order: Order,
+        fraction: Fraction,
+        split: Argument,
+        condition: str | None,
+        render: Render,
+    ) -> None:
+        """Add a quantile of ``whole``, the code of the value of ``split``; MEDIAN and QUANTILE_CONT also count the values."""
+        inside = render(split.condition) if split.condition is not None else None
+        rows = _and(condition, inside, whole.present)
+        function = aggregate.function
+        if function == "median":
+            function = "quantile_disc" if aggregate.type == "BOOLEAN" else "quantile_cont"
+        histogram = f"histogram(TRY_CAST({whole.sql} AS BIGINT)){_filter(rows)}"
+        shares = [name for rank in ranks_of(function, fraction, order) for name in self.shared(histogram, order, rank)]
+        names = shares if function == "quantile_disc" else [self.count(rows), *shares]
+        cell = self._cell(aggregate, (split,), condition, render, [whole.present], [], [])
+        q = fraction if function == "quantile_cont" else None
+        self.outputs.append(
+            Output(aggregate.name, aggregate.type, function, tuple(names), cell=cell, order=order, fraction=q)
+        )
 
     def add_polynomial(
         self,
@@ -308,8 +338,8 @@ class Builder:
         k = self.min_group_size
         if self.noisy:
             return None
-        if k == 1:  # only whether a SUM or an extreme is NULL must be known; other functions count their rows
-            if aggregate.function not in ("sum", *EXTREMES):
+        if k == 1:  # only whether a SUM or a single value is NULL must be known; other functions count their rows
+            if aggregate.function not in ("sum", *EXTREMES, *QUANTILES):
                 return None
             return self.cell(Cell(self.test(self.count_units(_and(condition, *present)), 1)))
         conditions = ([condition] if condition else []) + [

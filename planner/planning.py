@@ -445,7 +445,7 @@ def _digest(made: Plan) -> bytes:
                 [[party, sql] for party, sql in sorted(r.fragments.items())],
                 [[t.name, t.threshold] for t in r.tests],
                 repr(r.circuit),
-                [[p.name, p.width, str(p.limit), p.tagged, repr(p.order)] for p in r.partials],
+                [[p.name, p.width, str(p.limit), p.tagged, repr(p.order), repr(p.rank)] for p in r.partials],
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
                 r.stage,

@@ -29,7 +29,7 @@ _PLACE = {
 
 _ENOUGH = {"lookup": {"join", "filter"}, "distinct": {"join", "group"}}  # places with more than one use that is enough
 
-_INSTEAD = dict.fromkeys(("min", "max"), "; a count per range works: GROUP BY an expression of the column")
+_INSTEAD = dict.fromkeys(("min", "max", "quantile"), "; a count per range works: GROUP BY an expression of the column")
 
 
 @dataclass(frozen=True)

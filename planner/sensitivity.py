@@ -19,7 +19,10 @@ from fedsql.privacy.accounting import calibrate, rdp_skellam
 from fedsql.privacy.noise import share_variance
 
 _STEPS = 1 << 10  # grid steps in the largest contribution of one row
-_INSTEAD = dict.fromkeys(("min", "max"), "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)")
+_INSTEAD = dict.fromkeys(
+    ("min", "max", "median", "quantile_cont", "quantile_disc"),
+    "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)",
+)
 NOISY_FUNCTIONS = ("count", "count_if", "sum", "avg")
 
 

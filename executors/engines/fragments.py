@@ -20,10 +20,14 @@ from fedsql.crypto.packing import (
     to_ints,
 )
 from fedsql.errors import InternalError
-from fedsql.executors.protocol.outline import GroupPartials
+from fedsql.executors.protocol.outline import GroupPartials, Ranks
+from fedsql.executors.protocol.quantiles import check_size
 from fedsql.planner.ordered import Order
 from fedsql.planner.partials import Partial
 from fedsql.planner.planning import ReleasePlan
+from fedsql.planner.quantiles import Rank
+
+_LARGEST = 1 << 52  # of a number that is compared, at one of at most 255 parties
 
 
 def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
@@ -56,9 +60,32 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
         codes={
             index: _codes(table.column(partial.name), partial.order, partial.width)
             for index, partial in enumerate(plan.partials)
-            if partial.order is not None
+            if partial.order is not None and partial.rank is None
+        },
+        ranks={
+            index: _ranks(table.column(partial.name), partial.order, partial.rank)
+            for index, partial in enumerate(plan.partials)
+            if partial.order is not None and partial.rank is not None
         },
     )
+
+
+def _ranks(column: pa.ChunkedArray, order: Order, rank: Rank) -> Ranks:
+    """Return what finds a value at a rank, from histograms (maps from wholes to counts) of each group."""
+    maps, rows = _combined(column), len(column)
+    check_size(rows * rank.values)
+    offsets = maps.offsets.to_numpy()
+    groups = np.repeat(np.arange(rows), np.diff(offsets))
+    inside = slice(int(offsets[0]), int(offsets[-1])) if len(offsets) else slice(0, 0)
+    values = maps.keys.to_numpy(zero_copy_only=False)[inside] - order.low
+    if len(values) and not (values.min() >= 0 and values.max() <= order.high - order.low):
+        raise InternalError("a value is outside of its declared bounds")
+    counts = np.zeros((rows, rank.values), np.int64)
+    counts[groups, values] = maps.items.to_numpy(zero_copy_only=False)[inside].astype(np.int64)
+    upto = counts.cumsum(axis=1)
+    if upto.size and int(upto.max()) * rank.times > _LARGEST:
+        raise InternalError("there are too many rows for the digits of a quantile")
+    return Ranks(rank.times * upto[:, :-1] - rank.less * upto[:, -1:], rank.threshold)
 
 
 def _codes(column: pa.ChunkedArray, order: Order, width: int) -> Column:

@@ -17,10 +17,10 @@ from fedsql.codec import encode
 from fedsql.crypto.packing import Layout
 from fedsql.crypto.paillier import PublicKey, add, validate
 from fedsql.errors import ProtocolError
+from fedsql.executors.protocol import extremes, quantiles
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.distinct import counted, tags_kind
-from fedsql.executors.protocol.extremes import deal
 from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
@@ -48,7 +48,9 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
     if len(computing) == 2:
         yield Exchange.of(deal_messages(outline.setting(matching.count, talk.draw), talk.sealer))
         if outline.extremes:
-            yield Exchange.of(deal(talk, outline, matching.count))
+            yield Exchange.of(extremes.deal(talk, outline, matching.count))
+        if outline.ranks:
+            yield Exchange.of(quantiles.deal(talk, outline, matching.count))
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
     ready = {}
     for name in names:

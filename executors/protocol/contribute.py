@@ -20,11 +20,11 @@ from fedsql.crypto.packing import Column
 from fedsql.crypto.paillier import PublicKey
 from fedsql.crypto.sealing import Channel, pad, seal
 from fedsql.errors import InternalError, ProtocolError
-from fedsql.executors.protocol import distinct, extremes, verdict
+from fedsql.executors.protocol import distinct, extremes, quantiles, verdict
 from fedsql.executors.protocol.align import align
 from fedsql.executors.protocol.conversation import Context, Conversation
-from fedsql.executors.protocol.extremes import Codes
 from fedsql.executors.protocol.outline import (
+    Codes,
     GroupPartials,
     Label,
     NoiseDraws,
@@ -78,7 +78,7 @@ class Ready:
     """A release up to READY: ``messages`` are still to be sent, ``wanted`` is what `deliver` waits for.
 
     ``key`` is that of the tags of distinct values, at the contributor that drew it. A contributor that computes, or is alone,
-    has the ``bits`` of all slots and, by slot, its ``shares`` of extremes.
+    has the ``bits`` of all slots and, by slot, its ``shares`` of extremes and of values at ranks.
     """
 
     outline: Outline
@@ -87,15 +87,6 @@ class Ready:
     messages: Sequence[Message]
     wanted: Sequence[Wanted]
     key: bytes | None = None
-    bits: Bits | None = None
-    shares: Codes = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Computed:
-    """What a step on shares comes to at one contributor: messages that go with READY; what `Ready` keeps of it."""
-
-    messages: list[Message]
     bits: Bits | None = None
     shares: Codes = field(default_factory=dict)
 
@@ -109,18 +100,20 @@ def prepare(
     """
     slots = yield from _locate(talk, outline, part.labels, domain, most)
     if outline.circuit is None:
-        decided, compared = _Computed([talk.seal(f"{outline.number}/ready", COORDINATOR, encode({}))]), _Computed([])
+        ready, bits, found = {}, None, []
     else:
-        steps = _decide(talk, outline, part, slots), _compare(talk, outline, part, slots)
-        decided, compared = yield from together(steps)
-    messages = [*compared.messages, *decided.messages]
+        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots)]
+        sides += [step.take_part(talk, outline, part, slots.of, slots.count) for step in (extremes, quantiles)]
+        (ready, bits), *found = yield from together(sides)
+    messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode(ready))]
+    shares = {index: share for each in found for index, share in each.items()}
     wanted, key, leader = [_go(outline)], None, outline.contributors[0]
     if outline.tagged and talk.me == leader:
         key, keys = distinct.share_key(talk, outline)
         messages = [*messages, *keys]
     elif outline.tagged:
         wanted.append((distinct.key_kind(outline), leader))
-    return Ready(outline, part, slots, messages, wanted, key, decided.bits, compared.shares)
+    return Ready(outline, part, slots, messages, wanted, key, bits, shares)
 
 
 def deliver(
@@ -199,24 +192,11 @@ def _locate(
     return Slots([index[label] for label in labels], len(domain))
 
 
-def _compare(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[_Computed]:
-    """Take part in finding least and largest values."""
-    if not outline.extremes:
-        return _Computed([])
-    computing = outline.computing(talk.draw)
-    codes = extremes.in_slots(part.codes, slots.of, slots.count)
-    if len(computing) == 1:
-        return _Computed([], shares=codes)
-    if talk.me not in computing:
-        yield Exchange.of(extremes.share_codes(talk, outline, codes))
-        return _Computed([])
-    return _Computed([], shares=(yield from extremes.compute(talk, outline, codes, slots.count)))
-
-
-def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots) -> Steps[_Computed]:
-    """Take part in the threshold step; READY comes of it, with the signed verdict of a computing party."""
+def _decide(
+    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots
+) -> Steps[tuple[dict[str, object], Bits | None]]:
+    """Take part in the threshold step; return what READY says, and of a computing party its signed verdict and the bits."""
     assert outline.circuit is not None
-    kind = f"{outline.number}/ready"
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
     counts[np.asarray(slots.of, np.intp)] = part.counts
     if len(outline.contributors) == 1:
@@ -226,10 +206,10 @@ def _decide(talk: Conversation, outline: Outline, part: GroupPartials, slots: Sl
         # At once, not with READY: who computes may wait for these before another release that this party waits in goes on.
         yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
         if talk.me not in setting.computing:
-            return _Computed([talk.seal(kind, COORDINATOR, encode({}))])
+            return {}, None
         decision = yield from decide(setting, talk.me, counts, talk.sealer)
         bits, seed = decision.bits, decision.seed
-    return _Computed([talk.seal(kind, COORDINATOR, encode(_verdict(talk, outline, bits, seed)))], bits)
+    return _verdict(talk, outline, bits, seed), bits
 
 
 def _verdict(talk: Conversation, outline: Outline, bits: Bits, seed: bytes) -> dict[str, object]:

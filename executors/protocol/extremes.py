@@ -9,7 +9,7 @@ share into a slot of its own of the encrypted vector, and the analyst puts both 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,11 +21,25 @@ from fedsql.crypto.packing import Column
 from fedsql.crypto.shares import SEED_BYTES, keystream
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.outline import GroupPartials, Outline
+from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline
 from fedsql.executors.protocol.vector import visible
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
 
-Codes = Mapping[int, Column]  # index of an extreme's first partial -> a column [rows, width]
+
+def take_part(
+    talk: Conversation, outline: Outline, part: GroupPartials, slots: Sequence[int], count: int
+) -> Steps[Codes]:
+    """Run a contributor's part, whose groups are at ``slots`` of ``count``. Return its shares, if it computes (or is alone)."""
+    if not outline.extremes:
+        return {}
+    computing = outline.computing(talk.draw)
+    codes = in_slots(part.codes, slots, count)
+    if len(computing) == 1:
+        return codes
+    if talk.me in computing:
+        return (yield from compute(talk, outline, codes, count))
+    yield Exchange.of(share_codes(talk, outline, codes))
+    return {}
 
 
 def in_slots(codes: Codes, slots: Sequence[int], count: int) -> Codes:

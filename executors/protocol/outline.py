@@ -21,6 +21,7 @@ Label = tuple[str | None, ...]
 MOST = 1 << 16  # public slots, tests, cells or partials of a release: more than anybody plans
 _MOST_LITERALS = 1 << 14  # of all cells of a circuit
 _MOST_UNITS = 1 << 40  # a threshold
+Codes = Mapping[int, Column]  # index of the partial of C1's shares -> codes or shares of them [rows, width]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Outline:
     ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
     noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
     that the coordinator counts by tags. ``extremes`` are (index, bits) of partials that hold C1's share of a code, each
-    followed by the one that holds C2's.
+    followed by the one that holds C2's; so are ``ranks``, (index, number of values in the list).
     """
 
     number: int
@@ -40,6 +41,7 @@ class Outline:
     widths: tuple[int, ...]
     tagged: tuple[int, ...] = ()
     extremes: tuple[tuple[int, int], ...] = ()
+    ranks: tuple[tuple[int, int], ...] = ()
 
     def computing(self, draw: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
@@ -66,12 +68,13 @@ class Outline:
             "widths": list(self.widths),
             "tagged": list(self.tagged),
             "extremes": [list(each) for each in self.extremes],
+            "ranks": [list(each) for each in self.ranks],
         }
 
     @classmethod
     def of(cls, record: object, message: Message) -> Outline:
         """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
-        number, contributors, slots, circuit, widths, tagged, extremes = message.values(
+        number, contributors, slots, circuit, widths, tagged, extremes, ranks = message.values(
             record,
             number=int,
             contributors=list[str],
@@ -80,6 +83,7 @@ class Outline:
             widths=list[int],
             tagged=list[int],
             extremes=list[tuple[int, int]],
+            ranks=list[tuple[int, int]],
         )
         if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
             raise message.malformed()
@@ -87,14 +91,16 @@ class Outline:
             raise message.malformed()
         if not all(0 < width <= MAX_WIDTH for width in widths):
             raise message.malformed()
-        special = [*tagged, *(first + second for first, _ in extremes for second in (0, 1))]
+        special = [*tagged, *(first + second for first, _ in (*extremes, *ranks) for second in (0, 1))]
         if not all(0 <= partial < len(widths) for partial in special) or len(set(special)) != len(special):
             raise message.malformed()
         if not all(0 < bits <= 8 * widths[first] for first, bits in extremes):
             raise message.malformed()
+        if not all(1 < values <= MOST and values.bit_length() <= 8 * widths[first] for first, values in ranks):
+            raise message.malformed()
         read = None if circuit is None else _circuit(circuit, message)
-        shared = tuple((first, bits) for first, bits in extremes)
-        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), shared)
+        pairs = [tuple((first, size) for first, size in listed) for listed in (extremes, ranks)]
+        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), *pairs)
 
 
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
@@ -113,12 +119,23 @@ def _circuit(record: dict[str, Any], message: Message) -> Circuit:
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """What finds the value at a rank.
+
+    The sums over all parties of ``counts``, int64 [rows, values - 1], reach ``threshold`` from the value in question on.
+    """
+
+    counts: NDArray[np.int64]
+    threshold: int
+
+
+@dataclass(frozen=True)
 class GroupPartials:
     """What a party's fragment yielded: G labels, counts int64 [G, tests], and a column [G, width] for each partial.
 
     ``cells[j]`` lists the cells that show partial j; None among them: it is shown with its group. ``values[j]`` are the
     texts of each group's distinct values, where partial j is tagged, ``codes[j]`` a column of each group's codes, where it
-    is an extreme (their columns hold zeros).
+    is an extreme, and ``ranks[j]`` what it takes, where it is a value at a rank (their columns hold zeros).
     """
 
     labels: Sequence[Label]
@@ -126,7 +143,8 @@ class GroupPartials:
     columns: Sequence[Column]
     cells: Sequence[Sequence[int | None]]
     values: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
-    codes: Mapping[int, Column] = field(default_factory=dict)
+    codes: Codes = field(default_factory=dict)
+    ranks: Mapping[int, Ranks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

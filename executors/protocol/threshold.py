@@ -18,7 +18,7 @@ import numpy as np
 from fedsql.codec import encode
 from fedsql.crypto import shares
 from fedsql.crypto.circuit import Bits, Circuit, Counts, evaluate_clear
-from fedsql.crypto.shares import SEED_BYTES, Packed, Shape, Words
+from fedsql.crypto.shares import SEED_BYTES, Dealing, Packed, Shape, Words
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
 
 Entropy = Callable[[int], bytes]
@@ -34,13 +34,17 @@ class Sealer:
 
 @dataclass(frozen=True)
 class Setting:
-    """The public facts of one threshold step; ``computing`` is (C1, C2), two of the ``contributors``."""
+    """The public facts of one step of comparisons; ``computing`` is (C1, C2), two of the ``contributors``.
+
+    ``step`` is what its messages are called.
+    """
 
     release: int
     circuit: Circuit
     slots: int
     contributors: tuple[str, ...]
     computing: tuple[str, str]
+    step: str = "threshold"
 
     def __post_init__(self) -> None:
         known = set(self.contributors)
@@ -53,8 +57,8 @@ class Setting:
         return Shape(self.circuit, self.slots, len(self.contributors))
 
     def kind(self, name: str) -> str:
-        """Return the message kind ``name`` of this release."""
-        return f"{self.release}/threshold/{name}"
+        """Return the message kind ``name`` of this step."""
+        return f"{self.release}/{self.step}/{name}"
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,34 @@ def deal_messages(setting: Setting, sealer: Sealer, entropy: Entropy = os.urando
     )
 
 
-def decide(setting: Setting, me: str, counts: Counts, sealer: Sealer, entropy: Entropy = os.urandom) -> Steps[Decision]:
-    """Run C1's or C2's part, with its own counts [P, T]; return what was opened.
+@dataclass(frozen=True)
+class _Pair:
+    """How C1 (``first``) and C2 trade messages of one step."""
 
-    Raises ProtocolError when a message does not open or has another length than (P, T, N) ask for.
+    setting: Setting
+    first: bool
+    sealer: Sealer
+
+    def swap(self, name: str, mine: bytes, size: int) -> Steps[bytes]:
+        """Send ``mine`` to the other and return its ``size`` bytes."""
+        other = self.setting.computing[1 if self.first else 0]
+        key = (self.setting.kind(name), other)
+        inbox = yield Exchange.of([self.sealer.seal(key[0], other, encode(mine))], [key])
+        return _read(self.sealer, inbox[key], size)
+
+    def trade(self, name: str, mine: Words) -> Steps[Words]:
+        """Send words and return the other's, of the same shape."""
+        data = yield from self.swap(name, mine.tobytes(), mine.nbytes)
+        return np.frombuffer(data, mine.dtype).reshape(mine.shape)
+
+
+def compare(setting: Setting, me: str, counts: Counts, sealer: Sealer) -> Steps[tuple[Dealing, Packed]]:
+    """Run C1's or C2's part, with its own counts [P, T], up to shares [T, B] of "sum >= threshold" for every test.
+
+    Nothing is opened. Raises ProtocolError when a message does not open or has another length than (P, T, N) ask for.
     """
     shape, first = setting.shape, me == setting.computing[0]
-    other = setting.computing[1 if first else 0]
+    pair = _Pair(setting, first, sealer)
     givers = [(setting.kind("shares"), name) for name in setting.contributors if name not in setting.computing]
     dealer = (setting.kind("dealing"), COORDINATOR)
     inbox = yield Exchange.of((), [dealer, *givers])
@@ -107,34 +132,31 @@ def decide(setting: Setting, me: str, counts: Counts, sealer: Sealer, entropy: E
         dealing = shares.hold(shape, dealt[:SEED_BYTES], dealt[SEED_BYTES:])
         given = [shape.one(_read(sealer, inbox[key], shape.size(1))) for key in givers]
 
-    def swap(name: str, mine: bytes, size: int) -> Steps[bytes]:
-        key = (setting.kind(name), other)
-        inbox = yield Exchange.of([sealer.seal(key[0], other, encode(mine))], [key])
-        return _read(sealer, inbox[key], size)
-
-    def trade(name: str, mine: Words) -> Steps[Words]:
-        data = yield from swap(name, mine.tobytes(), mine.nbytes)
-        return np.frombuffer(data, mine.dtype).reshape(mine.shape)
-
     masked = shares.total(shape, counts, given, first) + dealing.offset
-    z = masked + (yield from trade("open", masked))
+    z = masked + (yield from pair.trade("open", masked))
     state = shares.borrow_start(dealing, z, first)
     for level in range(shape.levels):
         masked = state ^ dealing.masks[level]
-        opened = masked ^ (yield from trade(f"prefix-{level}", masked))
+        opened = masked ^ (yield from pair.trade(f"prefix-{level}", masked))
         state = shares.borrow_step(dealing, level, state, opened, first)
+    return dealing, shares.holds(dealing, z, state, first)
 
-    tests = shares.holds(dealing, z, state, first)
+
+def decide(setting: Setting, me: str, counts: Counts, sealer: Sealer, entropy: Entropy = os.urandom) -> Steps[Decision]:
+    """Run C1's or C2's part, with its own counts [P, T]; return what was opened. Raises as `compare` does."""
+    shape, first = setting.shape, me == setting.computing[0]
+    pair = _Pair(setting, first, sealer)
+    dealing, tests = yield from compare(setting, me, counts, sealer)
     wires: Packed = np.zeros((len(tests) + len(shape.gates.inputs), tests.shape[1]), np.uint8)
     wires[: len(tests)] = tests
     for level in range(len(shape.gates.levels)):
         inputs = shares.gate_inputs(shape, dealing, level, wires, first)
-        opened = inputs ^ (yield from trade(f"and-{level}", inputs))
+        opened = inputs ^ (yield from pair.trade(f"and-{level}", inputs))
         shares.gate_outputs(shape, dealing, level, wires, opened, first)
 
     share = shares.result(shape, wires, first)
     seed = entropy(SEED_BYTES) if first else b""  # only C1 draws; it travels with C1's opening
-    theirs = yield from swap("result", share.tobytes() + seed, share.nbytes + (0 if first else SEED_BYTES))
+    theirs = yield from pair.swap("result", share.tobytes() + seed, share.nbytes + (0 if first else SEED_BYTES))
     opened = share ^ np.frombuffer(theirs[: share.nbytes], np.uint8).reshape(share.shape)
     return Decision(shares.unpack(shape, opened), seed if first else theirs[share.nbytes :])
 

@@ -42,8 +42,10 @@ def outline_of(plan: ReleasePlan) -> Outline:
     slots = None if plan.domain is None else len(plan.domain)
     widths = tuple(partial.width for partial in plan.partials)
     tagged = tuple(index for index, partial in enumerate(plan.partials) if partial.tagged)
-    extremes = tuple((i, partial.order.bits) for i, partial in enumerate(plan.partials) if partial.order is not None)
-    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes)
+    coded = [(index, p.order, p.rank) for index, p in enumerate(plan.partials) if p.order is not None]
+    extremes = tuple((index, order.bits) for index, order, rank in coded if rank is None)
+    ranks = tuple((index, rank.values) for index, _, rank in coded if rank is not None)
+    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes, ranks)
 
 
 def context_of(question: Question, plan: Plan) -> Context:

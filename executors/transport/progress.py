@@ -17,6 +17,7 @@ _OF_KIND = {
     "vector": "encrypt",
     "distinct": "encrypt",
     "extremes": "threshold",
+    "ranks": "threshold",
 }
 STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "threshold", "encrypt", "add")
 

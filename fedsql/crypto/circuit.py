@@ -35,8 +35,8 @@ class Cell:
 class Circuit:
     """What is decided for each slot: ``tests`` are thresholds (sum >= t), ``survive`` the tests that must all hold.
 
-    ``noisy``: counts carry noise shares and may be negative, so they are not clamped to t and words have 64 bits.
-    Raises ValueError for thresholds below 1, unknown tests, no ``survive`` test, or half a rest.
+    ``noisy``: counts may be negative, as with noise, so they are not clamped to t, words have 64 bits, and thresholds may be
+    anything. Raises ValueError for other thresholds below 1, unknown tests, no ``survive`` test, or half a rest.
     """
 
     tests: tuple[int, ...]
@@ -49,7 +49,8 @@ class Circuit:
             *self.survive,
             *(i for c in self.cells for i in (c.enough, c.rest_some, c.rest_enough, *c.also) if i is not None),
         ]
-        if not self.survive or min(self.tests) < 1 or not all(0 <= i < len(self.tests) for i in used):
+        low = not self.noisy and min(self.tests, default=0) < 1
+        if not self.survive or low or not all(0 <= i < len(self.tests) for i in used):
             raise ValueError("a circuit needs thresholds of at least 1, a survive test, and tests that exist")
         if any((c.rest_some is None) != (c.rest_enough is None) for c in self.cells):
             raise ValueError("a cell's rest needs both of its tests")

@@ -125,7 +125,7 @@ def total(shape: Shape, own: Counts, shares: Iterable[Words], first: bool) -> Wo
     result = clamp(shape, own)
     for share in shares:
         result += share
-    return result - np.array(shape.circuit.tests, shape.dtype)[:, None] if first else result
+    return result - np.array(shape.circuit.tests, np.int64).astype(shape.dtype)[:, None] if first else result
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _WORDS = {
     "distinct/tags": "tags of values among dummies",
     "threshold": "sealed shares of counts",
     "extremes": "sealed shares of least and largest values",
+    "ranks": "sealed shares of counts up to each value",
     "ready": "a sealed READY",
     "vector": "encrypted masked sums",
 }

@@ -14,7 +14,20 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-AGGREGATES = ["count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct", "min", "max"]
+AGGREGATES = [
+    "count",
+    "sum",
+    "avg",
+    "stddev",
+    "var",
+    "covar",
+    "corr",
+    "regr",
+    "count_distinct",
+    "min",
+    "max",
+    "quantile",
+]
 QUERIES = 6  # of each example
 EXAMPLES = int(os.environ.get("FEDSQL_FUZZ", "200")) // QUERIES
 
@@ -40,6 +53,9 @@ CALLS = [
     Call("COUNT(CASE WHEN f THEN 1 END)", "true", "CASE WHEN f THEN 1 END IS NOT NULL"),
     Call("COUNT(*) FILTER (WHERE a > 1)", "true", "a > 1"),
     Call("COUNT_IF(f)", "true", "f"),
+    Call("MEDIAN(h)", "h IS NOT NULL"),
+    Call("QUANTILE_DISC(h, 0.3) FILTER (WHERE f)", "h IS NOT NULL", "f"),
+    Call("QUANTILE_CONT(CASE WHEN a > 1 THEN h END, 0.75)", "h IS NOT NULL", "a > 1"),
     Call("MIN(a)", "a IS NOT NULL"),
     Call("MAX(b)", "b IS NOT NULL"),
     Call("MAX(c) FILTER (WHERE f)", "c IS NOT NULL", "f"),

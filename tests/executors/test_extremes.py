@@ -17,8 +17,8 @@ from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.packing import from_ints, to_ints
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Context, Conversation
-from fedsql.executors.protocol.extremes import Codes, compute, deal, in_slots, put, share_codes
-from fedsql.executors.protocol.outline import GroupPartials, Outline
+from fedsql.executors.protocol.extremes import compute, deal, in_slots, put, share_codes
+from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
 from fedsql.executors.transport.inprocess import run
 

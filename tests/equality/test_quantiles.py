@@ -1,0 +1,131 @@
+"""MEDIAN and quantiles over all parties: DuckDB's definitions and types, ties, NULLs, conditions, in joins and stages."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from fedsql.errors import NotSupportedError, PolicyDenied
+
+QUANTILES = """
+SELECT MEDIAN(a), MEDIAN(t), MEDIAN(b), MEDIAN(d), MEDIAN(w), MEDIAN(h), MEDIAN(u) FROM t
+SELECT QUANTILE_CONT(a, 0.25), QUANTILE_CONT(a, 0), QUANTILE_CONT(a, 1), QUANTILE_CONT(d, 0.1), QUANTILE_CONT(w, 0.333) FROM t
+SELECT QUANTILE_DISC(a, 0.25), QUANTILE_DISC(a, 0), QUANTILE_DISC(a, 1), QUANTILE_DISC(d, 0.1), QUANTILE(w, 0.9), QUANTILE_DISC(b, 0.5) FROM t
+SELECT g, MEDIAN(a), QUANTILE_DISC(a, 0.9), QUANTILE_CONT(d, 0.9), MEDIAN(t), COUNT(a), SUM(a), MIN(a), MAX(a) FROM t GROUP BY g
+SELECT g, b, MEDIAN(a) AS m FROM t GROUP BY ALL ORDER BY ALL
+SELECT percentile_cont(0.3) WITHIN GROUP (ORDER BY a), percentile_disc(0.3) WITHIN GROUP (ORDER BY t) FROM t
+SELECT percentile_cont(0.3) WITHIN GROUP (ORDER BY a) FILTER (WHERE b) FROM t
+SELECT MEDIAN(a) FILTER (WHERE b), MEDIAN(a) FILTER (WHERE a > 100), QUANTILE_DISC(t, 0.5) FILTER (WHERE a % 2 = 0) FROM t
+SELECT g, MEDIAN(a) FILTER (WHERE a > 50), MEDIAN(none) FROM t GROUP BY g
+SELECT MEDIAN(a // 10), MEDIAN(-a), MEDIAN(CASE WHEN b THEN a END), MEDIAN(a > 40), MEDIAN(7), QUANTILE_CONT(a + t, 0.5) FROM t
+SELECT MEDIAN(a) FROM t WHERE false
+SELECT MEDIAN(a), QUANTILE_DISC(d, 0.7) FROM one.t
+SELECT g FROM t GROUP BY g HAVING MEDIAN(a) > 40 ORDER BY MEDIAN(a)
+SELECT COUNT(*) FROM t WHERE a > (SELECT MEDIAN(a) FROM t)
+SELECT MAX(m), MEDIAN(m) FROM (SELECT g, MEDIAN(a) AS m FROM t GROUP BY g) s
+SELECT MEDIAN(x.a) FROM t x JOIN t y ON x.id = y.id WHERE y.b
+SELECT g, MEDIAN(a) AS m FROM t GROUP BY ROLLUP (g)
+"""
+BOUNDS = {"a": [0, 120], "d": [-100, 100], "w": [-5000, 5000], "h": [0, 9], "u": [0, 200], "none": [0, 1]}
+
+
+def _rows(seed: int, count: int) -> pa.Table:
+    rng = random.Random(seed)
+
+    def some(value):
+        return [None if rng.random() < 0.2 else value() for _ in range(count)]
+
+    columns = {
+        "id": (pa.int64(), list(range(count))),
+        "g": (pa.string(), some(lambda: rng.choice("abc"))),
+        "a": (pa.int32(), some(lambda: rng.randint(0, 99))),
+        "t": (pa.int8(), some(lambda: rng.choice([-128, 127, rng.randint(-128, 127)]))),
+        "b": (pa.bool_(), some(lambda: rng.random() < 0.5)),
+        "d": (pa.decimal128(4, 1), some(lambda: Decimal(rng.randint(-999, 999)).scaleb(-1))),
+        "w": (pa.int64(), some(lambda: rng.choice([-5000, 5000, rng.randint(-5000, 5000)]))),
+        "h": (pa.decimal128(38, 2), some(lambda: Decimal(rng.randint(0, 900)).scaleb(-2))),
+        "u": (pa.uint64(), some(lambda: rng.randint(0, 200))),
+        "none": (pa.int32(), [None] * count),
+    }
+    return pa.table({name: pa.array(values, type_) for name, (type_, values) in columns.items()})
+
+
+@pytest.fixture(scope="module")
+def spread(pool_of):
+    """Four parties, one of them without rows; every column but its id has few values, by its type or its bounds."""
+    parties = {name: {"t": _rows(seed, count)} for seed, (name, count) in enumerate({"one": 31, "two": 18, "three": 40, "no": 0}.items())}  # fmt: skip
+    columns = {name: {"bounds": bounds} for name, bounds in BOUNDS.items()}
+    pool = pool_of(parties, {"t": {"privacy_unit": "id", "columns": columns}})
+    yield pool
+    pool.close()
+
+
+@pytest.mark.parametrize("sql", [line for line in QUANTILES.splitlines() if line])
+def test_equals_duckdb(spread, sql):
+    spread.check(sql)
+
+
+def test_a_parameter(spread):
+    spread.check("SELECT QUANTILE_CONT(a, ?) AS q FROM t", [0.25])
+
+
+@pytest.mark.parametrize("parties", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 10])
+def test_few_values_and_ties(pool_of, parties, count):
+    rng = random.Random(count)
+    values = [rng.randint(0, 3) for _ in range(count)]
+    held = {f"p{at}": {"t": pa.table({"v": pa.array(values[at::parties], pa.int8())})} for at in range(parties)}
+    pool = pool_of(held)
+    for q in ("0", "0.1", "0.25", "0.5", "0.75", "0.9", "1"):
+        pool.check(f"SELECT QUANTILE_CONT(v, {q}) AS c, QUANTILE_DISC(v, {q}) AS d, MEDIAN(v) AS m FROM t")
+    pool.close()
+
+
+def test_public_groups_and_cells(pool_of):
+    rows = pa.table({"id": [1, 2, 3, 4, 5], "g": ["a", "a", "b", "b", None], "v": [1, 5, 2, None, 9]})
+    config = {"privacy_unit": "id", "columns": {"g": {"values": ["a", "b", "never"]}, "v": {"bounds": [0, 9]}}}
+    release = {"min_group_size": 3, "min_parties": 2, "aggregates": ["count", "quantile"]}
+    pool = pool_of({"one": {"t": rows}, "two": {"t": rows}}, {"t": config}, release)
+    groups = "(SELECT * FROM t WHERE g IN ('a', 'b'))"
+    pool.check(
+        "SELECT g, COUNT(*) AS n, MEDIAN(v) AS m, QUANTILE_DISC(v, 0.9) AS q FROM t GROUP BY g",
+        reference="SELECT g, COUNT(*) AS n, CASE WHEN g = 'a' THEN MEDIAN(v) END AS m, CASE WHEN g = 'a'"
+        f" THEN QUANTILE_DISC(v, 0.9) END AS q FROM {groups} GROUP BY g",
+    )
+    for expression in ("v + 0", "CASE WHEN id = 1 THEN v ELSE 0 END", "v * 2"):
+        with pytest.raises(PolicyDenied, match="above min_group_size = 1, MEDIAN of "):
+            pool.session.execute(f"SELECT MEDIAN({expression}) FROM t")
+    pool.close()
+
+
+def test_what_is_not_answered(spread, hospitals, pool_of):
+    for call in ("MEDIAN(id)", "QUANTILE_DISC(id, 0.5)"):
+        with pytest.raises(PolicyDenied, match="it can have more than 65,536 values") as caught:
+            spread.session.execute(f"SELECT {call} FROM t")
+        assert "tables.t.columns.id.bounds" in str(caught.value.hint)
+    for call in ("MEDIAN(x)", "MEDIAN(born)"):
+        with pytest.raises(PolicyDenied, match="it can have more than 65,536 values"):
+            hospitals.session.execute(f"SELECT {call} FROM patients")
+    with pytest.raises(NotSupportedError, match="MEDIAN over VARCHAR is not answered"):
+        hospitals.session.execute("SELECT MEDIAN(region) FROM patients")
+    refusals = {
+        "QUANTILE_CONT(a, [0.1, 0.9])": "QUANTILE_CONT is answered for one constant quantile",
+        "QUANTILE_CONT(a, -0.5)": "QUANTILE_CONT is answered for one constant quantile",
+        "MEDIAN(DISTINCT a)": r"median\(DISTINCT",
+        "percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC)": "quantile_cont is answered WITHIN GROUP",
+        "QUANTILE_CONT(a, 0.5 ORDER BY a)": "ORDER BY inside of quantile_cont",
+        "MODE(a)": "mode over federated rows is not answered yet",
+    }
+    for call, message in refusals.items():
+        with pytest.raises(NotSupportedError, match=message):
+            spread.session.execute(f"SELECT {call} FROM t")
+    pool = pool_of(
+        {"one": {"t": pa.table({"v": [1]})}}, None, {"min_group_size": 1, "min_parties": 1, "aggregates": ["count"]}
+    )
+    with pytest.raises(PolicyDenied, match="one does not release median") as caught:
+        pool.session.execute("SELECT MEDIAN(v) FROM t")
+    assert 'would add "quantile"' in str(caught.value.hint)
+    pool.close()
