@@ -42,6 +42,7 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
+from fedsql.planner.listed import lists_values, over_values, values_of
 from fedsql.planner.logical import Release
 from fedsql.planner.positions import position, shown
 from fedsql.planner.rules.decorrelate import decorrelate
@@ -161,7 +162,16 @@ class _Cutter:
         calls = aggregate_calls(select)
         sets = grouping_sets(select)
         keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
-        aggregates = _distinct(calls)
+        listed = _distinct(call for call in calls if lists_values(call))
+        aggregates = _distinct(call for call in calls if not lists_values(call))
+        if listed and sets is not None:
+            raise NotSupportedError(
+                f"{shown(listed[0])} is not answered with ROLLUP, CUBE and GROUPING SETS",
+                hint="write one GROUP BY query for each level",
+                position=position(listed[0]),
+            )
+        if not keys and not aggregates:
+            aggregates = [exp.Count(this=exp.Star())]
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
         asked = sets or [keys]
@@ -175,12 +185,12 @@ class _Cutter:
             names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
             relation = _united(alias, keys, sets, releases, len(aggregates), told)
         below = aliases(select)
+        lifted: dict[str, exp.Expr] = {text: exp.column(name, table=alias, quoted=True) for text, name in names.items()}
+        lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias) for call in listed}
 
         def lift(node: exp.Expr) -> exp.Expr:
-            name = names.get(node.sql("duckdb"))
-            if name is None or is_windowed(node) or is_shadowed(node):
-                return node
-            return exp.column(name, table=alias, quoted=True)
+            new = lifted.get(node.sql("duckdb"))
+            return node if new is None or is_windowed(node) or is_shadowed(node) else new.copy()
 
         for part in _UPPER:
             value = select.args.get(part)
@@ -201,6 +211,12 @@ class _Cutter:
                     hint="add it to GROUP BY, or aggregate it",
                     position=position(column),
                 )
+
+    def listed(self, select: exp.Select, keys: list[exp.Expr], call: exp.Expr, around: str) -> exp.Expr:
+        """Release the distinct values under a call; return what reads them in place of it."""
+        rows, value = values_of(select, call)
+        release = self.release(replace(self.bind(rows, [*keys, value], []), values_of=shown(call)))
+        return over_values(call, release.relation, f"_v{release.number}", around, len(keys))
 
     def bind(self, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr]) -> Release:
         """Bind one release of a block."""

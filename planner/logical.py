@@ -182,7 +182,8 @@ class Aggregate:
 class Release:
     """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0.
 
-    ``has_siblings``: the same rows are released by other keys too (ROLLUP, CUBE, GROUPING SETS).
+    ``has_siblings``: the same rows are released by other keys too (ROLLUP, CUBE, GROUPING SETS). ``values_of``: the call
+    whose distinct values the last key lists, for it is aggregated above.
     """
 
     number: int
@@ -190,6 +191,7 @@ class Release:
     keys: tuple[Key, ...]
     aggregates: tuple[Aggregate, ...]
     has_siblings: bool = False
+    values_of: str = ""
 
     def __post_init__(self) -> None:
         if not self.keys and not self.aggregates:

@@ -319,6 +319,11 @@ class Planner:
                 f" (it is {terms.min_group_size} here): a total less the groups shown could open a small one",
                 hint="write one GROUP BY query for each level",
             )
+        if release.values_of and (terms.min_group_size > 1 or terms.min_parties > 1 or terms.noisy):
+            raise NotSupportedError(
+                f"{release.values_of} is not answered where values of few are not shown: they would be missing",
+                hint="GROUP BY the argument in a derived table, and aggregate the values shown in the outer query",
+            )
         copies: tuple[PublicTable, ...] = ()
         inputs: tuple[str, ...] = ()
         if isinstance(leaf, Rows):

@@ -95,7 +95,7 @@ this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES
 this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
 UNION of federated rows: SELECT COUNT(*) FROM (SELECT age FROM patients UNION SELECT age FROM patients) t
 a subquery inside of an aggregate: SELECT SUM(age) FILTER (WHERE EXISTS (SELECT 1 FROM patients q WHERE q.id = p.id)) FROM patients p
-sum(DISTINCT ...): SELECT SUM(DISTINCT age) FROM patients
+var_pop(DISTINCT ...): SELECT VAR_POP(DISTINCT age) FROM patients
 COUNT(DISTINCT ...) over : SELECT COUNT(DISTINCT (age, sex)) FROM patients
 GROUP BY over INTERVAL: SELECT INTERVAL (age) DAY, COUNT(*) FROM patients GROUP BY 1
 the operator ~: SELECT COUNT(*) FROM patients WHERE sex ~ 'F'
