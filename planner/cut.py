@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.planner.above import each_alone, lists_values, over_values, put_together, united, values_of
 from fedsql.planner.below import Below
 from fedsql.planner.binder import bind_release
 from fedsql.planner.blocks import (
@@ -42,7 +43,6 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
-from fedsql.planner.listed import lists_values, over_values, values_of
 from fedsql.planner.logical import Release
 from fedsql.planner.positions import position, shown
 from fedsql.planner.rules.decorrelate import decorrelate
@@ -162,8 +162,10 @@ class _Cutter:
         calls = aggregate_calls(select)
         sets = grouping_sets(select)
         keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
+        several = {call.sql("duckdb"): parts for call in calls if (parts := each_alone(call))}
         listed = _distinct(call for call in calls if lists_values(call))
-        aggregates = _distinct(call for call in calls if not lists_values(call))
+        single = [part for call in calls for part in several.get(call.sql("duckdb"), [call])]
+        aggregates = _distinct(call for call in single if not lists_values(call))
         if listed and sets is not None:
             raise NotSupportedError(
                 f"{shown(listed[0])} is not answered with ROLLUP, CUBE and GROUPING SETS",
@@ -183,9 +185,12 @@ class _Cutter:
         if sets is not None:
             told = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
             names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
-            relation = _united(alias, keys, sets, releases, len(aggregates), told)
+            relation = united(alias, keys, sets, releases, len(aggregates), told)
         below = aliases(select)
         lifted: dict[str, exp.Expr] = {text: exp.column(name, table=alias, quoted=True) for text, name in names.items()}
+        lifted |= {
+            text: put_together([lifted[part.sql("duckdb")] for part in parts]) for text, parts in several.items()
+        }
         lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias) for call in listed}
 
         def lift(node: exp.Expr) -> exp.Expr:
@@ -280,33 +285,3 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
 def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:
     """Return nodes without those whose text was there before."""
     return list({node.sql("duckdb"): node for node in nodes}.values())
-
-
-def _united(
-    alias: str,
-    keys: list[exp.Expr],
-    sets: list[list[exp.Expr]],
-    releases: list[Release],
-    aggregates: int,
-    asked: list[exp.Expr],
-) -> exp.Subquery:
-    """Return the union of the releases of all grouping sets, with what GROUPING says of each one."""
-    branches: list[exp.Query] = []
-    for each, release in zip(sets, releases, strict=True):
-        there = [key.sql("duckdb") for key in each]
-        texts = [key.sql("duckdb") for key in keys]
-        columns: list[exp.Expr] = [
-            exp.column(f"k{there.index(t)}", quoted=True) if t in there else exp.null() for t in texts
-        ]
-        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
-        columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
-        for number, node in enumerate(asked):
-            bits = "".join("01"[part.unnest().sql("duckdb") not in there] for part in node.expressions)
-            columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
-            names.append(f"g{number}")
-        listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]
-        branches.append(exp.Select(expressions=listed).from_(exp.to_table(release.relation)))
-    whole = branches[0]
-    for branch in branches[1:]:
-        whole = exp.union(whole, branch, distinct=False, copy=False)
-    return exp.Subquery(this=whole, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))

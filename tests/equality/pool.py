@@ -113,6 +113,8 @@ def same(got: Any, wanted: Any, scale: float = 0.0) -> bool:
     """Say whether two values are equal; doubles to 1e-9."""
     if type(got) is not type(wanted):
         return False
+    if isinstance(got, list):
+        return len(got) == len(wanted) and all(same(x, y, scale) for x, y in zip(got, wanted, strict=True))
     if isinstance(got, float):
         if math.isnan(got) or math.isnan(wanted):
             return math.isnan(got) and math.isnan(wanted)
