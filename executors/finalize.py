@@ -19,7 +19,7 @@ from fedsql.executors.protocol.outline import Label
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
-from fedsql.planner.quantiles import between
+from fedsql.planner.quantiles import above
 from fedsql.privacy.accounting import error95
 from fedsql.types import SqlType
 
@@ -145,11 +145,11 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
         return order.value(codes[0])
     type_ = SqlType.parse(output.type)
     low, high = (order.whole(code) for code in codes)
-    found = between(output.fraction, parts[0], low, high)
+    step = above(output.fraction, parts[0], low, high)
     if type_.family == "float":
-        return found
-    # DuckDB computes decimals of at most 18 digits in 64 bits, where it cuts the fraction off; else it rounds
-    return Fraction(math.trunc(found) if type_.high < 10**18 else round(found), 10**type_.scale)
+        return low + step
+    # as DuckDB does: it cuts the fraction off, of wider decimals that of the step
+    return Fraction(math.trunc(low + step) if type_.high < 10**18 else low + math.trunc(step), 10**type_.scale)
 
 
 def _total(parts: Sequence[int], units: Sequence[Fraction]) -> Fraction:

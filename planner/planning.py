@@ -31,6 +31,7 @@ from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.positions import shown
+from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.question import Question
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.rules import rewrite
@@ -350,6 +351,9 @@ class Planner:
         }
         parts = {offer.party: ways[offer.unit_unique] for offer in leaf.offers}
         shape = parts[leaf.parties[0]]
+        check_comparisons(
+            [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
+        )
         survive = (0, 1) if terms.min_parties > 1 else (0,)
         rows = unit.rows if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}

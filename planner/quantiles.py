@@ -8,6 +8,7 @@ all of these read "the first v with b * (values up to v) - a * n >= threshold".
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,6 +20,8 @@ from fedsql.planner.positions import position, shown
 
 QUANTILES = ("median", "quantile_cont", "quantile_disc")
 MOST_VALUES = 1 << 16  # that a column may have, by its bounds
+MOST_COMPARISONS = 1 << 20  # of one release: values times slots, of all its ranks
+_FEWEST = 8  # slots that any number of groups takes, where tags align them
 _DIGITS = 10**6  # what a quantile may be a fraction of
 
 
@@ -45,8 +48,8 @@ def fraction_of(function: str, node: exp.Expr | None) -> Fraction:
         found = Fraction(-1)
     if not 0 <= found <= 1 or found.denominator > _DIGITS:
         raise NotSupportedError(
-            f"{function} is answered for one constant quantile from 0 to 1 of at most six digits, not for {shown(node)}",
-            hint="one call for each quantile; for a descending order 1 - q",
+            f"{function} is answered for constant quantiles from 0 to 1 of at most six digits, not for {shown(node)}",
+            hint="for a descending order 1 - q",
             position=position(node),
         )
     return found
@@ -71,6 +74,20 @@ def check_values(call: str, argument: exp.Expr, order: Order, owner_key: str) ->
         )
 
 
-def between(q: Fraction, count: int, low: float, high: float) -> float:
-    """Return what lies between the values at both ranks of QUANTILE_CONT, in the doubles that DuckDB computes in."""
-    return low + (high - low) * ((count - 1) * float(q) - math.floor((count - 1) * q))
+def check_comparisons(ranks: Sequence[Rank], domain: int | None) -> None:
+    """Raise NotSupportedError when a release takes too many comparisons, as far as that is public.
+
+    ``domain``: how many groups there are, where that is public.
+    """
+    comparisons = sum(rank.values - 1 for rank in ranks) * (_FEWEST if domain is None else domain)
+    if comparisons > MOST_COMPARISONS:
+        raise NotSupportedError(
+            f"the quantiles asked for take {comparisons:,} comparisons at least (their columns' possible values, in every"
+            f" group), and {MOST_COMPARISONS:,} is the most",
+            hint="ask for fewer of them at once, or of columns with narrower bounds; MEDIAN and QUANTILE_CONT take two each",
+        )
+
+
+def above(q: Fraction, count: int, low: int, high: int) -> float:
+    """Return how far QUANTILE_CONT lies above the lower of the values at both ranks, in DuckDB's doubles."""
+    return (high - low) * ((count - 1) * float(q) - math.floor((count - 1) * q))

@@ -22,8 +22,8 @@ from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline, Ranks
 from fedsql.executors.protocol.threshold import Setting, compare, deal_messages, share_counts
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
+from fedsql.planner.quantiles import MOST_COMPARISONS
 
-MOST = 1 << 20  # comparisons of one release: values times slots
 Counts = NDArray[np.int64]
 
 
@@ -45,8 +45,10 @@ def take_part(
 
 def check_size(comparisons: int) -> None:
     """Raise OperationalError when there is too much to compare: how many groups there are is not for the analyst."""
-    if comparisons > MOST:
-        raise OperationalError(f"quantiles of this question take {comparisons} comparisons; {MOST} is the most")
+    if comparisons > MOST_COMPARISONS:
+        raise OperationalError(
+            f"quantiles of this question take {comparisons} comparisons; {MOST_COMPARISONS} is the most"
+        )
 
 
 def in_slots(outline: Outline, ranks: Mapping[int, Ranks], slots: Sequence[int], count: int) -> Counts:
@@ -78,7 +80,7 @@ def deal(talk: Conversation, outline: Outline, slots: int) -> tuple[Message, ...
 
     None where there is more to compare than `check_size` lets pass: then no party waits for them.
     """
-    if slots * _tests(outline) > MOST:
+    if slots * _tests(outline) > MOST_COMPARISONS:
         return ()
     return deal_messages(_setting(talk, outline, slots), talk.sealer)
 

@@ -122,8 +122,8 @@ def test_lengths_do_not_depend_on_values():
 
 def test_too_many_comparisons_are_refused_in_words_that_are_not_told():
     with pytest.raises(OperationalError, match="comparisons"):
-        ranked(some(1), SLOTS, quantiles.MOST // 300)
-    quantiles.check_size(quantiles.MOST)
+        ranked(some(1), SLOTS, quantiles.MOST_COMPARISONS // 300)
+    quantiles.check_size(quantiles.MOST_COMPARISONS)
     assert not issubclass(OperationalError, ProtocolError)
 
 
