@@ -43,7 +43,7 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
-from fedsql.planner.logical import Release
+from fedsql.planner.logical import Release, Sibling
 from fedsql.planner.positions import position, shown
 from fedsql.planner.rules.decorrelate import decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
@@ -162,6 +162,9 @@ class _Cutter:
         calls = aggregate_calls(select)
         sets = grouping_sets(select)
         keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
+        if sets is not None:
+            texts = [{key.sql("duckdb") for key in each} for each in sets]
+            sets = [[key for key in keys if key.sql("duckdb") in each] for each in texts]
         several = {call.sql("duckdb"): parts for call in calls if (parts := each_alone(call))}
         listed = _distinct(call for call in calls if lists_values(call))
         single = [part for call in calls for part in several.get(call.sql("duckdb"), [call])]
@@ -172,14 +175,12 @@ class _Cutter:
                 hint="write one GROUP BY query for each level",
                 position=position(listed[0]),
             )
-        if not keys and not aggregates:
+        if not aggregates and (not keys or sets is not None):  # what has no keys needs something to release
             aggregates = [exp.Count(this=exp.Star())]
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
-        asked = sets or [keys]
-        releases = [
-            self.release(replace(self.bind(select, each, aggregates), has_siblings=len(asked) > 1)) for each in asked
-        ]
+        bound = self.bind(select, keys, aggregates)
+        releases = [self.release(bound)] if sets is None else self.grouped(bound, keys, sets)
         alias = f"_r{releases[0].number}"
         relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
         if sets is not None:
@@ -226,6 +227,26 @@ class _Cutter:
     def bind(self, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr]) -> Release:
         """Bind one release of a block."""
         return bind_release(len(self.releases), select, keys, aggregates, self.catalog, self.inputs)
+
+    def grouped(self, bound: Release, keys: list[exp.Expr], sets: list[list[exp.Expr]]) -> list[Release]:
+        """Keep the release of each grouping set; ``bound`` is that of all ``keys`` together.
+
+        It is the first one of all, also where it is not asked for: the finest groups tell which rows may be told apart.
+        """
+        places = {key.sql("duckdb"): place for place, key in enumerate(keys)}
+        asked = [tuple(places[key.sql("duckdb")] for key in each) for each in sets]
+        made: dict[frozenset[int], Release] = {}
+        for each in sorted([tuple(places.values()), *asked], key=len, reverse=True):
+            if frozenset(each) in made:
+                continue
+            siblings = tuple(
+                Sibling(release.number, release.keys, chosen >= frozenset(each)) for chosen, release in made.items()
+            )
+            listed = tuple(replace(bound.keys[place], name=f"k{i}") for i, place in enumerate(each))
+            made[frozenset(each)] = self.release(
+                replace(bound, number=len(self.releases), keys=listed, siblings=siblings)
+            )
+        return [made[frozenset(each)] for each in asked]
 
     def release(self, release: Release) -> Release:
         """Keep a release, or return the equal one that is there: a statement may read one twice."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
+from fedsql.crypto.circuit import Circuit
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
@@ -18,22 +19,23 @@ from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
 from fedsql.planner.safe import safe, safe_condition
+from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
 
 
-def decompose(release: Release, terms: Terms, typing: Typing, known: Known, unique: bool) -> Builder:
-    """Return the partials, tests and outputs of a typed release; ``unique``: each unit has one row at this party.
+def decompose(
+    release: Release, terms: Terms, typing: Typing, known: Known, unique: bool, beside: Beside | None = None
+) -> tuple[Builder, Circuit | None]:
+    """Return the partials, tests and outputs of a typed release, and its circuit (None under noise).
 
-    Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
+    ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already. Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
     count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
-    builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, unit_counter(unique), terms.noisy)
-    if not terms.noisy:
-        builder.test(builder.count_units(None), terms.min_group_size)
-        if terms.min_parties > 1:
-            builder.test(f"CAST({builder.count_units(None)} > 0 AS INTEGER)", terms.min_parties)
+    exact_units = unit_counter(unique)
+    builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
+    survive = builder.groups(terms.min_parties) if not terms.noisy else ()
 
     def render(expression: exp.Expr) -> str:
         return safe(expression, known, typing.type_of).sql("duckdb")
@@ -73,7 +75,7 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
                 _line(part, argument, typing, known) for part, (argument, _) in zip(splits, pairs, strict=True)
             )
         builder.add(aggregate, coded, splits, condition, render)
-    return builder
+    return builder, builder.circuit(survive) if survive else None
 
 
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:

@@ -40,7 +40,7 @@ def notices(plan: Plan) -> tuple[str, ...]:
             if not all(offer.unit_unique for offer in release.leaf.offers):
                 rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
                 found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
-        elif terms.min_group_size > 1 or terms.min_parties > 1:
+        elif terms.hides:
             what = "groups" if release.release.keys else "results"
             few = f"fewer than {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
             lone = f"from fewer than {terms.min_parties} parties" if terms.min_parties > 1 else ""
@@ -48,6 +48,8 @@ def notices(plan: Plan) -> tuple[str, ...]:
             if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
                 text += f"; values that rest on fewer than {terms.min_group_size}, if any, are NULL"
             found.append(text + ".")
+            if release.after:
+                found.append("Totals from which hidden groups could be calculated, if any, are not shown either.")
     return tuple(dict.fromkeys(found))
 
 
@@ -118,6 +120,8 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         yield from _item(f"{what}{few}{lone}" if few or lone else every, 4)
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
+        if release.after:
+            yield from _item("only if what the finer groups do not show of it is nothing, or as much", 4)
     if release.noise is not None:
         yield f"  Expected error, 95 % (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():

@@ -20,6 +20,7 @@ from fedsql.planner.positions import position
 from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
+from fedsql.planner.siblings import TOLD
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType, quoted
 
@@ -124,7 +125,7 @@ def _reading(relation: str, sql: str) -> str:
     It is built so. But what a name in a question could slip into it would be an answer about anybody.
     """
     inside, read = _tables(relation), _tables(sql)
-    own = all(table.db in _READ or (not table.db and table.name.startswith(INPUT)) for table in inside)
+    own = all(table.db in _READ or (not table.db and table.name.startswith((INPUT, TOLD))) for table in inside)
     if not own or [table.sql() for table in inside] != [table.sql() for table in read]:
         raise InternalError("a fragment does not read exactly what it should")
     return sql

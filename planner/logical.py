@@ -179,18 +179,30 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Sibling:
+    """A release of the same rows and aggregates by other keys, decided before another one: its ``number`` and keys.
+
+    ``finer``: each of its groups lies in one group of the other one.
+    """
+
+    number: int
+    keys: tuple[Key, ...]
+    finer: bool
+
+
+@dataclass(frozen=True)
 class Release:
     """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0.
 
-    ``has_siblings``: the same rows are released by other keys too (ROLLUP, CUBE, GROUPING SETS). ``values_of``: the call
-    whose distinct values the last key lists, for it is aggregated above.
+    ``siblings``: the other grouping sets of its block (ROLLUP, CUBE, GROUPING SETS) that are decided before. ``values_of``:
+    the call whose distinct values the last key lists, for it is aggregated above.
     """
 
     number: int
     input: Relation
     keys: tuple[Key, ...]
     aggregates: tuple[Aggregate, ...]
-    has_siblings: bool = False
+    siblings: tuple[Sibling, ...] = ()
     values_of: str = ""
 
     def __post_init__(self) -> None:

@@ -16,11 +16,12 @@ from math import prod
 
 from sqlglot import exp
 
-from fedsql.crypto.circuit import Cell, Circuit
+from fedsql.crypto.circuit import Cell, Circuit, Rest
 from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import Order
 from fedsql.planner.quantiles import QUANTILES, Rank, ranks_of
+from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, Polynomial
 
 PAIRS = frozenset(
@@ -43,6 +44,7 @@ COUNTS = ("count", "regr_count")
 MEANS = ("avg", "bool_and", "bool_or")  # of a sum and a count
 EXTREMES = ("min", "max")
 Render = Callable[[exp.Expr], str]  # SQL of a row-wise expression that cannot raise
+Part = tuple[str, str | None, list[str]]  # a partial, the rows that it is made of, and what is non-zero where it is
 SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIRS - {
     "regr_avgx",
     "regr_avgy",
@@ -112,9 +114,11 @@ class Builder:
     count_units: Callable[[str | None], str]  # SQL that reaches k where the units of the rows under a condition do
     exact_units: Callable[[str | None], str]  # SQL counting these units
     noisy: bool = False
+    beside: Beside | None = None  # the releases of the same rows that are shown already
     partials: list[Partial] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
+    rests: list[Rest] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
 
     def partial(
@@ -154,7 +158,32 @@ class Builder:
 
     def circuit(self, survive: tuple[int, ...]) -> Circuit:
         """Return what is decided for each group; ``survive`` are the indexes of the tests that a group must pass."""
-        return Circuit(tuple(t.threshold for t in self.tests), survive, tuple(self.cells))
+        return Circuit(tuple(t.threshold for t in self.tests), survive, tuple(self.cells), tuple(self.rests))
+
+    def groups(self, min_parties: int) -> tuple[int, ...]:
+        """Add what decides whether a group is shown; return the tests that it must pass. Before all else."""
+
+        def enough(condition: str | None) -> tuple[int, ...]:
+            units = self.count_units(condition)
+            found = (self.test(units, self.min_group_size),)
+            return (*found, self.test(f"CAST({units} > 0 AS INTEGER)", min_parties)) if min_parties > 1 else found
+
+        survive = enough(None)
+        if self.beside is not None:
+            left = f"NOT ({self.beside.finer()})"
+            self.rests.append(Rest(self.test(self.count_units(left), 1), enough(left)))
+            if across := self.beside.across():
+                self.rests.append(self.none(_and(left, across)))
+        return survive
+
+    def none(self, condition: str | None) -> Rest:
+        """Return that no unit has rows under ``condition``."""
+        return Rest(self.test(self.count_units(condition), 1))
+
+    def none_or_enough(self, condition: str | None) -> Rest:
+        """Return that no unit has rows under ``condition``, or k have."""
+        units = self.count_units(condition)
+        return Rest(self.test(units, 1), (self.test(units, self.min_group_size),))
 
     def count(self, condition: str | None) -> str:
         """Add the partial COUNT(*) of the rows under ``condition``."""
@@ -213,6 +242,7 @@ class Builder:
         rows = _and(condition, *present)
         function = aggregate.function
         names: tuple[str, ...]
+        factors: tuple[tuple[Coded, ...], ...] = ((),)
         if aggregate.counts == "units":
             names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
@@ -222,20 +252,23 @@ class Builder:
         elif function in COUNTS:
             names = (self.count(rows),)
         elif function == "sum":
-            names = (self.sum(coded[0], condition),)
+            names, factors = (self.sum(coded[0], condition),), (coded,)
         elif function in MEANS:
             if self.noisy:  # around the middle of its bounds a value weighs half as much
                 coded = (coded[0].around((coded[0].low + coded[0].high) // 2),)
-            names = (self.count(rows), self.sum(coded[0], condition))
+            names, factors = (self.count(rows), self.sum(coded[0], condition)), ((), coded)
         elif function in PAIRS:
             y, x = coded  # DuckDB's order: f(y, x), over rows where both are present
-            names = (self.count(rows), self.sum(x, rows), self.sum(y, rows))
+            names, factors = (self.count(rows), self.sum(x, rows), self.sum(y, rows)), ((), (x,), (y,))
             if function in SQUARES:
                 names += (self.product(x, x, rows), self.product(y, y, rows), self.product(x, y, rows))
+                factors += ((x,), (y,), (x, y))
         else:
             names = (self.count(rows), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
+            factors = ((), coded, coded)
         nonzero = [f"{c.sql} <> 0" for c in coded] if function not in COUNTS else []
-        cell = self._cell(aggregate, splits, condition, render, present, nonzero, [])
+        made_of = [(name, rows, [f"{f.sql} <> 0" for f in each]) for name, each in zip(names, factors, strict=True)]
+        cell = self._cell(aggregate, splits, condition, render, present, nonzero, [], made_of)
         units, offsets = tuple(c.unit for c in coded), tuple(c.offset for c in coded)
         self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, offsets, cell))
 
@@ -253,7 +286,8 @@ class Builder:
         inside = render(split.condition) if split.condition is not None else None
         where = _filter(_and(condition, inside))
         names = self.shared(f"{'MAX' if order.upwards else 'MIN'}({whole}){where}", order)
-        cell = self._cell(aggregate, (split,), condition, render, [present], [], [])
+        made_of: list[Part] = [(name, _and(condition, inside, present), []) for name in names]
+        cell = self._cell(aggregate, (split,), condition, render, [present], [], [], made_of)
         function, type_ = aggregate.function, aggregate.type
         self.outputs.append(Output(aggregate.name, type_, function, names, cell=cell, order=order))
 
@@ -276,7 +310,8 @@ class Builder:
         histogram = f"histogram(TRY_CAST({whole.sql} AS BIGINT)){_filter(rows)}"
         shares = [name for rank in ranks_of(function, fraction, order) for name in self.shared(histogram, order, rank)]
         names = shares if function == "quantile_disc" else [self.count(rows), *shares]
-        cell = self._cell(aggregate, (split,), condition, render, [whole.present], [], [])
+        made_of: list[Part] = [(name, rows, []) for name in names]
+        cell = self._cell(aggregate, (split,), condition, render, [whole.present], [], [], made_of)
         q = fraction if function == "quantile_cont" else None
         self.outputs.append(
             Output(aggregate.name, aggregate.type, function, tuple(names), cell=cell, order=order, fraction=q)
@@ -296,6 +331,7 @@ class Builder:
         present = [code(name, False).present for name in sorted(polynomial.required)]
         rows = _and(condition, inside, *present)
         names, units, nonzero = [], [], []
+        made_of: list[Part] = []
         for monomial, coefficient in sorted(polynomial.terms.items()):
             factors = [code(name, len(monomial) > 1) for name in monomial]
             if not factors:
@@ -306,6 +342,7 @@ class Builder:
                 names.append(self.product(factors[0], factors[1], rows))
             units.append(coefficient * prod((f.unit for f in factors), start=Fraction(1)))
             nonzero.append([f"{f.sql} <> 0" for f in factors])
+            made_of.append((names[-1], rows, nonzero[-1]))
         if aggregate.function in MEANS:
             here = _and(*present)
             if split.truth is not None:
@@ -314,9 +351,10 @@ class Builder:
                 here = f"(NOT coalesce({inside}, false)) OR ({here})"
             taking_part = _and(condition, here) if split.otherwise else rows
             names.insert(0, self.count(taking_part))
+            made_of.append((names[0], taking_part, []))
         value = [f"{render(split.value)} <> 0"]
         parts = [n for n in nonzero if n] if len(nonzero) > 1 else []
-        cell = self._cell(aggregate, (split,), condition, render, present, value, parts)
+        cell = self._cell(aggregate, (split,), condition, render, present, value, parts, made_of)
         self.outputs.append(
             Output(aggregate.name, aggregate.type, aggregate.function, tuple(names), tuple(units), (), cell)
         )
@@ -330,6 +368,7 @@ class Builder:
         present: list[str],
         nonzero: list[str],
         parts: list[list[str]],
+        made_of: list[Part],
     ) -> int | None:
         """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest.
 
@@ -349,10 +388,31 @@ class Builder:
             return None
         enough = self.test(self.count_units(_and(*conditions, *present, *nonzero)), k)
         also = tuple(self.test(self.count_units(_and(*conditions, *present, *part)), k) for part in parts)
-        if not conditions:
-            return self.cell(Cell(enough, also=also))
-        rest = self.count_units(f"NOT coalesce({_and(*conditions)}, false)")
-        return self.cell(Cell(enough, self.test(rest, 1), self.test(rest, k), also))
+        rests = []
+        if conditions:
+            rests.append(self.none_or_enough(f"NOT coalesce({_and(*conditions)}, false)"))
+        if self.beside is not None:
+            rests += self._left(self.beside, conditions, made_of)
+        return self.cell(Cell(enough, tuple(rests), also))
+
+    def _left(self, beside: Beside, conditions: list[str], made_of: list[Part]) -> list[Rest]:
+        """Return what must hold of the rows that no finer group shows a value of, so that this one does not open it.
+
+        In each partial that it is made of, no unit or k take part. Where the query itself says which rows take part, COUNT(*)
+        of a finer group would open the others. So the same must hold of these, and no unit may take part in a finer group that
+        is shown without the value.
+        """
+        rests = []
+        for partial, rows, nonzero in made_of:
+            left = f"NOT ({beside.finer(partial)})"
+            barred = beside.finer() if conditions else beside.across(partial)
+            rests += [self.none_or_enough(_and(rows, left)), self.none_or_enough(_and(rows, *nonzero, left))]
+            if barred:
+                rests.append(self.none(_and(rows, left, barred)))
+        if conditions:
+            others = f"NOT coalesce({_and(*conditions)}, false)"
+            rests.append(self.none_or_enough(_and(others, f"NOT ({beside.finer()})")))
+        return list(dict.fromkeys(rests))
 
 
 def _and(*parts: str | None) -> str | None:

@@ -23,7 +23,7 @@ from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut, cut
 from fedsql.planner.decompose import decompose
-from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, mirrored
+from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
@@ -37,6 +37,7 @@ from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.rules import rewrite
 from fedsql.planner.schema import UNION, Schema, resolve_tables
 from fedsql.planner.sensitivity import Contribution, Noise, calibrated, check_noisy, contribution, curve
+from fedsql.planner.siblings import Beside
 from fedsql.planner.typer import Typer
 
 MOST_PUBLIC_SLOTS = 4096  # larger public domains are aligned by tags instead
@@ -49,6 +50,8 @@ class ReleasePlan:
     ``domain``: the labels of all slots when they are public (one empty label when ungrouped), else None: aligned by tags.
     ``missing``: parties that offer the table, or might, and are left out. ``stage`` is when it is asked; ``inputs`` are
     the released relations of earlier stages that its fragments read, ``copies`` the public tables. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
+    ``after``: the releases of the same rows that are decided before it, of which each party must know what is shown;
+    ``told``: another release comes after this one.
     """
 
     release: Release
@@ -66,11 +69,18 @@ class ReleasePlan:
     stage: int = 0
     inputs: tuple[str, ...] = ()
     copies: tuple[PublicTable, ...] = ()
+    after: tuple[int, ...] = ()
+    told: bool = False
 
     @property
     def number(self) -> int:
         """The release's number in its statement."""
         return self.release.number
+
+    @property
+    def shown_by(self) -> dict[str, list[int | None]]:
+        """The cells that show each partial; None among them: it is shown with its group."""
+        return {p.name: [o.cell for o in self.outputs if p.name in o.partials] for p in self.partials}
 
     def tables(self, party: str) -> tuple[str, ...]:
         """The tables of ``party`` that this release reads."""
@@ -251,25 +261,30 @@ class Planner:
     inputs: dict[str, PlannedInput] = field(default_factory=dict)
     _columns: dict[str, Columns] = field(default_factory=dict)  # of released relations
     _stage: dict[str, int] = field(default_factory=dict)  # of released relations
+    _planned: dict[int, ReleasePlan] = field(default_factory=dict)  # by number
 
     def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
         """Plan all releases, and what they read."""
-        planned = []
+        trees = (done.final, *(each.query for each in done.inputs))
+        asked = {table.name for tree in trees for table in tree.find_all(exp.Table) if not table.db}
         for release in done.releases:
             leaf = leaf_of(release.input)
             read = leaf.inputs if isinstance(leaf, Rows) else ()
             for each in done.inputs:
                 if each.name in read and each.name not in self.inputs:
                     self.inputs[each.name] = self._input(each)
+            if release.relation not in asked and not self._terms(release).hides:
+                continue  # it is there for the sibling rule alone
             stage = max((self.inputs[name].stage for name in read), default=0)
             made = self._release(release, stage)
-            planned.append(made)
+            self._planned[release.number] = made
             self._stage[release.relation] = stage
             self._columns[release.relation] = [
                 *((key.name, key.type) for key in made.release.keys),
                 *((a.name, a.type) for a in made.release.aggregates),
             ]
-        return tuple(planned)
+        told = {number for made in self._planned.values() for number in made.after}
+        return tuple(replace(made, told=made.number in told) for made in self._planned.values())
 
     def copies(self, done: Cut) -> tuple[PublicTable, ...]:
         """Return the public tables that the analyst reads itself."""
@@ -306,21 +321,19 @@ class Planner:
         columns = tuple(self.typer.describe(mirrored.sql("duckdb")))
         return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage, input_.single)
 
+    def _terms(self, release: Release) -> Terms:
+        """Return the joint terms of a release. Raises PolicyDenied."""
+        types = {given.name: {name.lower(): type_ for name, type_ in given.columns} for given in self.inputs.values()}
+        return check_policy(release, self.catalog, self.analyst, types)
+
     def _release(self, release: Release, stage: int) -> ReleasePlan:
         leaf = leaf_of(release.input)
-        types = {given.name: {name.lower(): type_ for name, type_ in given.columns} for given in self.inputs.values()}
-        terms = check_policy(release, self.catalog, self.analyst, types)
+        terms = self._terms(release)
         for hazard in hazards(release, terms):
             unique, given = tuple(name for name, _ in hazard.keys), self.inputs[hazard.input]
             if unique not in given.unique:
                 self.inputs[hazard.input] = replace(given, unique=(*given.unique, unique))
-        if release.has_siblings and terms.min_group_size > 1 and not terms.noisy:
-            raise NotSupportedError(
-                f"ROLLUP, CUBE and GROUPING SETS are not answered yet where min_group_size is over 1"
-                f" (it is {terms.min_group_size} here): a total less the groups shown could open a small one",
-                hint="write one GROUP BY query for each level",
-            )
-        if release.values_of and (terms.min_group_size > 1 or terms.min_parties > 1 or terms.noisy):
+        if release.values_of and (terms.hides or terms.noisy):
             raise NotSupportedError(
                 f"{release.values_of} is not answered where values of few are not shown: they would be missing",
                 hint="GROUP BY the argument in a derived table, and aggregate the values shown in the outer query",
@@ -346,15 +359,18 @@ class Planner:
         if terms.noisy:
             check_noisy([a.function for a in release.aggregates], domain is not None)
         unit = contribution(leaf.offers)
+        beside = self._beside(release) if release.siblings and terms.hides else None
+        if beside is not None:
+            source = self._flagged(source, beside, typing, known)
         ways = {
-            unique: decompose(release, terms, typing, known, unique) for unique in {o.unit_unique for o in leaf.offers}
+            unique: decompose(release, terms, typing, known, unique, beside)
+            for unique in {o.unit_unique for o in leaf.offers}
         }
-        parts = {offer.party: ways[offer.unit_unique] for offer in leaf.offers}
-        shape = parts[leaf.parties[0]]
+        parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}
+        shape, circuit = ways[leaf.offers[0].unit_unique]
         check_comparisons(
             [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
         )
-        survive = (0, 1) if terms.min_parties > 1 else (0,)
         rows = unit.rows if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}
         absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)
@@ -367,7 +383,7 @@ class Planner:
                 for party, part in parts.items()
             },
             tests=tuple(shape.tests),
-            circuit=None if terms.noisy else shape.circuit(survive),
+            circuit=circuit,
             partials=tuple(shape.partials),
             outputs=tuple(shape.outputs),
             domain=domain,
@@ -378,11 +394,32 @@ class Planner:
             stage=stage,
             inputs=inputs,
             copies=copies,
+            after=tuple(each.number for each in release.siblings) if beside is not None else (),
         )
+
+    def _beside(self, release: Release) -> Beside:
+        cells = {each.number: self._planned[each.number].shown_by for each in release.siblings}
+        return Beside(release.siblings, cells)
+
+    def _flagged(self, source: Source, beside: Beside, typing: Typing, known: Known) -> Source:
+        """Return the same rows, each with the flags that say which groups show it."""
+        labels = {}
+        for sibling in beside.siblings:
+            keys = [key.expression for key in sibling.keys]
+            types = typing.types_of(keys)
+            labels[sibling.number] = [
+                label_sql("GROUP BY", key, type_, known, typing) for key, type_ in zip(keys, types, strict=True)
+            ]
+
+        def flagged(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+            return beside.flagged(source(party, clamp, unit, numbered), typing.leaf.alias, labels)
+
+        return flagged
 
     def _scanned(self, release: Release, scan: Scan, typing: Typing) -> Source:
         """Return how a party reads its part of one table: the columns used, in the union's types."""
-        names = sorted({column.name.lower() for _, column in uses(release, scan)})
+        names = [column.name.lower() for _, column in uses(release, scan)]
+        names += [c.name.lower() for s in release.siblings for k in s.keys for c in k.expression.find_all(exp.Column)]
         names += [a.arguments[0].name.lower() for a in release.aggregates if a.counts == "units" and a.arguments]
         names = sorted(set(names))
         types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
@@ -458,6 +495,7 @@ def _digest(made: Plan) -> bytes:
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
                 r.stage,
+                list(r.after),
                 list(r.inputs),
                 [[c.owner, c.relation] for c in r.copies],
             ]

@@ -43,6 +43,11 @@ class Terms:
     epsilon: float
     delta: float
 
+    @property
+    def hides(self) -> bool:
+        """Whether there may be groups that are not shown."""
+        return not self.noisy and (self.min_group_size > 1 or self.min_parties > 1)
+
 
 def check_policy(
     release: Release, catalog: Catalog, analyst: str, inputs: Mapping[str, Mapping[str, str]] | None = None

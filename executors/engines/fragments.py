@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fedsql.crypto.circuit import Bits
 from fedsql.crypto.packing import (
     Column,
     add_columns,
@@ -26,6 +27,8 @@ from fedsql.planner.ordered import Order
 from fedsql.planner.partials import Partial
 from fedsql.planner.planning import ReleasePlan
 from fedsql.planner.quantiles import Rank
+from fedsql.planner.question import StageInput
+from fedsql.planner.siblings import TOLD, told_columns
 
 _LARGEST = 1 << 52  # of a number that is compared, at one of at most 255 parties
 
@@ -49,9 +52,7 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
             else np.zeros((table.num_rows, partial.width), np.uint8)
             for partial in plan.partials
         ],
-        cells=[
-            [output.cell for output in plan.outputs if partial.name in output.partials] for partial in plan.partials
-        ],
+        cells=list(plan.shown_by.values()),
         values={
             index: [texts or [] for texts in table.column(partial.name).to_pylist()]
             for index, partial in enumerate(plan.partials)
@@ -108,6 +109,16 @@ def _float_wholes(column: pa.ChunkedArray) -> list[int]:
     bits = np.asarray(filled.to_numpy(zero_copy_only=False), np.float64).view(np.int64)
     wholes: list[int] = np.where(bits < 0, bits ^ np.int64(0x7FFFFFFFFFFFFFFF), bits).tolist()
     return wholes
+
+
+def told_groups(plan: ReleasePlan, part: GroupPartials, shown: Bits) -> StageInput:
+    """Return a party's own groups of ``plan`` that are shown, and which of their cells, for a fragment of a sibling."""
+    rows = tuple(
+        (*part.labels[group], "true", *("true" if cell else "false" for cell in shown.cells[group]))
+        for group in np.flatnonzero(shown.survive).tolist()
+    )
+    columns = told_columns(len(plan.release.keys), shown.cells.shape[1])
+    return StageInput(f"{TOLD}{plan.number}", columns, rows)
 
 
 def _column(table: pa.Table, partial: Partial) -> Column:

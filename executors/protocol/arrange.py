@@ -21,21 +21,22 @@ from fedsql.executors.protocol import extremes, quantiles
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.distinct import counted, tags_kind
-from fedsql.executors.protocol.outline import Outline, Released, row_bytes, unpacked_rows
+from fedsql.executors.protocol.outline import Outline, Released, packed_rows, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
 
 _BITS = ("rows", "salts", "commitments")
+_VERDICT = dict.fromkeys((*_BITS, "signature", "released"), bytes)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """A release whose contributors are all READY: which of them hold each slot, and what each one said."""
+    """A release whose contributors are all READY: which of them hold each slot, and what each computing party judged."""
 
     outline: Outline
     matching: Matching
-    ready: Mapping[str, Any]
+    judged: Mapping[str, Mapping[str, Any]]
 
 
 def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
@@ -51,22 +52,28 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
             yield Exchange.of(extremes.deal(talk, outline, matching.count))
         if outline.ranks:
             yield Exchange.of(quantiles.deal(talk, outline, matching.count))
+    judged = {}
+    if outline.told:
+        inbox = yield Exchange.of((), [(f"{n}/verdict", name) for name in computing])
+        judged = {name: _fields(talk, inbox[f"{n}/verdict", name], _VERDICT) for name in computing}
+        verdict = _verdict(judged, outline, matching.count)
+        told = {name: _told(outline, matching, judged, verdict, name) for name in names}
+        yield Exchange.of([talk.seal(f"{n}/told", name, encode(record)) for name, record in told.items()])
     inbox = yield Exchange.of((), [(f"{n}/ready", name) for name in names])
-    ready = {}
     for name in names:
-        kinds = dict.fromkeys((*_BITS, "signature", "released"), bytes) if name in computing else {}
-        ready[name] = dict(zip(kinds, talk.fields(inbox[f"{n}/ready", name], **kinds), strict=True))
-    return Collected(outline, matching, ready)
+        said = _fields(talk, inbox[f"{n}/ready", name], _VERDICT if name in computing and not outline.told else {})
+        if said:
+            judged[name] = said
+    return Collected(outline, matching, judged)
 
 
 def conclude(
     talk: Conversation, collected: Collected, public: PublicKey, identities: Mapping[str, bytes]
 ) -> Steps[Released]:
     """Say GO, add up what comes, and return what goes to the analyst. Every release of the question must be READY."""
-    outline, matching, ready = collected.outline, collected.matching, collected.ready
-    n, names, computing = outline.number, outline.contributors, _computing(talk, outline)
-    judged = _judged(ready, computing, outline, matching.count)
-    made = Verdict(unpacked_rows(judged["rows"], outline), judged["salts"], judged["commitments"]) if judged else None
+    outline, matching, judged = collected.outline, collected.matching, collected.judged
+    n, names = outline.number, outline.contributors
+    made = _verdict(judged, outline, matching.count) if judged else None
     survivors = np.flatnonzero(made.bits.survive).tolist() if made else list(range(matching.count))
     aligned = outline.slots is None
     position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
@@ -76,11 +83,8 @@ def conclude(
     messages = []
     for name in names:
         go: dict[str, Any] = {"rows": rows, "labels": asked[name]}
-        if made:  # a party gets what verifies the bits of its own slots; where groups are public, of all
-            held = sorted(s for s, who in matching.holders.items() if name in who)
-            salts, bits = made.reveal(held if aligned else range(matching.count))
-            go |= {"bits": bits, "salts": salts, "commitments": made.commitments}
-            go["signatures"] = {c: ready[c]["signature"] for c in computing}
+        if made and not outline.told:
+            go |= _told(outline, matching, judged, made, name)
         messages.append(talk.seal(f"{n}/go", name, encode(go)))
     kind, tags = f"{n}/vector", tags_kind(outline)
     kinds = (kind, tags) if outline.tagged else (kind,)
@@ -95,12 +99,11 @@ def conclude(
         if [at for at, _ in each.labels] != asked[name]:
             raise ProtocolError(f"{name} did not send the labels of released groups that it was asked for")
         boxes |= each.labels
-    width = row_bytes(outline)
     return Released(
         rows=rows,
         positions=tuple(position[slot] for slot in survivors),
-        bits=b"".join(judged["rows"][s * width : (s + 1) * width] for s in survivors) if judged else b"",
-        signatures={c: ready[c]["released"] for c in computing},
+        bits=packed_rows(made.bits, survivors) if made else b"",
+        signatures={name: each["released"] for name, each in judged.items()},
         vector=public.to_bytes(_sum(public, vectors)),
         label_key=given[names[0]].label_key,
         labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
@@ -155,14 +158,27 @@ def _computing(talk: Conversation, outline: Outline) -> tuple[str, ...]:
     return outline.computing(talk.draw) if outline.circuit is not None else ()
 
 
-def _judged(ready: Mapping[str, Any], computing: Sequence[str], outline: Outline, slots: int) -> dict[str, Any] | None:
-    """Return the verdict that all computing parties agree on; None under noise, where nothing is judged."""
-    if not computing:
-        return None
-    first: dict[str, Any] = ready[computing[0]]
-    if any(ready[name][part] != first[part] for name in computing for part in _BITS):
-        raise ProtocolError(f"the computing parties {' and '.join(computing)} disagree about a verdict")
+def _fields(talk: Conversation, message: Message, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a sealed message says, by name."""
+    return dict(zip(kinds, talk.fields(message, **kinds), strict=True))
+
+
+def _told(
+    outline: Outline, matching: Matching, judged: Mapping[str, Mapping[str, Any]], verdict: Verdict, name: str
+) -> dict[str, Any]:
+    """Return what verifies the bits of a party's own slots; where groups are public, of all."""
+    held = sorted(s for s, who in matching.holders.items() if name in who)
+    salts, bits = verdict.reveal(held if outline.slots is None else range(matching.count))
+    signatures = {computing: each["signature"] for computing, each in judged.items()}
+    return {"bits": bits, "salts": salts, "commitments": verdict.commitments, "signatures": signatures}
+
+
+def _verdict(judged: Mapping[str, Mapping[str, Any]], outline: Outline, slots: int) -> Verdict:
+    """Return the verdict that all computing parties agree on."""
+    first, *others = judged.values()
+    if any(other[part] != first[part] for other in others for part in _BITS):
+        raise ProtocolError(f"the computing parties {' and '.join(judged)} disagree about a verdict")
     sizes = (row_bytes(outline), SALT_BYTES, COMMITMENT_BYTES)
     if [len(first[part]) for part in _BITS] != [slots * size for size in sizes]:
-        raise ProtocolError(f"a verdict of {' and '.join(computing)} has the wrong length")
-    return first
+        raise ProtocolError(f"a verdict of {' and '.join(judged)} has the wrong length")
+    return Verdict(unpacked_rows(first["rows"], outline), first["salts"], first["commitments"])

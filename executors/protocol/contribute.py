@@ -1,4 +1,4 @@
-"""A party's side of one release: align -> threshold -> READY -> (GO) -> encrypted vector and labels.
+"""A party's side of one release: align -> threshold (-> told) -> READY -> (GO) -> encrypted vector and labels.
 
 No ciphertext leaves before the coordinator has passed on that every contributor is READY, and a party encrypts only
 values of its own groups that survive by a verdict that both computing parties signed.
@@ -31,7 +31,6 @@ from fedsql.executors.protocol.outline import (
     Outline,
     packed_rows,
     released_record,
-    row_bytes,
 )
 from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
 from fedsql.executors.protocol.vector import add_noise, encrypt, place, visible
@@ -51,34 +50,45 @@ class Slots:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What verifies the ``bits`` of a party's slots (see `verdict.check`)."""
+
+    bits: bytes
+    salts: bytes
+    commitments: bytes
+    signatures: Mapping[str, bytes]
+
+
+_TOLD: dict[str, Any] = {"bits": bytes, "salts": bytes, "commitments": bytes, "signatures": dict[str, bytes]}
+
+
+@dataclass(frozen=True)
 class Go:
     """The coordinator's GO: how many ``rows`` there are, and at which of them this party sends the ``labels``.
 
-    Where small groups were judged: what verifies the ``bits`` of this party's slots (see `verdict.check`).
+    ``told``: None where no group was judged, or this party knows already.
     """
 
     rows: int
     labels: Sequence[int]
-    bits: bytes = b""
-    salts: bytes = b""
-    commitments: bytes = b""
-    signatures: Mapping[str, bytes] = field(default_factory=dict)
+    told: Told | None = None
 
     @classmethod
     def of(cls, talk: Conversation, outline: Outline, message: Message) -> Go:
         """Read what the coordinator sends. Raises ProtocolError when it is malformed."""
         kinds: dict[str, Any] = {"rows": int, "labels": list[int]}
-        if outline.circuit is not None:
-            kinds |= {"bits": bytes, "salts": bytes, "commitments": bytes, "signatures": dict[str, bytes]}
-        return cls(*talk.fields(message, **kinds))
+        judged = outline.circuit is not None and not outline.told
+        rows, labels, *told = talk.fields(message, **kinds, **(_TOLD if judged else {}))
+        return cls(rows, labels, Told(*told) if judged else None)
 
 
 @dataclass(frozen=True)
 class Ready:
     """A release up to READY: ``messages`` are still to be sent, ``wanted`` is what `deliver` waits for.
 
-    ``key`` is that of the tags of distinct values, at the contributor that drew it. A contributor that computes, or is alone,
-    has the ``bits`` of all slots and, by slot, its ``shares`` of extremes and of values at ranks.
+    ``shown`` says which of this party's groups are shown, in the order of their labels, where it was told. ``key`` is that
+    of the tags of distinct values, at the contributor that drew it. A contributor that computes, or is alone, has the
+    ``bits`` of all slots and, by slot, its ``shares`` of extremes and of values at ranks.
     """
 
     outline: Outline
@@ -86,34 +96,48 @@ class Ready:
     slots: Slots
     messages: Sequence[Message]
     wanted: Sequence[Wanted]
+    shown: verdict.Revealed | None = None
     key: bytes | None = None
     bits: Bits | None = None
     shares: Codes = field(default_factory=dict)
 
 
 def prepare(
-    talk: Conversation, outline: Outline, part: GroupPartials, domain: Sequence[Label] | None, most: int
+    talk: Conversation,
+    outline: Outline,
+    part: GroupPartials,
+    domain: Sequence[Label] | None,
+    identities: Mapping[str, bytes],
+    most: int,
 ) -> Steps[Ready]:
     """Go as far with ``part`` as can be gone before every contributor is READY.
 
-    ``most``: over how many slots this party computes. Raises OperationalError when the parties have more groups.
+    ``identities`` are the contributors' pinned Ed25519 keys; ``most``: over how many slots this party computes. Raises
+    OperationalError when the parties have more groups.
     """
     slots = yield from _locate(talk, outline, part.labels, domain, most)
-    if outline.circuit is None:
-        ready, bits, found = {}, None, []
-    else:
+    said: dict[str, object] = {}
+    bits, found = None, []
+    if outline.circuit is not None:
         sides: list[Steps[Any]] = [_decide(talk, outline, part, slots)]
         sides += [step.take_part(talk, outline, part, slots.of, slots.count) for step in (extremes, quantiles)]
-        (ready, bits), *found = yield from together(sides)
-    messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode(ready))]
+        (said, bits), *found = yield from together(sides)
     shares = {index: share for each in found for index, share in each.items()}
+    shown = None
+    if outline.told:
+        kind = f"{outline.number}/told"
+        sent = [talk.seal(f"{outline.number}/verdict", COORDINATOR, encode(said))] if said else []
+        inbox = yield Exchange.of(sent, [(kind, COORDINATOR)])
+        told = Told(*talk.fields(inbox[kind, COORDINATOR], **_TOLD))
+        shown, said = _revealed(talk, outline, slots, told, identities), {}
+    messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode(said))]
     wanted, key, leader = [_go(outline)], None, outline.contributors[0]
     if outline.tagged and talk.me == leader:
         key, keys = distinct.share_key(talk, outline)
         messages = [*messages, *keys]
     elif outline.tagged:
         wanted.append((distinct.key_kind(outline), leader))
-    return Ready(outline, part, slots, messages, wanted, key, bits, shares)
+    return Ready(outline, part, slots, messages, wanted, shown, key, bits, shares)
 
 
 def deliver(
@@ -133,7 +157,8 @@ def deliver(
     outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
     go = Go.of(talk, outline, inbox[_go(outline)])
-    shown, positions, rows = _admitted(talk, outline, slots, go, identities)
+    told = ready.shown if go.told is None else _revealed(talk, outline, slots, go.told, identities)
+    shown, positions, rows = _admitted(outline, slots, go, told)
     columns = place(outline, part, shown, positions, rows)
     tags = _tag(talk, ready, inbox, shown, positions, columns) if outline.tagged else []
     if ready.bits is not None:
@@ -195,7 +220,7 @@ def _locate(
 def _decide(
     talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots
 ) -> Steps[tuple[dict[str, object], Bits | None]]:
-    """Take part in the threshold step; return what READY says, and of a computing party its signed verdict and the bits."""
+    """Take part in the threshold step; return what a computing party says: its signed verdict, and the bits."""
     assert outline.circuit is not None
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
     counts[np.asarray(slots.of, np.intp)] = part.counts
@@ -215,15 +240,13 @@ def _decide(
 def _verdict(talk: Conversation, outline: Outline, bits: Bits, seed: bytes) -> dict[str, object]:
     """Return the decision as its computing party signs it: for the parties slot by slot, for the analyst in one."""
     made = verdict.commit(bits, seed)
-    rows, width = packed_rows(bits), row_bytes(outline)
     survivors = np.flatnonzero(bits.survive).tolist()
-    released = b"".join(rows[s * width : (s + 1) * width] for s in survivors)
     return {
-        "rows": rows,
+        "rows": packed_rows(bits),
         "salts": made.salts,
         "commitments": made.commitments,
         "signature": talk.sign("verdict", _verdict_record(talk.context, outline, made.commitments)),
-        "released": talk.sign("released", released_record(outline, survivors, released)),
+        "released": talk.sign("released", released_record(outline, survivors, packed_rows(bits, survivors))),
     }
 
 
@@ -234,31 +257,35 @@ def _verdict_record(context: Context, outline: Outline, commitments: bytes) -> b
     )
 
 
-def _admitted(
-    talk: Conversation, outline: Outline, slots: Slots, go: Go, identities: Mapping[str, bytes]
-) -> tuple[Bits, list[int], int]:
-    """Return, for each own group, its bits and its position, and the number of rows. Verifies the signed verdict."""
+def _revealed(
+    talk: Conversation, outline: Outline, slots: Slots, told: Told, identities: Mapping[str, bytes]
+) -> verdict.Revealed:
+    """Return the bits of each own group. Raises ProtocolError unless both computing parties signed them."""
+    assert outline.circuit is not None
+    signed = _verdict_record(talk.context, outline, told.commitments)
+    for name in outline.computing(talk.draw):
+        talk.signed_by(name, identities[name], "verdict", signed, told.signatures.get(name))
+    # The coordinator knows the slots of aligned groups; where groups are public, everyone gets all slots.
+    asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
+    found = verdict.check(asked, told.bits, told.salts, told.commitments, len(outline.circuit.cells))
+    where = {slot: i for i, slot in enumerate(asked)}
+    order = np.asarray([where[slot] for slot in slots.of], np.intp)
+    return verdict.Revealed(found.survive[order], found.cells[order], found.ranks[order])
+
+
+def _admitted(outline: Outline, slots: Slots, go: Go, shown: verdict.Revealed | None) -> tuple[Bits, list[int], int]:
+    """Return, for each own group, its bits and its position, and the number of rows. ``shown``: None where none is hidden."""
     rows = go.rows
     if not 0 <= rows <= slots.count or (outline.slots is not None and rows != slots.count):
         raise ProtocolError("the rows of a release are malformed")
-    if outline.circuit is None:
+    if shown is None:
+        assert outline.circuit is None
         return Bits(np.ones(len(slots.of), bool), np.ones((len(slots.of), 0), bool)), list(slots.of), rows
-    computing = outline.computing(talk.draw)
-    signed = _verdict_record(talk.context, outline, go.commitments)
-    for name in computing:
-        talk.signed_by(name, identities[name], "verdict", signed, go.signatures.get(name))
-    # The coordinator knows the slots of aligned groups; where groups are public, everyone gets all slots.
-    asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
-    cells = len(outline.circuit.cells)
-    found = verdict.check(asked, go.bits, go.salts, go.commitments, cells)
-    where = {slot: i for i, slot in enumerate(asked)}
-    order = np.asarray([where[slot] for slot in slots.of], np.intp)
-    bits = Bits(found.survive[order], found.cells[order])
-    places = found.ranks[order].tolist() if outline.slots is None else list(slots.of)
-    positions = [int(p) if s else HIDDEN for p, s in zip(places, bits.survive, strict=True)]
+    places = shown.ranks.tolist() if outline.slots is None else list(slots.of)
+    positions = [int(p) if s else HIDDEN for p, s in zip(places, shown.survive, strict=True)]
     if any(rows <= p != HIDDEN for p in positions):
         raise ProtocolError("the rows of a release are malformed")
-    return bits, positions, rows
+    return shown, positions, rows
 
 
 def _label_boxes(

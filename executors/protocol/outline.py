@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsql.codec import encode
-from fedsql.crypto.circuit import Bits, Cell, Circuit
+from fedsql.crypto.circuit import Bits, Cell, Circuit, Rest
 from fedsql.crypto.packing import MAX_VECTORS, MAX_WIDTH, Column
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.threshold import Setting
@@ -31,7 +31,8 @@ class Outline:
     ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
     noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
     that the coordinator counts by tags. ``extremes`` are (index, bits) of partials that hold C1's share of a code, each
-    followed by the one that holds C2's; so are ``ranks``, (index, number of values in the list).
+    followed by the one that holds C2's; so are ``ranks``, (index, number of values in the list). ``told``: each party learns
+    which of its groups are shown before anybody is READY, for another release of the same rows waits for that.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Outline:
     tagged: tuple[int, ...] = ()
     extremes: tuple[tuple[int, int], ...] = ()
     ranks: tuple[tuple[int, int], ...] = ()
+    told: bool = False
 
     def computing(self, draw: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
@@ -58,7 +60,8 @@ class Outline:
         circuit = self.circuit and {
             "tests": list(self.circuit.tests),
             "survive": list(self.circuit.survive),
-            "cells": [[c.enough, c.rest_some, c.rest_enough, list(c.also)] for c in self.circuit.cells],
+            "cells": [[c.enough, _listed(c.rests), list(c.also)] for c in self.circuit.cells],
+            "rests": _listed(self.circuit.rests),
         }
         return {
             "number": self.number,
@@ -69,12 +72,13 @@ class Outline:
             "tagged": list(self.tagged),
             "extremes": [list(each) for each in self.extremes],
             "ranks": [list(each) for each in self.ranks],
+            "told": self.told,
         }
 
     @classmethod
     def of(cls, record: object, message: Message) -> Outline:
         """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
-        number, contributors, slots, circuit, widths, tagged, extremes, ranks = message.values(
+        number, contributors, slots, circuit, widths, tagged, extremes, ranks, told = message.values(
             record,
             number=int,
             contributors=list[str],
@@ -84,6 +88,7 @@ class Outline:
             tagged=list[int],
             extremes=list[tuple[int, int]],
             ranks=list[tuple[int, int]],
+            told=bool,
         )
         if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
             raise message.malformed()
@@ -98,24 +103,37 @@ class Outline:
             raise message.malformed()
         if not all(1 < values <= MOST and values.bit_length() <= 8 * widths[first] for first, values in ranks):
             raise message.malformed()
+        if told and circuit is None:
+            raise message.malformed()
         read = None if circuit is None else _circuit(circuit, message)
-        pairs = [tuple((first, size) for first, size in listed) for listed in (extremes, ranks)]
-        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), *pairs)
+        largest, at_ranks = (tuple((first, size) for first, size in listed) for listed in (extremes, ranks))
+        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), largest, at_ranks, told)
+
+
+def _listed(rests: Sequence[Rest]) -> list[object]:
+    return [[rest.some, list(rest.enough)] for rest in rests]
 
 
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
-    literals = int | None
-    cells: Any = list[tuple[literals, literals, literals, list[int]]]
-    tests, survive, cells = message.values(record, tests=list[int], survive=list[int], cells=cells)
-    if max(len(tests), len(cells), len(survive) + sum(len(also) + 3 for *_, also in cells)) > _MOST_LITERALS:
+    rests: Any = list[tuple[int, list[int]]]
+    cells: Any = list[tuple[int | None, rests, list[int]]]
+    tests, survive, cells, rests = message.values(record, tests=list[int], survive=list[int], cells=cells, rests=rests)
+    left = [*rests, *(rest for _, each, _ in cells for rest in each)]
+    literals = len(survive) + sum(len(also) + 1 for *_, also in cells) + sum(len(enough) + 1 for _, enough in left)
+    if max(len(tests), len(cells), literals) > _MOST_LITERALS:
         raise message.malformed()
     try:
-        made = Circuit(tuple(tests), tuple(survive), tuple(Cell(e, s, r, tuple(also)) for e, s, r, also in cells))
+        shown = tuple(Cell(enough, _rests(left), tuple(also)) for enough, left, also in cells)
+        made = Circuit(tuple(tests), tuple(survive), shown, _rests(rests))
     except ValueError:
         raise message.malformed() from None
     if max(tests) >= _MOST_UNITS:
         raise message.malformed()
     return made
+
+
+def _rests(listed: Sequence[tuple[int, Sequence[int]]]) -> tuple[Rest, ...]:
+    return tuple(Rest(some, tuple(enough)) for some, enough in listed)
 
 
 @dataclass(frozen=True)
@@ -211,9 +229,10 @@ def row_bytes(outline: Outline) -> int:
     return -(-(1 + (len(outline.circuit.cells) if outline.circuit else 0)) // 8)
 
 
-def packed_rows(bits: Bits) -> bytes:
-    """Return the bits of all slots, each packed to `row_bytes`."""
-    return np.packbits(np.column_stack([bits.survive, bits.cells]), axis=1).tobytes()
+def packed_rows(bits: Bits, slots: Sequence[int] | None = None) -> bytes:
+    """Return the bits of these slots (None: of all), each packed to `row_bytes`."""
+    rows = np.column_stack([bits.survive, bits.cells])
+    return np.packbits(rows if slots is None else rows[np.asarray(slots, np.intp)], axis=1).tobytes()
 
 
 def unpacked_rows(data: bytes, outline: Outline) -> Bits:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,8 +20,8 @@ from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
 from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
-from fedsql.executors.engines.fragments import read_fragment
-from fedsql.executors.protocol.contribute import deliver, prepare
+from fedsql.executors.engines.fragments import read_fragment, told_groups
+from fedsql.executors.protocol.contribute import Ready, deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
@@ -129,14 +129,12 @@ class Attempt:
             self._charge(question, plan)
         with self.watch("noise"):
             noise = [_draw(release) for release in mine]
-        with self.watch("fragment"):
-            parts = [self._run(release) for release in mine]
-        ready = yield from self._kept(
-            together(
-                prepare(talk, outline_of(release), part, release.domain, self.engine.most_groups)
-                for release, part in zip(mine, parts, strict=True)
-            )
-        )
+        chains: dict[int, list[ReleasePlan]] = {}
+        for release in mine:
+            chains.setdefault(min((release.number, *release.after)), []).append(release)
+        prepared = yield from self._kept(together(self._prepared(chain, talk, identities) for chain in chains.values()))
+        made = {each.outline.number: each for chain in prepared for each in chain}
+        ready = [made[release.number] for release in mine]
         messages = [message for each in ready for message in each.messages]
         self.sent.extend(messages)
         inbox = yield Exchange.of(messages, [wanted for each in ready for wanted in each.wanted])
@@ -148,6 +146,22 @@ class Attempt:
             last.extend(sent)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
+
+    def _prepared(
+        self, chain: Sequence[ReleasePlan], talk: Conversation, identities: Mapping[str, bytes]
+    ) -> Steps[list[Ready]]:
+        """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next."""
+        done: list[Ready] = []
+        told: dict[int, StageInput] = {}
+        for release in chain:
+            with self.watch("fragment"):
+                part = self._run(release, [told[number] for number in release.after])
+            most = self.engine.most_groups
+            ready = yield from prepare(talk, outline_of(release), part, release.domain, identities, most)
+            if ready.shown is not None:
+                told[release.number] = told_groups(release, part, ready.shown)
+            done.append(ready)
+        return done
 
     def _kept(self, steps: Steps[T]) -> Steps[T]:
         """Drive ``steps``, and remember what it sends."""
@@ -252,14 +266,17 @@ class Attempt:
     def _inputs(self) -> tuple[StageInput, ...]:
         return self.question.inputs if self.question is not None else ()
 
-    def _run(self, release: ReleasePlan) -> GroupPartials:
-        """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
+    def _run(self, release: ReleasePlan, told: Sequence[StageInput]) -> GroupPartials:
+        """Run this party's fragment, which knows what is ``told`` of other releases.
+
+        Its errors, which could tell about rows, become one constant error.
+        """
         # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
         # There it cannot stand like this, for quotes inside of a text are doubled.
         place = f"sha256('{SAMPLING_KEY}' ||"
         sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
         try:
-            inputs = [each for each in self._inputs if each.name in release.inputs]
+            inputs = [*(each for each in self._inputs if each.name in release.inputs), *told]
             return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)

@@ -45,7 +45,7 @@ def outline_of(plan: ReleasePlan) -> Outline:
     coded = [(index, p.order, p.rank) for index, p in enumerate(plan.partials) if p.order is not None]
     extremes = tuple((index, order.bits) for index, order, rank in coded if rank is None)
     ranks = tuple((index, rank.values) for index, _, rank in coded if rank is not None)
-    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes, ranks)
+    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes, ranks, plan.told)
 
 
 def context_of(question: Question, plan: Plan) -> Context:

@@ -12,6 +12,8 @@ from fedsql.executors.protocol.wire import ANALYST, PROGRESS, Exchange, Message
 _OF_KIND = {
     "align": "align",
     "threshold": "threshold",
+    "verdict": "threshold",
+    "told": "threshold",
     "ready": "threshold",
     "go": "threshold",
     "vector": "encrypt",

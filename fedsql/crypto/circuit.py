@@ -18,42 +18,55 @@ Counts = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What is left over beside something shown, by indexes of tests: nothing, or enough.
+
+    Holds iff ``some`` does not, or all of ``enough`` do. No ``enough``: nothing may be left.
+    """
+
+    some: int
+    enough: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cell:
     """A suppressible value, by indexes of tests.
 
-    Shown iff the slot survives, and ``enough`` and all of ``also`` hold, and not (``rest_some`` holds but
-    ``rest_enough`` does not). None: that part is absent (the rest: both or neither).
+    Shown iff the slot survives, and ``enough``, all of ``also`` and all of ``rests`` hold. None: that part is absent.
     """
 
     enough: int | None = None
-    rest_some: int | None = None
-    rest_enough: int | None = None
+    rests: tuple[Rest, ...] = ()
     also: tuple[int, ...] = ()
+
+    @property
+    def needed(self) -> tuple[int, ...]:
+        """The tests that must all hold."""
+        return self.also if self.enough is None else (self.enough, *self.also)
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """What is decided for each slot: ``tests`` are thresholds (sum >= t), ``survive`` the tests that must all hold.
+    """What is decided for each slot: ``tests`` are thresholds (sum >= t).
 
-    ``noisy``: counts may be negative, as with noise, so they are not clamped to t, words have 64 bits, and thresholds may be
-    anything. Raises ValueError for other thresholds below 1, unknown tests, no ``survive`` test, or half a rest.
+    A slot survives where all tests in ``survive`` and all of ``rests`` hold. ``noisy``: counts may be negative, as with
+    noise, so they are not clamped to t, words have 64 bits, and thresholds may be anything.
+    Raises ValueError for other thresholds below 1, unknown tests, or no ``survive`` test.
     """
 
     tests: tuple[int, ...]
     survive: tuple[int, ...]
     cells: tuple[Cell, ...] = ()
+    rests: tuple[Rest, ...] = ()
     noisy: bool = False
 
     def __post_init__(self) -> None:
-        used = [
-            *self.survive,
-            *(i for c in self.cells for i in (c.enough, c.rest_some, c.rest_enough, *c.also) if i is not None),
-        ]
+        rests = [*self.rests, *(rest for cell in self.cells for rest in cell.rests)]
+        used = [*self.survive, *(i for cell in self.cells for i in cell.needed)]
+        used += [i for rest in rests for i in (rest.some, *rest.enough)]
         low = not self.noisy and min(self.tests, default=0) < 1
         if not self.survive or low or not all(0 <= i < len(self.tests) for i in used):
             raise ValueError("a circuit needs thresholds of at least 1, a survive test, and tests that exist")
-        if any((c.rest_some is None) != (c.rest_enough is None) for c in self.cells):
-            raise ValueError("a cell's rest needs both of its tests")
 
 
 @dataclass(frozen=True)
@@ -93,15 +106,13 @@ def gates(circuit: Circuit) -> Gates:
             queue[:2] = [2 * wires[pair]]
         return queue[0]
 
-    survive = all_of(2 * i for i in circuit.survive)
+    def left(rest: Rest) -> int:
+        missing = [all_of(2 * i for i in rest.enough) ^ 1] if rest.enough else []
+        return all_of([2 * rest.some, *missing]) ^ 1
+
+    survive = all_of([*(2 * i for i in circuit.survive), *map(left, circuit.rests)])
     outputs = [survive]
-    for cell in circuit.cells:
-        factors = [survive, *(2 * i for i in cell.also)]
-        if cell.enough is not None:
-            factors.append(2 * cell.enough)
-        if cell.rest_some is not None and cell.rest_enough is not None:
-            factors.append(all_of((2 * cell.rest_some, 2 * cell.rest_enough + 1)) ^ 1)
-        outputs.append(all_of(factors))
+    outputs += [all_of([survive, *(2 * i for i in c.needed), *map(left, c.rests)]) for c in circuit.cells]
     levels: list[list[int]] = [[] for _ in range(max(depth.values()))]
     for gate, wire in enumerate(wires.values()):
         levels[depth[wire] - 1].append(gate)
@@ -111,12 +122,20 @@ def gates(circuit: Circuit) -> Gates:
 def evaluate_clear(circuit: Circuit, sums: Counts) -> Bits:
     """Return what the protocol returns, from the sums [P, T] themselves: the definition, and a lone party's way."""
     holds = sums >= np.array(circuit.tests)
-    survive: NDArray[np.bool_] = np.logical_and.reduce(holds[:, list(circuit.survive)], axis=1)
+
+    def all_of(tests: Iterable[int]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.logical_and.reduce(holds[:, list(tests)], axis=1)
+        return found
+
+    def hold(tests: Iterable[int], rests: Iterable[Rest]) -> NDArray[np.bool_]:
+        found = all_of(tests)
+        for rest in rests:
+            none = ~holds[:, rest.some]
+            found &= (none | all_of(rest.enough)) if rest.enough else none
+        return found
+
+    survive = hold(circuit.survive, circuit.rests)
     cells = np.repeat(survive[:, None], len(circuit.cells), axis=1)
     for number, cell in enumerate(circuit.cells):
-        if cell.enough is not None:
-            cells[:, number] &= holds[:, cell.enough]
-        cells[:, number] &= holds[:, list(cell.also)].all(axis=1)
-        if cell.rest_some is not None and cell.rest_enough is not None:
-            cells[:, number] &= ~(holds[:, cell.rest_some] & ~holds[:, cell.rest_enough])
+        cells[:, number] &= hold(cell.needed, cell.rests)
     return Bits(survive, cells)

@@ -18,6 +18,7 @@ _WORDS = {
     "threshold": "sealed shares of counts",
     "extremes": "sealed shares of least and largest values",
     "ranks": "sealed shares of counts up to each value",
+    "verdict": "a sealed verdict on small groups",
     "ready": "a sealed READY",
     "vector": "encrypted masked sums",
 }

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from fedsql.crypto import shares
-from fedsql.crypto.circuit import Cell, Circuit, evaluate_clear, gates
+from fedsql.crypto.circuit import Cell, Circuit, Rest, evaluate_clear, gates
 from fedsql.crypto.shares import Shape, word_bits
 
-FULL = Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, 3, 4), Cell(2), Cell(None, 3, 4), Cell()))
+FULL = Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, (Rest(3, (4,)),)), Cell(2), Cell(None, (Rest(3, (4,)),)), Cell()))
 
 
 def seeds(number):
@@ -88,8 +88,8 @@ def test_thresholds_too_large_for_any_word_are_refused():
         ((10,), (1,)),
         ((10,), (-1,)),
         ((10,), (0,), (Cell(1),)),
-        ((10,), (0,), (Cell(0, 0),)),
-        ((10,), (0,), (Cell(0, None, 0),)),
+        ((10,), (0,), (Cell(0, (Rest(1),)),)),
+        ((10,), (0,), (), (Rest(0, (1,)),)),
     ],
 )
 def test_circuits_that_say_nothing_sensible_are_refused(arguments):
@@ -112,6 +112,20 @@ def test_clear_evaluation_follows_the_definition():
     np.testing.assert_array_equal(np.column_stack([bits.survive, bits.cells]), [wanted for _, wanted in table])
 
 
+def test_what_is_left_is_nothing_or_enough_of_everything():
+    #                                                    units, left >= 1, left >= 10, parties of it
+    circuit = Circuit((10, 1, 10, 2), (0,), (Cell(), Cell(None, (Rest(3),))), (Rest(1, (2, 3)),))
+    table = [
+        ((10, 0, 0, 0), (1, 1, 1)),
+        ((10, 9, 9, 2), (0, 0, 0)),
+        ((20, 10, 10, 1), (0, 0, 0)),  # of one party alone
+        ((20, 10, 10, 2), (1, 1, 0)),  # where nothing may be left, something is
+        ((9, 0, 0, 0), (0, 0, 0)),
+    ]
+    bits = evaluate_clear(circuit, np.array([row for row, _ in table]))
+    np.testing.assert_array_equal(np.column_stack([bits.survive, bits.cells]), [wanted for _, wanted in table])
+
+
 @pytest.mark.parametrize(
     ("circuit", "rounds", "ands"),
     [
@@ -121,9 +135,15 @@ def test_clear_evaluation_follows_the_definition():
         (Circuit((10, 2, 3, 4), (0, 1, 2, 3)), 2, 3),
         (Circuit((10, 10), (0,), (Cell(1),)), 1, 1),
         (Circuit((10, 2, 10), (0, 1), (Cell(2),)), 2, 2),
-        (Circuit((10, 10, 1, 10), (0,), (Cell(1, 2, 3),)), 2, 3),
-        (Circuit((10, 2, 1, 10), (0, 1), (Cell(None, 2, 3),)), 2, 3),
-        (Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, 3, 4), Cell(2, 3, 4))), 3, 4),  # equal cells share their gates
+        (Circuit((10, 10, 1, 10), (0,), (Cell(1, (Rest(2, (3,)),)),)), 2, 3),
+        (Circuit((10, 2, 1, 10), (0, 1), (Cell(None, (Rest(2, (3,)),)),)), 2, 3),
+        (
+            Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, (Rest(3, (4,)),)), Cell(2, (Rest(3, (4,)),)))),
+            3,
+            4,
+        ),  # equal cells share their gates
+        (Circuit((10, 1, 10, 2), (0,), (), (Rest(1, (2, 3)),)), 3, 3),
+        (Circuit((10, 1), (0,), (), (Rest(1),)), 1, 1),
         (FULL, 3, 5),
     ],
 )
@@ -166,7 +186,7 @@ def test_all_word_widths_compare_right(width, data, number):
 
 @pytest.mark.parametrize("threshold", [10, 1000, 10**6, 10**12])
 def test_the_dealing_keeps_its_relations(threshold):
-    shape = Shape(Circuit((threshold, 2, 1), (0, 1), (Cell(0, 2, 0),)), 77, 3)
+    shape = Shape(Circuit((threshold, 2, 1), (0, 1), (Cell(0, (Rest(2, (0,)),)),)), 77, 3)
     one, two = dealt(shape)
     r = one.bits ^ two.bits
     np.testing.assert_array_equal(one.offset + two.offset, r)

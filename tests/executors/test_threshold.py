@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from fedsql.codec import decode, encode
-from fedsql.crypto.circuit import Cell, Circuit, evaluate_clear
+from fedsql.crypto.circuit import Cell, Circuit, Rest, evaluate_clear
 from fedsql.crypto.sealing import Channel
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.threshold import Sealer, Setting, deal_messages, decide, decide_alone, share_counts
 from fedsql.executors.protocol.wire import COORDINATOR, Message, together
 
-FULL = Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, 3, 4), Cell(2), Cell(None, 3, 4)))
+FULL = Circuit((10, 2, 10, 1, 10), (0, 1), (Cell(2, (Rest(3, (4,)),)), Cell(2), Cell(None, (Rest(3, (4,)),))))
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay")
 
 
@@ -101,11 +101,13 @@ def decisions(draw):
     """A setting and counts [N, P, T] around the thresholds."""
     tests = draw(st.lists(st.integers(1, 12) | st.sampled_from([100, 10**4, 10**9]), min_size=1, max_size=5))
     index = st.integers(0, len(tests) - 1)
-    cell = st.builds(Cell, st.none() | index) | st.builds(Cell, st.none() | index, index, index)
+    some = st.lists(index, max_size=2).map(tuple)
+    rests = st.lists(st.builds(Rest, index, some), max_size=2).map(tuple)
     circuit = Circuit(
         tuple(tests),
         tuple(draw(st.lists(index, min_size=1, max_size=3))),
-        tuple(draw(st.lists(cell, max_size=3))),
+        tuple(draw(st.lists(st.builds(Cell, st.none() | index, rests, some), max_size=3))),
+        draw(rests),
     )
     names = draw(st.permutations(NAMES))[: draw(st.integers(2, 6))]
     slots = draw(st.integers(1, 19))

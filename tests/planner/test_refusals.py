@@ -191,11 +191,6 @@ def test_not_answered_yet(open_session, case):
     assert error.hint or "answered" in error.message or what == "the parameter $x"
 
 
-def test_totals_beside_their_parts_need_a_rule_of_their_own(strict_session):
-    sql = "SELECT sex, COUNT(*) FROM patients GROUP BY ROLLUP (sex)"
-    assert refused(strict_session, NotSupportedError, "ROLLUP, CUBE and GROUPING SETS", sql).hint
-
-
 @pytest.mark.parametrize("sql", lines(READ_ONLY))
 def test_federated_tables_are_read_only(open_session, sql):
     with pytest.raises(NotSupportedError, match="read-only"):
