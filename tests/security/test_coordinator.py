@@ -90,6 +90,15 @@ def test_a_lie_about_who_survives_is_refused_before_anything_is_encrypted(world,
     assert not run.of("answer")
 
 
+@pytest.mark.parametrize("lie", [name for name in LIES if "rows" not in name and name != "no verdict"])
+def test_a_lie_about_what_is_told_is_refused_before_totals_are_counted(world, lie):
+    with lies(COORDINATOR, "/told", lambda told, recipient: LIES[lie](told) if recipient == "south" else told):
+        run = world.ask("SELECT g, count(*) AS n FROM t GROUP BY ROLLUP (g)")
+    assert isinstance(run.error, OperationalError)
+    assert not [m for m in run.messages if m.sender == "south" and m.kind.startswith(("1/", "0/ready", "0/vector"))]
+    assert not run.of("vector")
+
+
 def test_an_old_verdict_does_not_pass(world):
     old = world.ask(SQL, first=1)
     kept = {by: decode(plain) for by, kind, _, plain in old.opened if kind == "0/go"}
