@@ -94,10 +94,13 @@ class Writer:
             return f"SELECT DISTINCT {listed} {block.text()}"
         names = [f"{key} AS k{i}" for i, key in enumerate(keys)] + [f"{call} AS c{i}" for i, call in enumerate(calls)]
         text = f"SELECT {', '.join(names)} {block.text()}"
-        if keys and self.world.exact and draw.chance(6):
+        if keys and draw.chance(6):
             listed = ", ".join(keys)
             sets = [f"ROLLUP ({listed})", f"CUBE ({listed})", f"GROUPING SETS (({listed}), {keys[0]}, ())"]
-            return f"SELECT GROUPING({keys[0]}) AS g, {text[7:]} GROUP BY {draw.pick(sets)}"
+            told = (
+                f"{keys[0]}) AS g" if self.world.exact else f"{listed}) AS kg"
+            )  # which set, where rows are told by it
+            return f"SELECT GROUPING({told}, {text[7:]} GROUP BY {draw.pick(sets)}"
         if keys:
             by = draw.pick([", ".join(keys), "ALL", ", ".join(str(i + 1) for i in range(len(keys)))])
             text += f" GROUP BY {by}"

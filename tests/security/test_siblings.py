@@ -8,16 +8,18 @@ the rows of fewer than k units, nor (for groups) on those of one party where two
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from harness import Watched, federation, party, small
+from harness import Watched, alter, federation, flipped, lies, party, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsql.codec import decode
+from fedsql.errors import InternalError, OperationalError
 
 USE = {"id": ["join"], **{name: ["group", "filter", "aggregate"] for name in ("a", "b", "c", "v", "w")}}
 TYPES = {"id": pa.int64(), "a": pa.string(), "b": pa.int64(), "c": pa.int64(), "v": pa.int64(), "w": pa.int64()}
@@ -287,6 +289,33 @@ def test_a_party_is_told_of_its_own_groups_once_and_before_anybody_is_ready(worl
     assert all(set(go) == {"rows", "labels"} for go in run.said("0/go"))
     assert not [kind for kind in kinds if kind in ("1/told", "1/verdict")]  # nothing comes after the total
     assert not [m for m in world.ask("SELECT g, count(*) AS n FROM t GROUP BY g").messages if "told" in m.kind]
+
+
+TOLD = ("0/verdict", "0/told", "1/threshold/shares", "1/ready")
+DAMAGE = {
+    "a bit": lambda m: [replace(m, body=flipped(m.body, 4 * len(m.body)))],
+    "cut": lambda m: [replace(m, body=m.body[:-1])],
+    "twice": lambda m: [m, m],
+    "lost": lambda m: [],
+}
+
+
+@pytest.mark.parametrize("kind", TOLD)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_message_between_two_sets_that_is_damaged_does_no_harm(world, kind, damage):
+    run = world.ask(ROLLUP, first=0, wire=alter(kind, DAMAGE[damage]))
+    if damage == "twice":
+        assert run.rows
+    else:
+        assert isinstance(run.error, OperationalError | InternalError)
+        assert not run.of("vector")
+
+
+def test_computing_parties_that_disagree_between_two_sets_are_refused(world):
+    with lies("south", "0/verdict", lambda said, recipient: {**said, "salts": flipped(said["salts"], 5)}):
+        run = world.ask(ROLLUP, first=0)
+    assert "disagree about a verdict" in str(run.error)
+    assert not run.of("told")
 
 
 def test_a_total_that_would_open_what_is_hidden_is_as_if_there_were_nothing(world):
