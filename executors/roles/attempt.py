@@ -46,7 +46,10 @@ T = TypeVar("T")
 
 @dataclass
 class Attempt:
-    """What a party holds while it answers. ``engine`` and ``offer`` are those of its beginning, whatever is reloaded."""
+    """What a party holds while it answers. ``engine`` and ``offer`` are those of its beginning, whatever is reloaded.
+
+    ``groups`` are its own that are shown, by release, where it was told before the next one of the same rows.
+    """
 
     party: Party
     engine: Engine
@@ -56,6 +59,7 @@ class Attempt:
     key: tuple[bytes, int] | None = None  # what `Engine.interrupt` knows its fragments by
     question: Question | None = None
     sent: list[Message] = field(default_factory=list)
+    groups: dict[int, StageInput] = field(default_factory=dict)
 
     def told(self) -> dict[str, object]:
         """Return what names this attempt in the operator's log."""
@@ -152,14 +156,13 @@ class Attempt:
     ) -> Steps[list[Ready]]:
         """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next."""
         done: list[Ready] = []
-        told: dict[int, StageInput] = {}
         for release in chain:
             with self.watch("fragment"):
-                part = self._run(release, [told[number] for number in release.after])
+                part = self._run(release)
             most = self.engine.most_groups
             ready = yield from prepare(talk, outline_of(release), part, release.domain, identities, most)
             if ready.shown is not None:
-                told[release.number] = told_groups(release, part, ready.shown)
+                self.groups[release.number] = told_groups(release, part, ready.shown)
             done.append(ready)
         return done
 
@@ -266,17 +269,15 @@ class Attempt:
     def _inputs(self) -> tuple[StageInput, ...]:
         return self.question.inputs if self.question is not None else ()
 
-    def _run(self, release: ReleasePlan, told: Sequence[StageInput]) -> GroupPartials:
-        """Run this party's fragment, which knows what is ``told`` of other releases.
-
-        Its errors, which could tell about rows, become one constant error.
-        """
+    def _run(self, release: ReleasePlan) -> GroupPartials:
+        """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
         # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
         # There it cannot stand like this, for quotes inside of a text are doubled.
         place = f"sha256('{SAMPLING_KEY}' ||"
         sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
         try:
-            inputs = [*(each for each in self._inputs if each.name in release.inputs), *told]
+            inputs = [each for each in self._inputs if each.name in release.inputs]
+            inputs += [self.groups[number] for number in release.after]
             return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
