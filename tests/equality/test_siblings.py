@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from pool import Pool, rows_of
 
-STRICT = {"min_group_size": 5, "min_parties": 2, "quota": {"queries": 1_000_000}}
+ALLOWED = ["count", "sum", "avg", "var", "corr", "count_distinct", "min", "max", "quantile"]
+STRICT = {"min_group_size": 5, "min_parties": 2, "quota": {"queries": 1_000_000}, "aggregates": ALLOWED}
 WHOLE = """
 SELECT sex, region, COUNT(*) AS n, SUM(age) AS s, AVG(age) AS m, GROUPING(sex, region) AS g FROM patients GROUP BY ROLLUP (sex, region)
 SELECT sex, region, COUNT(*) AS n, VAR_POP(age) AS v, COUNT(DISTINCT age) AS d FROM patients GROUP BY CUBE (sex, region)
@@ -27,6 +28,7 @@ SELECT p.sex, v.ward, SUM(v.days) AS s, COUNT(DISTINCT p.id) AS n FROM visits v 
 SELECT v.ward, COUNT(*) AS n FROM visits v GROUP BY ROLLUP (v.ward) UNION ALL SELECT sex, COUNT(*) FROM patients GROUP BY ROLLUP (sex)
 SELECT sex, COUNT(*) AS n FROM patients WHERE age > (SELECT AVG(age) FROM patients) GROUP BY ROLLUP (sex)
 SELECT region, BOOL_AND(age < 200) AS young, CORR(age, id) AS c FROM patients GROUP BY ROLLUP (region)
+SELECT sex, region, MAX(age) AS oldest, MIN(age) AS youngest, MEDIAN(age) AS m FROM patients GROUP BY CUBE (sex, region)
 """
 KEYS = {
     "DOUBLE": [0.1, -0.0, 1e300],
@@ -59,10 +61,13 @@ def _clinic(seed: int) -> dict[str, pa.Table]:
 
 
 TABLES: dict[str, dict[str, Any]] = {
-    "patients": {"privacy_unit": "id"},
+    "patients": {"privacy_unit": "id", "columns": {"age": {"bounds": [0, 200]}}},
     "visits": {"references": {"patient": "patients.id"}, "privacy_unit": "patients.id"},
 }
-PUBLIC = {**TABLES, "patients": {"privacy_unit": "id", "columns": {"sex": {"values": ["F", "M", "X"]}}}}
+PUBLIC = {
+    **TABLES,
+    "patients": {"privacy_unit": "id", "columns": {"age": {"bounds": [0, 200]}, "sex": {"values": ["F", "M", "X"]}}},
+}
 
 
 @pytest.fixture(scope="module", params=[TABLES, PUBLIC], ids=["aligned", "public"])
