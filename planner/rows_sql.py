@@ -11,7 +11,7 @@ from typing import TypeVar
 import sqlglot
 from sqlglot import exp
 
-from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
+from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated, sides
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
@@ -100,8 +100,21 @@ class RowsSql:
     def _secured(self) -> exp.Select:
         """The query made safe."""
         body = self.rows.query.copy()
+        for query in body.find_all(exp.SetOperation):
+            if not isinstance(query.parent, exp.SetOperation):
+                self._unify(query)
         Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
         return body
+
+    def _unify(self, query: exp.SetOperation) -> None:
+        """Write out the casts to the common types of a set operation's sides, so that they are made safe like others."""
+        wanted = [type_ for _, type_ in self.typer.describe(self._mirrored(query))]
+        for select in sides(query):
+            found = [type_ for _, type_ in self.typer.describe(self._mirrored(select))]
+            for projection, type_, own in zip(select.expressions, wanted, found, strict=True):
+                if type_ != own:
+                    value = exp.cast(projection.unalias().copy(), type_, dialect="duckdb")
+                    projection.replace(exp.alias_(value, projection.alias_or_name, quoted=True))
 
     def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> str:
         """Return what stands for a table at ``party``."""
@@ -129,11 +142,12 @@ class RowsSql:
 
     def _carry_unit(self, item: exp.Expr) -> None:
         """Let a derived table pass on the privacy unit of its rows, or of its groups, which are of one unit each."""
-        if not isinstance(item, exp.Subquery) or not isinstance(item.this, exp.Select):
+        if not isinstance(item, exp.Subquery) or not reads_federated(item, self.catalog):
             return
-        select = item.this
-        if not reads_federated(select, self.catalog):
-            return
+        for select in sides(item.this):
+            self._select_unit(select)
+
+    def _select_unit(self, select: exp.Select) -> None:
         found = [each for each in kept_items(select) if self._is_federated_item(each)]
         for each in found:
             self._carry_unit(each)
@@ -192,15 +206,28 @@ class RowsSql:
     def _column(self, rows: Rows, name: str, party: str) -> ColumnOffer:
         column = rows.column(name)
         found: list[ColumnOffer] = []
-        if column.base is not None:
-            index, base = column.base
+        for index, base in column.bases:
             held = [o for o in rows.scans[index].offers if o.party == party] or list(rows.scans[index].offers)
-            found = [c for o in held[:1] if (c := o.column(base)) is not None]
-        elif column.public is not None:
+            found += [c for o in held[:1] if (c := o.column(base)) is not None]
+        if column.public is not None:
             offers = self.catalog.tables(column.public[0])
-            found = [c for o in offers if (c := o.column(column.public[1])) is not None]
-        known = found[0] if found else ColumnOffer(name, column.type)
-        return replace(known, name=name, type=column.type)
+            found = [c for o in offers if (c := o.column(column.public[1])) is not None][:1]
+        return replace(joint(found) if found else ColumnOffer(name, column.type), name=name, type=column.type)
+
+
+def joint(columns: Sequence[ColumnOffer]) -> ColumnOffer:
+    """Return what holds for values of any of some columns."""
+    bounds = [column.bounds for column in columns if column.bounds is not None]
+    values = [column.values for column in columns if column.values is not None]
+    every, types = len(columns), {column.type for column in columns}
+    return replace(
+        columns[0],
+        bounds=(min(low for low, _ in bounds), max(high for _, high in bounds)) if len(bounds) == every else None,
+        scale=columns[0].scale if len({column.scale for column in columns}) == 1 else None,
+        values=tuple(dict.fromkeys(v for each in values for v in each))
+        if len(values) == every and len(types) == 1
+        else None,
+    )
 
 
 def empty(table: exp.Table, columns: Columns) -> exp.Subquery:

@@ -47,8 +47,7 @@ class Secure:
         if (group := select.args.get("group")) is not None:
             group.set("expressions", [self._expression(key, rows, rows, known) for key in group.expressions])
         for query in nested:
-            derived = isinstance(query.parent, exp.Subquery) and isinstance(query.parent.parent, exp.From | exp.Join)
-            self.block(query, outer if derived else [select, *outer])
+            self.block(query, outer if _is_derived(query) else [select, *outer])
 
     def _typing(self, select: exp.Select, outer: Sequence[exp.Select], *, grouped: bool) -> TypeOf:
         sources, seen = [], set[str]()
@@ -161,6 +160,13 @@ def _mixed(node: exp.Expr, type_of: TypeOf) -> bool:
     one, other = (SqlType.parse(type_of(part)).family for part in (node.this, node.args["query"]))
     numbers = {"integer", "decimal", "float"}
     return one != other and not {one, other} <= numbers
+
+
+def _is_derived(query: exp.Expr) -> bool:
+    """Say whether a block stands in FROM, perhaps as a side of a set operation."""
+    while isinstance(query.parent, exp.SetOperation | exp.Subquery):
+        query = query.parent
+    return isinstance(query.parent, exp.From | exp.Join) and query.arg_key == "this"
 
 
 def _holder(select: exp.Select) -> exp.Select | None:
