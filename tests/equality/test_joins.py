@@ -68,6 +68,7 @@ SELECT sex, region, age % 2 AS odd, COUNT(*) AS n FROM patients GROUP BY sex, RO
 SELECT sex, region, COUNT(*) AS n FROM patients GROUP BY GROUPING SETS ((sex, region), sex, (), ()) ORDER BY ALL
 SELECT region, COUNT(*) AS n, row_number() OVER (ORDER BY COUNT(*), region) AS r FROM patients GROUP BY ROLLUP (region) ORDER BY 3
 SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
+SELECT e, f, 5 AS five, GROUPING(e, f) AS g, COUNT(*) AS n FROM (SELECT FALSE AS e, 5 AS f, age FROM patients) t WHERE age > 30 GROUP BY CUBE (e, f)
 SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
 SELECT region, COUNT(DISTINCT id) AS n FROM patients p SEMI JOIN visits v ON p.id = v.patient GROUP BY region
