@@ -81,7 +81,8 @@ class _Cutter:
         grouped = is_grouped(query)
         sources = [self.source(item, inside or grouped) for item, _ in items(query)]
         rows = any(sources)
-        self.nested(query, rows and (inside or grouped))
+        stays = not grouped or not nested_queries(query) or (inside and self.local(query))
+        self.nested(query, rows and (inside or grouped), stays)
         if not rows or not grouped:
             return rows
         if inside and self.local(query):
@@ -110,12 +111,15 @@ class _Cutter:
             return is_federated(item, self.catalog)
         return False
 
-    def nested(self, select: exp.Select, below: bool) -> None:
-        """Cut the queries nested in a block's expressions. Those that each party can run stay, where it runs ``below``."""
+    def nested(self, select: exp.Select, below: bool, stays: bool = True) -> None:
+        """Cut the queries nested in a block's expressions. Those that each party can run stay, where it runs ``below``.
+
+        Of a block that is cut (it does not ``stay``) only FROM and WHERE run there.
+        """
         for query in nested_queries(select):
             if not reads_federated(query, self.catalog):
                 continue
-            if below and self.linked(select, query):
+            if below and (stays or _part(select, query) not in _UPPER) and self.linked(select, query):
                 self.inlined(query)
                 continue
             before = shown(query, tables=True, pretty=True)
@@ -294,6 +298,13 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
     # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
     return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
+
+
+def _part(select: exp.Select, node: exp.Expr) -> str | None:
+    """Return the name of the part of a block that ``node`` stands in."""
+    while node.parent is not None and node.parent is not select:
+        node = node.parent
+    return node.arg_key
 
 
 def _compared(query: exp.Expr) -> list[exp.Select]:

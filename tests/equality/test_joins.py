@@ -71,6 +71,8 @@ SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
 SELECT e, f, 5 AS five, GROUPING(e, f) AS g, COUNT(*) AS n FROM (SELECT FALSE AS e, 5 AS f, age FROM patients) t WHERE age > 30 GROUP BY CUBE (e, f)
 SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
+SELECT sex, COUNT(*) AS n FROM north.patients GROUP BY sex HAVING COUNT(*) * 3 > (SELECT COUNT(*) FROM north.patients)
+SELECT id, (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id) AS n FROM patients p GROUP BY id
 SELECT region, COUNT(DISTINCT id) AS n FROM patients p SEMI JOIN visits v ON p.id = v.patient GROUP BY region
 SELECT 'a' AS k, COUNT(*) AS n FROM visits WHERE days > 1000 GROUP BY ALL
 SELECT k, COUNT(*) AS n FROM (SELECT 'a' AS k FROM visits WHERE days > 1000) t GROUP BY ALL
