@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated, sides
-from fedsql.planner.bounds import Interval, Known, column_interval
+from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
 from fedsql.planner.logical import Rows, Scan
@@ -174,19 +174,36 @@ class RowsSql:
         found: exp.Expr = holder.expressions[0]
         return found.sql("duckdb")
 
-    def _known(self, select: exp.Select) -> Known:
-        """Return the verified intervals of columns by name, over all tables of a block and of those in it."""
+    def _known(self, blocks: Sequence[exp.Select]) -> Known:
+        """Return the intervals that columns of a name are in, whichever source of the blocks they are of."""
         found: dict[str, Interval | None] = {}
-        for table in select.find_all(exp.Table):
-            for scan in self.rows.scans:
-                if scan.name != table.name.lower():
-                    continue
-                for name in scan.schema:
-                    range_ = column_interval([c for o in scan.offers if (c := o.column(name)) is not None])
-                    before = found.get(name, range_)
-                    both = before is not None and range_ is not None
-                    found[name] = before.hull(range_) if both and before and range_ else None
+        for name, range_ in (pair for block in blocks for item, _ in items(block) for pair in self._ranges(item)):
+            before = found.get(name, range_)
+            found[name] = before.hull(range_) if before is not None and range_ is not None else None
         return {name: range_ for name, range_ in found.items() if range_ is not None}
+
+    def _ranges(self, item: exp.Expr) -> list[tuple[str, Interval | None]]:
+        """Return the columns of a FROM item, each with its interval where that is known."""
+        found: list[tuple[str, Interval | None]] = []
+        if isinstance(item, exp.Subquery):
+            found = self._computed(item.this)
+        elif item.name in self.inputs:
+            found = [(name.lower(), type_interval(SqlType.parse(type_))) for name, type_ in self.inputs[item.name]]
+        else:
+            offers = self.catalog.tables(item.name)
+            for name in dict.fromkeys(c.name.lower() for offer in offers for c in offer.columns):
+                found.append((name, column_interval([c for o in offers if (c := o.column(name)) is not None])))
+        names = [column.lower() for column in item.alias_column_names]
+        return [(name, range_) for name, (_, range_) in zip(names, found, strict=False)] + found[len(names) :]
+
+    def _computed(self, query: exp.Expr) -> list[tuple[str, Interval | None]]:
+        query = query.unnest()
+        if isinstance(query, exp.SetOperation):
+            pairs = zip(self._computed(query.left), self._computed(query.right), strict=True)
+            return [(name, one.hull(other) if one and other else None) for (name, one), (_, other) in pairs]
+        assert isinstance(query, exp.Select)
+        known = self._known([query])
+        return [(p.alias_or_name.lower(), interval(p.unalias(), known)) for p in query.expressions]
 
     def _offer(self, rows: Rows, party: str) -> TableOffer:
         """Describe the rows at ``party`` as if they were a table of its own."""

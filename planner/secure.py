@@ -30,12 +30,12 @@ class Secure:
 
     describe: Callable[[str], str]
     render: Callable[[exp.Expr], str]  # SQL as the typer knows it
-    known: Callable[[exp.Select], Known]
+    known: Callable[[Sequence[exp.Select]], Known]  # of a block and those around it
 
     def block(self, select: exp.Select, outer: Sequence[exp.Select] = ()) -> None:
         """Rewrite ``select`` and all blocks in it, in place, innermost last."""
         rows, groups = self._typing(select, outer, grouped=False), self._typing(select, outer, grouped=True)
-        known = self.known(select)
+        known = self.known([select, *outer])
         nested = [node for node in select.find_all(exp.Select) if node is not select and _holder(node) is select]
         for _, join in items(select):
             if join is not None and (on := join.args.get("on")) is not None:

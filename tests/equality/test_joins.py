@@ -89,3 +89,19 @@ SELECT COUNT(*), MIN(w.title) FROM (SELECT ward, COUNT(*) AS n FROM north.visits
 @pytest.mark.parametrize("sql", QUERIES.strip().splitlines())
 def test_equals_duckdb(clinics: Any, sql: str) -> None:
     clinics.check(sql, scale=1e4)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "SELECT {} AS days, row_number() OVER (PARTITION BY patient ORDER BY visit) AS r FROM visits",
+        "SELECT {} AS days FROM visits UNION ALL SELECT CAST(0 AS BIGINT) FROM patients",
+        "SELECT v.*, p.id FROM (SELECT {} AS days, patient, count(*) OVER (PARTITION BY patient) FROM visits) v LEFT JOIN patients p ON p.id = v.patient",
+    ],
+)
+def test_a_derived_column_has_bounds_of_its_own(clinics: Any, rows: str) -> None:
+    """Its name may be that of a column of small values. What is too large is NULL: to raise would tell of a row."""
+    clinics.check(
+        f"SELECT COUNT(*) AS n FROM ({rows.format('CAST(days AS BIGINT) * 100000000000000000')}) t WHERE days * 10 > 5",
+        reference="SELECT COUNT(*) AS n FROM visits WHERE days BETWEEN 1 AND 9",
+    )
