@@ -4,6 +4,7 @@
 #   make check      the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
 #   make test       the tests
 #   make fuzz-sql   10,000 random queries over random federations against DuckDB (QUERIES=...)
+#   make tpcds      all 99 queries of TPC-DS over three parties against DuckDB (minutes; make test asks a handful)
 #   make fuzz-wire  100,000 random frames at a coordinator and at parties (FRAMES=...)
 #   make demo       the shell on three hospitals
 #   make clean      remove everything that these made
@@ -15,6 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.14 python3.11; 
 	if $$p -c '$(SUITABLE)' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
 READY := .venv/.ready
+TPCDS := .venv/tpcds/.ready
 
 # What the main job is tested by: once more, with a real coordinator between all participants.
 OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
@@ -22,7 +24,7 @@ OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo t
 QUERIES ?= 10000
 FRAMES ?= 100000
 
-.PHONY: check style types imports wheel test fuzz-sql fuzz-wire demo clean
+.PHONY: check style types imports wheel test tpcds fuzz-sql fuzz-wire demo clean
 
 check: style types imports wheel
 
@@ -39,9 +41,12 @@ imports: $(READY)
 wheel: $(READY)
 	$(BIN)/python tools/check_wheel.py
 
-test: $(READY)
+test: $(READY) $(TPCDS)
 	$(BIN)/pytest
 	$(BIN)/pytest --network $(OVER_NETWORK)
+
+tpcds: $(READY) $(TPCDS)
+	FEDSQL_TPCDS=1 $(BIN)/pytest -n 0 tests/tpcds
 
 fuzz-sql: $(READY)
 	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest tests/fuzz
@@ -60,6 +65,12 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(or $(PYTHON),python3) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+# DuckDB's extension for TPC-DS, and the older DuckDB that it is for: beside the one that is tested.
+$(TPCDS): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/tpcds \
+	  duckdb==1.5.5 duckdb-extension-tpcds==1.5.5
 	@touch $@
 
 clean:

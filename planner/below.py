@@ -7,12 +7,12 @@ party, and an aggregate or a window below the cut needs a party-scoped id among 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import PolicyDenied
 from fedsql.planner.blocks import (
     aggregate_calls,
     conjuncts,
@@ -31,6 +31,7 @@ from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
+from fedsql.planner.unions import check_parts, united
 
 _PLAIN = (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max)
 
@@ -48,7 +49,7 @@ class Below:
 
     def block(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
         """Analyse FROM, WHERE and what is nested in a block; return its sources. Raises NotLocal."""
-        _check_parts(select)
+        check_parts(select)
         env = self.sources(select, outer)
         check_joins(self, env, select)
         for number, (_, join) in enumerate(items(select)):
@@ -75,22 +76,21 @@ class Below:
         """Analyse a derived table or nested query; return it as a source of the block around it."""
         if not reads_federated(query, self.catalog):
             return self._copied(query, alias)
-        if not isinstance(query, exp.Select):
-            raise NotLocal(
-                f"{query.key.upper()} of federated rows is not answered",
-                hint="aggregate each side first: set operations of released results work",
-                position=position(query),
-            )
+        if isinstance(query, exp.SetOperation):
+            return united(self, query, alias, outer)
+        assert isinstance(query, exp.Select)
         env = self.block(query, outer)
         envs = [env, *outer]
         federated = [source for source in env.values() if source.federated]
         one_unit = self.one_unit(env)
         if is_grouped(query):
             one_unit &= self._check_groups(query, envs)
-        columns = {p.alias_or_name.lower(): self.lineage(p.unalias(), envs) for p in query.expressions}
+        listed = tuple(self.lineage(p.unalias(), envs) for p in query.expressions)
+        columns = {p.alias_or_name.lower(): known for p, known in zip(query.expressions, listed, strict=True)}
         units = {source.unit for source in federated}
         scans = tuple(i for source in federated for i in source.scans)
-        return Source(alias, bool(federated), columns, scans, units.pop() if len(units) == 1 else None, one_unit)
+        unit = units.pop() if len(units) == 1 else None
+        return Source(alias, bool(federated), columns, scans, unit, one_unit, listed=listed)
 
     def is_linked(self, query: exp.Query, envs: list[Env]) -> bool:
         """Say whether a nested query over federated rows needs only rows that are where those around it are."""
@@ -117,10 +117,14 @@ class Below:
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
         """Record that every base column in ``expression`` is used as ``use``."""
         for column in own_columns(expression):
-            for index, name in sorted(self.column(column, envs).reads):
-                base = exp.column(name, table=self.scans[index].alias, quoted=True)
-                base.this.meta.update(column.this.meta)
-                self.uses.append((use, index, base))
+            self.use_column(use, self.column(column, envs), column.this.meta)
+
+    def use_column(self, use: str, known: Column, meta: Mapping[str, object]) -> None:
+        """Record that what a column is made of is used as ``use``; ``meta`` tells where in the text."""
+        for index, name in sorted(known.reads):
+            base = exp.column(name, table=self.scans[index].alias, quoted=True)
+            base.this.meta.update(meta)
+            self.uses.append((use, index, base))
 
     def column(self, column: exp.Column, envs: Sequence[Env]) -> Column:
         """Resolve a column reference, inner blocks first."""
@@ -152,15 +156,17 @@ class Below:
 
     def tells_unit(self, *columns: Column) -> bool:
         """Say whether the ids in each of some columns tell the privacy unit of the rows that they came from."""
-        bases = [known.base for known in columns if known.base is not None]
-        offers = [(self.scans[index].offers, name) for index, name in bases]
-        return len(offers) == len(columns) and all(decides_unit(self.catalog, *offer) for offer in offers)
+        return all(
+            known.bases
+            and all(decides_unit(self.catalog, self.scans[index].offers, name) for index, name in known.bases)
+            for known in columns
+        )
 
     def is_unit(self, known: Column) -> bool:
         """Say whether a column holds each row's own privacy unit."""
-        if known.base is None or known.padded:
+        if not known.bases or known.padded:
             return False
-        return holds_unit(self.catalog, self.scans[known.base[0]].offers, known.base[1])
+        return all(holds_unit(self.catalog, self.scans[index].offers, name) for index, name in known.bases)
 
     @property
     def alone(self) -> bool:
@@ -197,7 +203,11 @@ class Below:
         self.scans.append(scan)
         columns = {
             name: Column(
-                frozenset({(index, name)}), (index, name), None, domain_of(self.catalog, scan.offers, name), plain=True
+                frozenset({(index, name)}),
+                ((index, name),),
+                None,
+                domain_of(self.catalog, scan.offers, name),
+                plain=True,
             )
             for name in scan.schema
         }
@@ -298,23 +308,3 @@ class Below:
         while isinstance(parent, exp.Paren):
             parent = parent.parent
         return parent if parent is not None and equal_columns(parent) is not None else None
-
-
-def _check_parts(query: exp.Select) -> None:
-    """Refuse what would choose rows, or need their order."""
-    for part, name in (("limit", "LIMIT"), ("offset", "OFFSET"), ("order", "ORDER BY"), ("sample", "SAMPLE")):
-        if query.args.get(part):
-            raise PolicyDenied(
-                f"{name} over single rows is refused: which rows come first would show rows",
-                hint="aggregate first; LIMIT and ORDER BY work on the released groups",
-                position=position(query.args[part]),
-            )
-    for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
-        if query.args.get(part):
-            raise NotSupportedError(f"{name} over federated rows is not answered", position=position(query))
-    if (distinct := query.args.get("distinct")) is not None and distinct.args.get("on"):
-        raise PolicyDenied(
-            "DISTINCT ON over federated rows is refused: it would show single rows",
-            hint="GROUP BY the columns instead",
-            position=position(query),
-        )

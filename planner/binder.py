@@ -111,10 +111,10 @@ def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> 
         name,
         column.copy(),
         tuple(sorted(known.reads)),
-        known.base,
+        known.bases,
         known.public,
         known.plain,
-        conditional=known.padded or not (known.base or known.public),
+        conditional=known.padded or not (known.bases or known.public),
         is_unit=below.is_unit(known) and below.one_unit(env),
         is_local=known.domain is not None,
     )

@@ -27,6 +27,19 @@ def kept_items(select: exp.Select) -> list[exp.Expr]:
     return [item for item, join in items(select) if join is None or join.kind not in ("SEMI", "ANTI")]
 
 
+def sides(query: exp.Expr) -> list[exp.Select]:
+    """Return the blocks that a set operation is made of; a block itself is the only one of its own."""
+    query = query.unnest()
+    if isinstance(query, exp.SetOperation):
+        return [*sides(query.left), *sides(query.right)]
+    return [query] if isinstance(query, exp.Select) else []
+
+
+def keeps_all(query: exp.SetOperation) -> bool:
+    """Say whether a set operation puts rows side by side, and compares none."""
+    return isinstance(query, exp.Union) and not query.args.get("distinct")
+
+
 def own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
     """Walk the expressions of ``select`` without entering FROM items, CTEs or nested queries."""
     for part, value in select.args.items():

@@ -36,9 +36,11 @@ from fedsql.planner.blocks import (
     is_shadowed,
     is_windowed,
     items,
+    keeps_all,
     nested_queries,
     own_nodes,
     reads_federated,
+    sides,
 )
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
@@ -73,20 +75,33 @@ class _Cutter:
         if isinstance(query, exp.Subquery):
             return self.query(query.this, inside)
         if isinstance(query, exp.SetOperation):
-            sides = [self.query(query.left), self.query(query.right)]
-            return any(sides)
+            return self.united(query, inside)
         if not isinstance(query, exp.Select):
             return False
         grouped = is_grouped(query)
         sources = [self.source(item, inside or grouped) for item, _ in items(query)]
         rows = any(sources)
-        self.nested(query, rows and (inside or grouped))
+        stays = not grouped or not nested_queries(query) or (inside and self.local(query))
+        self.nested(query, rows and (inside or grouped), stays)
         if not rows or not grouped:
             return rows
         if inside and self.local(query):
             return True
         self.block(query)
         return False
+
+    def united(self, query: exp.SetOperation, inside: bool) -> bool:
+        """Cut in a set operation: inside of a cut block each party computes it alone, where it can.
+
+        Else one that compares rows compares released ones: its sides become DISTINCT, which changes nothing of it.
+        """
+        rows = keeps_all(query) and not any(is_grouped(block) for block in sides(query))
+        inside = inside and (rows or self.local(query))
+        for block in _compared(query) if not inside and query.args.get("distinct") else ():
+            if not is_grouped(block) and not block.args.get("limit") and reads_federated(block, self.catalog):
+                block.set("distinct", exp.Distinct())
+        found = [self.query(side, inside) for side in (query.left, query.right)]
+        return any(found)
 
     def source(self, item: exp.Expr, inside: bool) -> bool:
         """Cut in a FROM item; return whether it yields federated rows."""
@@ -96,12 +111,15 @@ class _Cutter:
             return is_federated(item, self.catalog)
         return False
 
-    def nested(self, select: exp.Select, below: bool) -> None:
-        """Cut the queries nested in a block's expressions. Those that each party can run stay, where it runs ``below``."""
+    def nested(self, select: exp.Select, below: bool, stays: bool = True) -> None:
+        """Cut the queries nested in a block's expressions. Those that each party can run stay, where it runs ``below``.
+
+        Of a block that is cut (it does not ``stay``) only FROM and WHERE run there.
+        """
         for query in nested_queries(select):
             if not reads_federated(query, self.catalog):
                 continue
-            if below and self.linked(select, query):
+            if below and (stays or _part(select, query) not in _UPPER) and self.linked(select, query):
                 self.inlined(query)
                 continue
             before = shown(query, tables=True, pretty=True)
@@ -143,10 +161,10 @@ class _Cutter:
         except NotLocal:
             return False
 
-    def local(self, select: exp.Select) -> bool:
-        """Say whether each party can compute a grouped block alone."""
+    def local(self, query: exp.Query) -> bool:
+        """Say whether each party can compute a grouped block or a set operation alone."""
         try:
-            Below(self.catalog).derived(select, "t")
+            Below(self.catalog).derived(query, "t")
         except NotLocal:
             return False
         return True
@@ -301,6 +319,20 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
     keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
     # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
     return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
+
+
+def _part(select: exp.Select, node: exp.Expr) -> str | None:
+    """Return the name of the part of a block that ``node`` stands in."""
+    while node.parent is not None and node.parent is not select:
+        node = node.parent
+    return node.arg_key
+
+
+def _compared(query: exp.Expr) -> list[exp.Select]:
+    """Return the blocks whose rows a set operation compares, such that it does not matter how often each is there."""
+    if isinstance(query, exp.SetOperation) and (keeps_all(query) or query.args.get("distinct")):
+        return [*_compared(query.left), *_compared(query.right)]
+    return [query] if isinstance(query, exp.Select) else []
 
 
 def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:

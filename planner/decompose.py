@@ -209,8 +209,9 @@ def _owner_key(argument: exp.Expr, typing: Typing) -> str:
     ]
     name = (floats or columns or ["..."])[0]
     leaf = typing.leaf
-    if isinstance(leaf, Rows) and columns and (base := leaf.column(name).base) is not None:
-        return f"tables.{leaf.scans[base[0]].name}.columns.{base[1]}"
+    if isinstance(leaf, Rows) and columns and (bases := leaf.column(name).bases):
+        index, base = bases[0]
+        return f"tables.{leaf.scans[index].name}.columns.{base}"
     return f"tables.{leaf.name}.columns.{name}"
 
 

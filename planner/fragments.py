@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sqlglot import exp, parse_one
 
@@ -125,14 +126,16 @@ def _reading(relation: str, sql: str) -> str:
     It is built so. But what a name in a question could slip into it would be an answer about anybody.
     """
     inside, read = _tables(relation), _tables(sql)
-    own = all(table.db in _READ or (not table.db and table.name.startswith((INPUT, TOLD))) for table in inside)
-    if not own or [table.sql() for table in inside] != [table.sql() for table in read]:
+    if inside != read or not all(own for _, own in inside):
         raise InternalError("a fragment does not read exactly what it should")
     return sql
 
 
-def _tables(sql: str) -> list[exp.Table]:
-    return sorted(parse_one(sql, dialect="duckdb").find_all(exp.Table), key=exp.Table.sql)
+@lru_cache(maxsize=256)  # parties whose tables have the same columns have the same fragment
+def _tables(sql: str) -> list[tuple[str, bool]]:
+    """Return the tables that a query reads, and whether each is one that a party has."""
+    found = parse_one(sql, dialect="duckdb").find_all(exp.Table)
+    return sorted((t.sql(), t.db in _READ or (not t.db and t.name.startswith((INPUT, TOLD)))) for t in found)
 
 
 def label_sql(what: str, expression: exp.Expr, type_: str, known: Known, typing: Typing) -> str:

@@ -151,7 +151,7 @@ GROUPING = (exp.Grouping, exp.GroupingId)  # they tell a row's grouping set: con
 INNER_AGGREGATES = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, exp.Min, exp.Max, exp.LogicalAnd, exp.LogicalOr)
 _STRUCTURE = (
     exp.Select, exp.Subquery, exp.From, exp.Join, exp.Table, exp.TableAlias, exp.Where, exp.Having, exp.Qualify, exp.Group,
-    exp.Distinct, exp.Alias, exp.Star, exp.Exists, exp.Any, exp.All, exp.Filter,
+    exp.Distinct, exp.Alias, exp.Star, exp.Exists, exp.Any, exp.All, exp.Filter, exp.Union, exp.Intersect, exp.Except,
 )  # fmt: skip
 _WINDOWS = (exp.Window, exp.WindowSpec, exp.Order, exp.Ordered)
 WINDOW_FUNCTIONS = (

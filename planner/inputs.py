@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.blocks import is_federated, items, nested_queries, outside_columns, reads_federated
+from fedsql.planner.blocks import is_federated, items, nested_queries, outside_columns, reads_federated, sides
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import is_runnable
 from fedsql.planner.positions import position
@@ -51,13 +51,15 @@ class Inputs:
             self._nested(query, select)
 
     def _item(self, item: exp.Expr, select: exp.Select) -> None:
-        if isinstance(item, exp.Subquery) and isinstance(item.this, exp.Select) and reads_federated(item, self.catalog):
-            self.extract(item.this)
+        if isinstance(item, exp.Subquery) and reads_federated(item, self.catalog):
+            for side in sides(item.this):
+                if reads_federated(side, self.catalog):
+                    self.extract(side)
             return
         if isinstance(item, exp.Table) and (is_federated(item, self.catalog) or self._is_public(item)):
             return
         if reads_federated(item, self.catalog) or item.args.get("joins"):
-            return  # a set operation, or a nested join: the binder refuses them
+            return  # a nested join: the binder refuses it
         if isinstance(item, exp.Subquery):
             if self._stays(item.this):
                 return

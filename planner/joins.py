@@ -71,10 +71,13 @@ def check_joins(below: Below, env: Env, select: exp.Select) -> None:
 
 def _check_same_parties(below: Below, first: Source, second: Source, select: exp.Select) -> None:
     """Refuse a join of tables that no party has both of."""
-    one, other = below.scans[first.scans[0]], below.scans[second.scans[0]]
-    if not set(one.parties) & set(other.parties):
+    one, other = (
+        sorted({party for index in source.scans for party in below.scans[index].parties}) for source in (first, second)
+    )
+    if not set(one) & set(other):
+        names = [", ".join(dict.fromkeys(below.scans[index].name for index in each.scans)) for each in (first, second)]
         raise NotLocal(
-            f"{one.name} is at {', '.join(one.parties)}, {other.name} at {', '.join(other.parties)}: joining rows of"
+            f"{names[0]} is at {', '.join(one)}, {names[1]} at {', '.join(other)}: joining rows of"
             " different parties is not answered yet",
             hint="aggregate each table in a query of its own, and join the results",
             position=position(select),
@@ -114,10 +117,9 @@ def _types(below: Below, env: Env, expression: exp.Expr) -> tuple[str, ...]:
     """Return the types of a plain column at its parties; nothing of other expressions."""
     bare = expression.unnest()
     known = below.column(bare, [env]) if isinstance(bare, exp.Column) else None
-    if known is None or known.base is None:
-        return ()
-    index, name = known.base
-    columns = [offer.column(name) for offer in below.scans[index].offers]
+    columns = [
+        offer.column(name) for index, name in (known.bases if known else ()) for offer in below.scans[index].offers
+    ]
     return tuple(sorted({column.type for column in columns if column is not None}))
 
 

@@ -58,7 +58,7 @@ class Filter:
 class RowColumn:
     """A column of `Rows`: its name, and what it is in the query.
 
-    ``conditional``: the query decides where it is NULL (an outer join, an expression), not the data alone. ``reads``: the (index of scan, column) that it is made of; ``base`` the one, ``public`` the (table, column) of a public
+    ``conditional``: the query decides where it is NULL (an outer join, an expression), not the data alone. ``reads``: the (index of scan, column) that it is made of; ``bases`` those, ``public`` the (table, column) of a public
     table, that it just is. ``plain``: it may be summed without noise. ``is_unit``: it holds the privacy unit's id;
     ``is_local``: a party-scoped id. ``type`` is DuckDB's; planning sets it.
     """
@@ -66,7 +66,7 @@ class RowColumn:
     name: str
     expression: exp.Column
     reads: tuple[tuple[int, str], ...]
-    base: tuple[int, str] | None = None
+    bases: tuple[tuple[int, str], ...] = ()
     public: tuple[str, str] | None = None
     plain: bool = False
     conditional: bool = False

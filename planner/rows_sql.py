@@ -11,8 +11,8 @@ from typing import TypeVar
 import sqlglot
 from sqlglot import exp
 
-from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
-from fedsql.planner.bounds import Interval, Known, column_interval
+from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated, sides
+from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
 from fedsql.planner.logical import Rows, Scan
@@ -100,8 +100,21 @@ class RowsSql:
     def _secured(self) -> exp.Select:
         """The query made safe."""
         body = self.rows.query.copy()
+        for query in body.find_all(exp.SetOperation):
+            if not isinstance(query.parent, exp.SetOperation):
+                self._unify(query)
         Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
         return body
+
+    def _unify(self, query: exp.SetOperation) -> None:
+        """Write out the casts to the common types of a set operation's sides, so that they are made safe like others."""
+        wanted = [type_ for _, type_ in self.typer.describe(self._mirrored(query))]
+        for select in sides(query):
+            found = [type_ for _, type_ in self.typer.describe(self._mirrored(select))]
+            for projection, type_, own in zip(select.expressions, wanted, found, strict=True):
+                if type_ != own:
+                    value = exp.cast(projection.unalias().copy(), type_, dialect="duckdb")
+                    projection.replace(exp.alias_(value, projection.alias_or_name, quoted=True))
 
     def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> str:
         """Return what stands for a table at ``party``."""
@@ -129,11 +142,12 @@ class RowsSql:
 
     def _carry_unit(self, item: exp.Expr) -> None:
         """Let a derived table pass on the privacy unit of its rows, or of its groups, which are of one unit each."""
-        if not isinstance(item, exp.Subquery) or not isinstance(item.this, exp.Select):
+        if not isinstance(item, exp.Subquery) or not reads_federated(item, self.catalog):
             return
-        select = item.this
-        if not reads_federated(select, self.catalog):
-            return
+        for select in sides(item.this):
+            self._select_unit(select)
+
+    def _select_unit(self, select: exp.Select) -> None:
         found = [each for each in kept_items(select) if self._is_federated_item(each)]
         for each in found:
             self._carry_unit(each)
@@ -160,19 +174,36 @@ class RowsSql:
         found: exp.Expr = holder.expressions[0]
         return found.sql("duckdb")
 
-    def _known(self, select: exp.Select) -> Known:
-        """Return the verified intervals of columns by name, over all tables of a block and of those in it."""
+    def _known(self, blocks: Sequence[exp.Select]) -> Known:
+        """Return the intervals that columns of a name are in, whichever source of the blocks they are of."""
         found: dict[str, Interval | None] = {}
-        for table in select.find_all(exp.Table):
-            for scan in self.rows.scans:
-                if scan.name != table.name.lower():
-                    continue
-                for name in scan.schema:
-                    range_ = column_interval([c for o in scan.offers if (c := o.column(name)) is not None])
-                    before = found.get(name, range_)
-                    both = before is not None and range_ is not None
-                    found[name] = before.hull(range_) if both and before and range_ else None
+        for name, range_ in (pair for block in blocks for item, _ in items(block) for pair in self._ranges(item)):
+            before = found.get(name, range_)
+            found[name] = before.hull(range_) if before is not None and range_ is not None else None
         return {name: range_ for name, range_ in found.items() if range_ is not None}
+
+    def _ranges(self, item: exp.Expr) -> list[tuple[str, Interval | None]]:
+        """Return the columns of a FROM item, each with its interval where that is known."""
+        found: list[tuple[str, Interval | None]] = []
+        if isinstance(item, exp.Subquery):
+            found = self._computed(item.this)
+        elif item.name in self.inputs:
+            found = [(name.lower(), type_interval(SqlType.parse(type_))) for name, type_ in self.inputs[item.name]]
+        else:
+            offers = self.catalog.tables(item.name)
+            for name in dict.fromkeys(c.name.lower() for offer in offers for c in offer.columns):
+                found.append((name, column_interval([c for o in offers if (c := o.column(name)) is not None])))
+        names = [column.lower() for column in item.alias_column_names]
+        return [(name, range_) for name, (_, range_) in zip(names, found, strict=False)] + found[len(names) :]
+
+    def _computed(self, query: exp.Expr) -> list[tuple[str, Interval | None]]:
+        query = query.unnest()
+        if isinstance(query, exp.SetOperation):
+            pairs = zip(self._computed(query.left), self._computed(query.right), strict=True)
+            return [(name, one.hull(other) if one and other else None) for (name, one), (_, other) in pairs]
+        assert isinstance(query, exp.Select)
+        known = self._known([query])
+        return [(p.alias_or_name.lower(), interval(p.unalias(), known)) for p in query.expressions]
 
     def _offer(self, rows: Rows, party: str) -> TableOffer:
         """Describe the rows at ``party`` as if they were a table of its own."""
@@ -192,15 +223,28 @@ class RowsSql:
     def _column(self, rows: Rows, name: str, party: str) -> ColumnOffer:
         column = rows.column(name)
         found: list[ColumnOffer] = []
-        if column.base is not None:
-            index, base = column.base
+        for index, base in column.bases:
             held = [o for o in rows.scans[index].offers if o.party == party] or list(rows.scans[index].offers)
-            found = [c for o in held[:1] if (c := o.column(base)) is not None]
-        elif column.public is not None:
+            found += [c for o in held[:1] if (c := o.column(base)) is not None]
+        if column.public is not None:
             offers = self.catalog.tables(column.public[0])
-            found = [c for o in offers if (c := o.column(column.public[1])) is not None]
-        known = found[0] if found else ColumnOffer(name, column.type)
-        return replace(known, name=name, type=column.type)
+            found = [c for o in offers if (c := o.column(column.public[1])) is not None][:1]
+        return replace(joint(found) if found else ColumnOffer(name, column.type), name=name, type=column.type)
+
+
+def joint(columns: Sequence[ColumnOffer]) -> ColumnOffer:
+    """Return what holds for values of any of some columns."""
+    bounds = [column.bounds for column in columns if column.bounds is not None]
+    values = [column.values for column in columns if column.values is not None]
+    every, types = len(columns), {column.type for column in columns}
+    return replace(
+        columns[0],
+        bounds=(min(low for low, _ in bounds), max(high for _, high in bounds)) if len(bounds) == every else None,
+        scale=columns[0].scale if len({column.scale for column in columns}) == 1 else None,
+        values=tuple(dict.fromkeys(v for each in values for v in each))
+        if len(values) == every and len(types) == 1
+        else None,
+    )
 
 
 def empty(table: exp.Table, columns: Columns) -> exp.Subquery:

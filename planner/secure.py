@@ -30,12 +30,12 @@ class Secure:
 
     describe: Callable[[str], str]
     render: Callable[[exp.Expr], str]  # SQL as the typer knows it
-    known: Callable[[exp.Select], Known]
+    known: Callable[[Sequence[exp.Select]], Known]  # of a block and those around it
 
     def block(self, select: exp.Select, outer: Sequence[exp.Select] = ()) -> None:
         """Rewrite ``select`` and all blocks in it, in place, innermost last."""
         rows, groups = self._typing(select, outer, grouped=False), self._typing(select, outer, grouped=True)
-        known = self.known(select)
+        known = self.known([select, *outer])
         nested = [node for node in select.find_all(exp.Select) if node is not select and _holder(node) is select]
         for _, join in items(select):
             if join is not None and (on := join.args.get("on")) is not None:
@@ -47,8 +47,7 @@ class Secure:
         if (group := select.args.get("group")) is not None:
             group.set("expressions", [self._expression(key, rows, rows, known) for key in group.expressions])
         for query in nested:
-            derived = isinstance(query.parent, exp.Subquery) and isinstance(query.parent.parent, exp.From | exp.Join)
-            self.block(query, outer if derived else [select, *outer])
+            self.block(query, outer if _is_derived(query) else [select, *outer])
 
     def _typing(self, select: exp.Select, outer: Sequence[exp.Select], *, grouped: bool) -> TypeOf:
         sources, seen = [], set[str]()
@@ -161,6 +160,13 @@ def _mixed(node: exp.Expr, type_of: TypeOf) -> bool:
     one, other = (SqlType.parse(type_of(part)).family for part in (node.this, node.args["query"]))
     numbers = {"integer", "decimal", "float"}
     return one != other and not {one, other} <= numbers
+
+
+def _is_derived(query: exp.Expr) -> bool:
+    """Say whether a block stands in FROM, perhaps as a side of a set operation."""
+    while isinstance(query.parent, exp.SetOperation | exp.Subquery):
+        query = query.parent
+    return isinstance(query.parent, exp.From | exp.Join) and query.arg_key == "this"
 
 
 def _holder(select: exp.Select) -> exp.Select | None:

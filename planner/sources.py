@@ -28,14 +28,14 @@ class NotLocal(NotSupportedError):
 class Column:
     """A column of a source.
 
-    ``reads``: the base columns that it is made of. ``base``: the one that it just is. ``public``: the (table, column) of a
-    public table that it just is. ``domain``: the party-scoped ids that it holds. ``plain``: it may be summed without noise,
+    ``reads``: the base columns that it is made of. ``bases``: those that it just is: one, or of a set operation one for each
+    side. ``public``: the (table, column) of a public table that it just is. ``domain``: the party-scoped ids that it holds. ``plain``: it may be summed without noise,
     for no analyst's expression is in it. ``padded``: an outer join may have made it NULL. ``copied``: no federated row is in
     it.
     """
 
     reads: Reads = frozenset()
-    base: tuple[int, str] | None = None
+    bases: tuple[tuple[int, str], ...] = ()
     public: tuple[str, str] | None = None
     domain: Domain | None = None
     plain: bool = False
@@ -54,7 +54,7 @@ class Source:
 
     ``scans`` are the federated tables in it. ``one_unit``: each of its rows is of one privacy unit, whose ids are ``unit``.
     ``public`` is the name of the public table that it is, ``input`` that of the stage input; ``single``: of it at most one
-    row meets each other row; ``padded``: an outer join may add rows of NULLs.
+    row meets each other row; ``padded``: an outer join may add rows of NULLs. ``listed``: the columns of a derived table in order.
     """
 
     alias: str
@@ -67,6 +67,7 @@ class Source:
     input: str = ""
     single: bool = False
     padded: bool = False
+    listed: tuple[Column, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return what is known of a column."""

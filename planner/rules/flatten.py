@@ -3,7 +3,8 @@
 SELECT SUM(v) FROM (SELECT price * (1 - discount) AS v FROM items WHERE price > 0) AS t
 -> SELECT SUM(price * (1 - discount)) FROM items WHERE price > 0
 
-Only where that means the same: not under an outer join that may pad the derived table's rows.
+Only where that means the same: not under an outer join that may pad the derived table's rows, and not where grouping sets
+may make a key NULL that would be a constant, and so no key, once it is merged.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fedsql.planner.blocks import (
     conjuncts,
     defines,
     grouping,
+    grouping_sets,
     is_grouped,
     is_outer,
     items,
@@ -38,6 +40,7 @@ def _mergeable(select: exp.Select, catalog: Catalog) -> exp.Subquery | None:
     joins = [join for _, join in items(select) if join is not None]
     if any(join.side in ("RIGHT", "FULL") or join.method for join in joins):
         return None
+    has_sets = grouping_sets(select) is not None
     for item, join in items(select):
         if not isinstance(item, exp.Subquery) or item.args.get("pivots") or item.args.get("sample"):
             continue
@@ -52,6 +55,8 @@ def _mergeable(select: exp.Select, catalog: Catalog) -> exp.Subquery | None:
         if join is not None and any(side in ("RIGHT", "FULL") for side in sides):
             continue
         if any(nested_queries(p) or p.find(exp.Window) for p in inner.expressions):
+            continue
+        if has_sets and not all(p.find(exp.Column) for p in inner.expressions):
             continue
         return item
     return None

@@ -291,7 +291,8 @@ class Writer:
 
     def derived(self, depth: int, domain: str | None = None) -> tuple[str, Source]:
         """Return a derived table over federated rows."""
-        kinds = [self.row_wise, self.row_wise, self.by_unit, self.by_unit, self.windowed, self.elsewhere]
+        kinds = [self.row_wise, self.row_wise, self.by_unit, self.by_unit, self.windowed]
+        kinds += [self.united, self.elsewhere] if self.world.exact else [self.elsewhere]
         # What is released in a query of its own may lack groups, where there is a least size.
         kind = self.draw.pick(kinds if domain is None and self.world.exact else kinds[:-1])
         table = None
@@ -389,6 +390,34 @@ class Writer:
         qualify = f" QUALIFY row_number() OVER ({by}) <= {draw.number(1, 2)}" if draw.chance(20) else ""
         text = f"(SELECT {', '.join(listed)}, {call} AS o9 {block.text()}{qualify}) AS {alias}"
         return text, Source(alias, (*columns, Column("o9", family)), True)
+
+    def united(self, depth: int, table: Table | None) -> tuple[str, Source]:
+        """Return the rows of two blocks that hold ids of one kind, side by side or compared."""
+        draw = self.draw
+        blocks = self.block(depth, table), self.block(0, table)
+        ids = [[(s, c) for s in block.scope if s.federated for c in s.ids()] for block in blocks]
+        pairs = [(one, other) for one in ids[0] for other in ids[1] if one[1].domain == other[1].domain][:2]
+        if not pairs:
+            return self.row_wise(depth, table)
+        listed: tuple[list[str], list[str]] = ([], [])
+        columns = []
+        compared = draw.chance(30)
+        for number, pair in enumerate(pairs):
+            for (source, column), block, texts in zip(pair, blocks, listed, strict=True):
+                texts.append(f"{source.alias}.{column.name} AS o{number}")
+                if compared:
+                    block.where.append(f"{source.alias}.{column.name} IS NOT NULL")
+            nullable = not compared and any(column.nullable or source.padded for source, column in pair)
+            columns.append(Column(f"o{number}", "integer", pair[0][1].domain, nullable))
+        for number, (text, family) in enumerate(draw.some(self.data(blocks[0].scope), 1, 3)):
+            among = self.of_family(blocks[1].scope, family)
+            listed[0].append(f"{text} AS v{number}")
+            listed[1].append(draw.pick(among or LITERALS[family]))
+            columns.append(Column(f"v{number}", family))
+        kinds = ["UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL", "INTERSECT ALL"] if compared else ["UNION ALL"]
+        sides = [f"SELECT {', '.join(texts)} {block.text()}" for texts, block in zip(listed, blocks, strict=True)]
+        alias = self.alias("u")
+        return f"({f' {draw.pick(kinds)} '.join(sides)}) AS {alias}", Source(alias, tuple(columns), True)
 
     def elsewhere(self, depth: int, table: Table | None) -> tuple[str, Source]:
         """Return groups that need rows of all parties: a release of its own. Joined to federated rows, it is an input."""

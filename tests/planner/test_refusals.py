@@ -93,7 +93,7 @@ patients is at north, patients at south: SELECT COUNT(*) FROM north.patients n J
 this join keeps the rows of v: SELECT COUNT(*) FROM (VALUES (1)) v(i) LEFT JOIN patients p ON p.id = v.i
 this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES (1)) v(i) ON p.id = v.i
 this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
-UNION of federated rows: SELECT COUNT(*) FROM (SELECT age FROM patients UNION SELECT age FROM patients) t
+EXCEPT ALL of federated rows compares rows: SELECT COUNT(*) FROM (SELECT age FROM patients EXCEPT ALL SELECT age FROM patients) t
 a subquery inside of an aggregate: SELECT SUM(age) FILTER (WHERE EXISTS (SELECT 1 FROM patients q WHERE q.id = p.id)) FROM patients p
 var_pop(DISTINCT ...): SELECT VAR_POP(DISTINCT age) FROM patients
 COUNT(DISTINCT ...) over : SELECT COUNT(DISTINCT (age, sex)) FROM patients
