@@ -20,7 +20,6 @@ from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
 from fedsql.planner.quantiles import above
-from fedsql.privacy.accounting import error95
 from fedsql.types import SqlType
 
 Value = int | float | Fraction | None
@@ -109,8 +108,7 @@ def _decimal_text(unscaled: int, scale: int) -> str:
 
 def _certain_counts(plan: ReleasePlan) -> dict[str, float]:
     """Return, for each noisy partial, what a count must exceed to be told from none (95 %)."""
-    count = len(plan.contributors)
-    return {p.name: error95(n.share * count) for p, n in zip(plan.partials, plan.noise or (), strict=False)}
+    return {p.name: n.error95 for p, n in zip(plan.partials, plan.noise or (), strict=False)}
 
 
 def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:

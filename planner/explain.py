@@ -10,7 +10,6 @@ from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
-from fedsql.privacy.accounting import error95
 
 _WIDTH = 80
 
@@ -60,13 +59,11 @@ def margins(release: ReleasePlan) -> dict[str, float | None]:
     if release.noise is None:
         return {}
     by_name = dict(zip((p.name for p in release.partials), release.noise, strict=True))
-    count = len(release.contributors)
-    return {output.name: _margin(release, output, by_name, count) for output in release.outputs}
+    return {output.name: _margin(release, output, by_name) for output in release.outputs}
 
 
-def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], count: int) -> float | None:
-    noise = by_name[output.partials[-1]]
-    half = error95(noise.share * count) * noise.grid
+def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) -> float | None:
+    half = by_name[output.partials[-1]].error95
     if output.function == "count":
         return half
     half *= float(output.units[0])
@@ -79,7 +76,7 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
     if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
     widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
-    counted = error95(by_name[output.partials[0]].share * count) * widest * float(output.units[0])
+    counted = by_name[output.partials[0]].error95 * widest * float(output.units[0])
     return (half + counted) / rows
 
 
@@ -119,7 +116,8 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
     if release.noise is not None:
-        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
+        yield f"  Noise: {release.noise[0].mechanism.name}, a share of it from each party. Expected error, 95 %"
+        yield f"  (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
@@ -188,7 +186,9 @@ def _end(plan: Plan) -> Iterator[str]:
         asked = "one query" if count == 1 else f"{count} queries, one for each release,"
         yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
-        yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
+        pure = all(n.mechanism.pure for release in plan.releases for n in release.noise or ())
+        cost = f"epsilon {plan.epsilon:g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
+        yield from _indented(f"{cost}, at each of {', '.join(plan.parties)}", indent=2)
 
 
 def units(release: ReleasePlan, count: int) -> str:

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
@@ -35,7 +33,6 @@ from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
 from fedsql.privacy.ledger import Charge
-from fedsql.privacy.noise import skellam
 
 if TYPE_CHECKING:
     from fedsql.executors.roles.party import Engine, Party
@@ -300,5 +297,5 @@ def _draw(release: ReleasePlan) -> NoiseDraws | None:
         return None
     assert release.domain is not None
     rows = len(release.domain)
-    draws = [skellam(n.share, rows) if n.share > 0 else np.zeros(rows, np.int64) for n in release.noise]
+    draws = [n.mechanism.share(n.honest, rows) for n in release.noise]
     return NoiseDraws(draws, [n.grid for n in release.noise])
