@@ -187,8 +187,9 @@ def _end(plan: Plan) -> Iterator[str]:
         yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
         pure = all(n.mechanism.pure for release in plan.releases for n in release.noise or ())
-        cost = f"epsilon {plan.epsilon:g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
-        yield from _indented(f"{cost}, at each of {', '.join(plan.parties)}", indent=2)
+        cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
+        least = "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %)"
+        yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)
 
 
 def units(release: ReleasePlan, count: int) -> str:

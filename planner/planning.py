@@ -27,6 +27,7 @@ from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, mir
 from fedsql.planner.inputs import Input
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
+from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
@@ -36,7 +37,7 @@ from fedsql.planner.question import Question
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.rules import rewrite
 from fedsql.planner.schema import UNION, Schema, resolve_tables
-from fedsql.planner.sensitivity import Contribution, Noise, calibrated, check_noisy, contribution, curve
+from fedsql.planner.sensitivity import Contribution, Noise, check_noisy, contribution, curve
 from fedsql.planner.typer import Typer
 
 MOST_PUBLIC_SLOTS = 4096  # larger public domains are aligned by tags instead
@@ -116,6 +117,7 @@ class Plan:
     epsilon: float | None = None
     delta: float | None = None
     rdp: tuple[float, ...] | None = None
+    accuracy: float | None = None
     copies: tuple[PublicTable, ...] = ()
     inputs: tuple[PlannedInput, ...] = ()
 
@@ -174,6 +176,7 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
     whose = [
         question.analyst,
         question.settings.epsilon,
+        question.settings.accuracy,
         [[n, list(map(list, c))] for n, c in question.local],
         list(question.missing),
         catalog.digest,
@@ -225,13 +228,13 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     made = Plan(
         planned,
         planner.local_sql(done.final),
-        digest([text, question.settings.epsilon, list(question.missing)]),
+        digest([text, question.settings.epsilon, question.settings.accuracy, list(question.missing)]),
         b"",
         (),
         copies=copies,
         inputs=tuple(planner.inputs.values()),
     )
-    made = _with_noise(made, question.settings.epsilon)
+    made = with_noise(made, question.settings)
     stages += [(f"logical ({r.release.relation})", describe(r.release)) for r in made.releases]
     stages += [
         ("fragments", "\n".join(f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()))
@@ -430,18 +433,6 @@ def _domain(release: Release, leaf: Leaf) -> tuple[tuple[str | None, ...], ...] 
     if prod(len(v) for v in values) > MOST_PUBLIC_SLOTS:
         return None
     return tuple(product(*values))
-
-
-def _with_noise(made: Plan, epsilon: float) -> Plan:
-    """Calibrate the noisy releases of a statement together, so that they cost ``epsilon`` in all."""
-    noisy = [r for r in made.releases if r.terms.noisy]
-    if not noisy:
-        return made
-    delta = min(r.terms.delta for r in noisy)
-    found = iter(calibrated([(r.partials, r.unit, r.terms, len(r.contributors)) for r in noisy], epsilon, delta))
-    releases = tuple(replace(r, noise=next(found)) if r.terms.noisy else r for r in made.releases)
-    rdp = curve([n for r in releases for n in r.noise or ()])
-    return replace(made, releases=releases, epsilon=epsilon, delta=delta, rdp=rdp)
 
 
 def _digest(made: Plan) -> bytes:
