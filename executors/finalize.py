@@ -171,8 +171,9 @@ def _pair(function: str, parts: Sequence[int], units: Sequence[Fraction], offset
         return mean_x
     if function == "regr_avgy":
         return mean_y
-    sxx = Fraction(n * parts[3] - parts[1] ** 2, n) * unit_x**2
-    syy = Fraction(n * parts[4] - parts[2] ** 2, n) * unit_y**2
+    # Noise can take a spread below 0, and a correlation beyond 1.
+    sxx = Fraction(max(0, n * parts[3] - parts[1] ** 2), n) * unit_x**2
+    syy = Fraction(max(0, n * parts[4] - parts[2] ** 2), n) * unit_y**2
     sxy = Fraction(n * parts[5] - parts[1] * parts[2], n) * unit_x * unit_y
     return _PAIR[function](n, mean_x, mean_y, sxx, syy, sxy)
 
@@ -185,11 +186,13 @@ def _root(value: Fraction) -> float:
 _PAIR: dict[str, Callable[[int, Fraction, Fraction, Fraction, Fraction, Fraction], Value]] = {
     "covar_pop": lambda n, mx, my, sxx, syy, sxy: sxy / n,
     "covar_samp": lambda n, mx, my, sxx, syy, sxy: sxy / (n - 1) if n > 1 else None,
-    "corr": lambda n, mx, my, sxx, syy, sxy: float(sxy) / (_root(sxx) * _root(syy)) if sxx * syy else math.nan,
+    "corr": lambda n, mx, my, sxx, syy, sxy: (
+        max(-1.0, min(1.0, float(sxy) / (_root(sxx) * _root(syy)))) if sxx * syy else math.nan
+    ),
     "regr_sxx": lambda n, mx, my, sxx, syy, sxy: sxx,
     "regr_syy": lambda n, mx, my, sxx, syy, sxy: syy,
     "regr_sxy": lambda n, mx, my, sxx, syy, sxy: sxy,
     "regr_slope": lambda n, mx, my, sxx, syy, sxy: sxy / sxx if sxx else math.nan,
     "regr_intercept": lambda n, mx, my, sxx, syy, sxy: my - sxy / sxx * mx if sxx else None,
-    "regr_r2": lambda n, mx, my, sxx, syy, sxy: (sxy**2 / (sxx * syy) if syy else 1) if sxx else None,
+    "regr_r2": lambda n, mx, my, sxx, syy, sxy: (min(Fraction(1), sxy**2 / (sxx * syy)) if syy else 1) if sxx else None,
 }

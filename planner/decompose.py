@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
@@ -39,8 +39,6 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         return safe(expression, known, typing.type_of).sql("duckdb")
 
     for aggregate in release.aggregates:
-        if terms.noisy and aggregate.distinct:
-            raise NotSupportedError("COUNT(DISTINCT ...) under noise is not answered yet", hint="COUNT(*) is")
         if aggregate.function == "count_if":  # NULL where no row has a truth value, as in DuckDB, not 0
             aggregate = replace(aggregate, function="sum")
         condition = None

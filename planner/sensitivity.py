@@ -27,8 +27,7 @@ _Law = tuple[int, Sensitivity, Mechanism]
 _INSTEAD = dict.fromkeys(
     ("min", "max", "median", "quantile_cont", "quantile_disc"),
     "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)",
-)
-NOISY_FUNCTIONS = ("count", "count_if", "sum", "avg")
+) | dict.fromkeys(("bool_and", "bool_or"), "count the rows: COUNT(*) FILTER (WHERE ...)")
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,9 @@ def contribution(offers: Sequence[TableOffer]) -> Contribution:
 def check_noisy(functions: Sequence[str], public_domain: bool) -> None:
     """Raise NotSupportedError for what is not answered under noise."""
     for function in functions:
-        if function not in NOISY_FUNCTIONS:
+        if function in _INSTEAD:
             raise NotSupportedError(
-                f"{function} under noise is not answered yet",
-                hint=_INSTEAD.get(function, "count, sum and avg are; a party here has noise = required"),
+                f"{function} is not answered under noise, which a party here requires", hint=_INSTEAD[function]
             )
     if not public_domain:
         raise NotSupportedError(
@@ -134,8 +132,8 @@ def _skellam(partials: Sequence[tuple[Partial, Contribution]], epsilon: float, d
 
 def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensitivity]:
     """Return the grid of a partial, such that a unit moves it by about ``steps`` of them at most, and by how many."""
-    largest = max(abs(partial.low), abs(partial.high), 1) * unit.rows * unit.parties
-    grid = max(1, -(-largest // steps))
+    largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
+    grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
     return grid, Sensitivity(-(-largest // grid) + (unit.parties if grid > 1 else 0), unit.groups)
 
 
