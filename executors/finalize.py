@@ -15,7 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedsql.crypto.packing import Column, to_ints
+from fedsql.executors.margins import margin
 from fedsql.executors.protocol.outline import Label
+from fedsql.planner.logical import margin_of
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
@@ -36,7 +38,7 @@ def finalize(
 
     ``columns`` [rows, width] hold the opened sums, rows shown are at ``positions``; ``cells`` [shown, cells] says which
     cells are (None: all). An ungrouped release that is not shown still has one row: COUNT 0 and NULLs at
-    min_group_size 1, all NULL above it. Read it with `column_sql`.
+    min_group_size 1, all NULL above it. Noisy values have their margins beside them. Read it with `column_sql`.
     """
     hidden = not plan.release.keys and not positions
     rows = np.asarray(positions if not hidden else [0], np.intp)
@@ -60,7 +62,22 @@ def finalize(
         elif cells is not None and output.cell is not None:
             values = [value if shown else None for value, shown in zip(values, cells[:, output.cell], strict=True)]
         arrays[output.name] = _array(values, output.type)
+        if plan.noise is not None:
+            arrays[margin_of(output.name)] = _margins(plan, output, parts, least)
     return pa.table(arrays)
+
+
+def _margins(plan: ReleasePlan, output: Output, parts: Sequence[Sequence[int]], least: float) -> pa.Array:
+    """Return how far each of an output's values may be off; ``parts`` [partials][rows] are the opened sums."""
+    assert plan.noise is not None
+    noise = dict(zip((partial.name for partial in plan.partials), plan.noise, strict=True))
+    own = [noise[name] for name in output.partials]
+
+    def value(opened: Sequence[int]) -> float | None:
+        found = _value(output, opened, least)
+        return None if found is None else float(found)
+
+    return pa.array([margin(output, own, opened, value) for opened in zip(*parts, strict=True)], pa.float64())
 
 
 def column_sql(plan: ReleasePlan) -> str:
@@ -69,6 +86,8 @@ def column_sql(plan: ReleasePlan) -> str:
     for output in plan.outputs:
         name = f'"{output.name}"'
         items.append(f"{value_sql(name, output.type)} AS {name}")
+        margin_ = f'"{margin_of(output.name)}"'
+        items.append(margin_ if plan.noise is not None else f"CAST(0 AS DOUBLE) AS {margin_}")
     return ", ".join(items)
 
 

@@ -69,6 +69,8 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) 
     half *= float(output.units[0])
     if output.function == "sum":
         return half
+    if output.function != "avg":
+        return None
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
     rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
@@ -120,7 +122,7 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         yield f"  (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
-            shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
+            shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
             even = " in groups of even size" if output.function == "avg" and margin is not None else ""
             yield f"    - {name} = {output.function}: {shown}{even}"
         if release.unit.parties > 1:

@@ -26,7 +26,7 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
+from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, margin_of, render_aggregate, scans_of
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
@@ -271,6 +271,7 @@ class Planner:
             self._columns[release.relation] = [
                 *((key.name, key.type) for key in made.release.keys),
                 *((a.name, a.type) for a in made.release.aggregates),
+                *((margin_of(a.name), "DOUBLE") for a in made.release.aggregates),
             ]
         return tuple(planned)
 

@@ -48,6 +48,16 @@ class Noise:
         """The half-width of the 95 % interval of the sum, in its own unit."""
         return self.mechanism.error95(self.honest, self.parties) * self.grid
 
+    @property
+    def variance(self) -> float:
+        """The variance of the sum, in its own unit."""
+        return self.mechanism.variance(self.honest, self.parties) * self.grid**2
+
+    @property
+    def kurtosis(self) -> float:
+        """The excess kurtosis of the sum's noise."""
+        return self.mechanism.kurtosis(self.honest, self.parties)
+
 
 @dataclass(frozen=True)
 class Contribution:

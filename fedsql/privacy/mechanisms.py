@@ -56,6 +56,9 @@ class Mechanism(Protocol):
     def variance(self, honest: int, parties: int) -> float:
         """Return the variance of the shares of all ``parties`` together."""
 
+    def kurtosis(self, honest: int, parties: int) -> float:
+        """Return the excess kurtosis of the shares of all parties together."""
+
     def threshold(self, honest: int, parties: int, probability: float) -> int:
         """Return an m that the shares of all parties together reach with at most that probability."""
 
@@ -82,6 +85,10 @@ class Skellam:
     def variance(self, honest: int, parties: int) -> float:
         """Return the variance of all parties' shares together."""
         return self.total / honest * parties
+
+    def kurtosis(self, honest: int, parties: int) -> float:
+        """Return the excess kurtosis of all parties' shares together."""
+        return 1 / self.variance(honest, parties)
 
     def threshold(self, honest: int, parties: int, probability: float) -> int:
         """Return the least m that all shares together reach with at most that probability (see `noise.threshold`)."""
@@ -111,6 +118,11 @@ class DiscreteLaplace:
     def variance(self, honest: int, parties: int) -> float:
         """Return the variance of all parties' shares together."""
         return laplace_variance(self.rate) / honest * parties
+
+    def kurtosis(self, honest: int, parties: int) -> float:
+        """Return the excess kurtosis of all parties' shares together: that of one negative binomial, halved."""
+        shape, q = parties / honest, math.exp(-self.rate)
+        return (6 + (1 - q) ** 2 / q) / shape / 2
 
     def threshold(self, honest: int, parties: int, probability: float) -> int:
         """Return the least m that all shares together reach with at most that probability (see `laplace_threshold`)."""
