@@ -22,10 +22,13 @@ from fedsql.planner.summable import Argument, line, polynomial, split
 from fedsql.types import SqlType
 
 
-def decompose(release: Release, terms: Terms, typing: Typing, known: Known, unique: bool) -> Builder:
+def decompose(
+    release: Release, terms: Terms, typing: Typing, known: Known, unique: bool, *, unknown: bool = False
+) -> Builder:
     """Return the partials, tests and outputs of a typed release; ``unique``: each unit has one row at this party.
 
-    Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
+    Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs. ``unknown``:
+    noise decides which groups are shown.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
     count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
@@ -34,6 +37,8 @@ def decompose(release: Release, terms: Terms, typing: Typing, known: Known, uniq
         builder.test(builder.count_units(None), terms.min_group_size)
         if terms.min_parties > 1:
             builder.test(f"CAST({builder.count_units(None)} > 0 AS INTEGER)", terms.min_parties)
+    elif unknown:
+        builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise
 
     def render(expression: exp.Expr) -> str:
         return safe(expression, known, typing.type_of).sql("duckdb")

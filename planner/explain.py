@@ -35,7 +35,12 @@ def notices(plan: Plan) -> tuple[str, ...]:
         if release.missing:
             found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
         if terms.noisy:
-            found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
+            found.append(
+                f"Every value carries noise (epsilon {plan.epsilon:.4g} for this query, delta {plan.delta:g})."
+            )
+            if release.noise_of_units is not None and release.circuit is not None:
+                least = units(release, release.circuit.tests[0])
+                found.append(f"Groups of fewer than about {least}, by a noisy count, if any, are not shown.")
             if not all(offer.unit_unique for offer in release.leaf.offers):
                 rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
                 found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
@@ -107,7 +112,11 @@ def _release(release: ReleasePlan) -> Iterator[str]:
     yield "  Who learns what:"
     yield from _learns(release)
     yield "  What is shown:"
-    if terms.noisy:
+    if terms.noisy and release.noise_of_units is not None and release.circuit is not None:
+        (least,) = release.circuit.tests
+        about = f"    - groups of {units(release, least)} or more, by a count that has noise itself; and noisy values"
+        yield from _item(about.strip(" -"), 4)
+    elif terms.noisy:
         yield "    - every group and value, each with noise"
     else:
         few = f" with at least {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
@@ -188,7 +197,7 @@ def _end(plan: Plan) -> Iterator[str]:
         asked = "one query" if count == 1 else f"{count} queries, one for each release,"
         yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
-        pure = all(n.mechanism.pure for release in plan.releases for n in release.noise or ())
+        pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
         cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
         least = "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %)"
         yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)

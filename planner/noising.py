@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fedsql.crypto.circuit import Circuit
 from fedsql.errors import DataError
-from fedsql.planner.partials import Output
+from fedsql.planner.partials import Output, Partial
 from fedsql.planner.question import Settings
-from fedsql.planner.sensitivity import calibrated, curve
+from fedsql.planner.sensitivity import calibrated, curve, tau
 
 if TYPE_CHECKING:
     from fedsql.planner.planning import Plan, ReleasePlan
 
+_OF_DELTA = 2.0**-10  # what deciding about the groups of one release takes of the budget's delta
+_UNITS = Partial("units", (), 0, 8, once=True)  # the noisy number of units that a group is shown by
 _STEPS = range(-160, 113)  # epsilon 2^(step / 16), from 1/1024 to 128
 
 
@@ -33,13 +36,31 @@ def with_noise(made: Plan, settings: Settings) -> Plan:
         epsilon = _least(noisy, settings.accuracy, delta)
     found = iter(_noised(noisy, epsilon, delta))
     releases = tuple(next(found) if r.terms.noisy else r for r in made.releases)
-    rdp = curve([n for r in releases for n in r.noise or ()])
-    return replace(made, releases=releases, epsilon=epsilon, delta=delta, rdp=rdp, accuracy=settings.accuracy)
+    return replace(
+        made,
+        releases=releases,
+        epsilon=epsilon,
+        delta=delta,
+        rdp=curve([n for r in releases for n in r.all_noise]),
+        delta_of_groups=delta * _OF_DELTA * sum(r.noise_of_units is not None for r in releases),
+        accuracy=settings.accuracy,
+    )
 
 
 def _noised(noisy: Sequence[ReleasePlan], epsilon: float, delta: float) -> list[ReleasePlan]:
-    found = calibrated([(r.partials, r.unit, r.terms, len(r.contributors)) for r in noisy], epsilon, delta)
-    return [replace(r, noise=noise) for r, noise in zip(noisy, found, strict=True)]
+    """Return the releases with their noise, and with the test of a group's units where its key is unknown."""
+    unknown = [r.domain is None for r in noisy]
+    given = [(*r.partials, *([_UNITS] if u else [])) for r, u in zip(noisy, unknown, strict=True)]
+    left = delta * (1 - _OF_DELTA * sum(unknown))
+    shapes = [(partials, r.unit, r.terms, len(r.contributors)) for r, partials in zip(noisy, given, strict=True)]
+    made = []
+    for release, noise, own in zip(noisy, calibrated(shapes, epsilon, left), unknown, strict=True):
+        if not own:
+            made.append(replace(release, noise=noise))
+            continue
+        circuit = Circuit((tau(noise[-1], release.unit, delta * _OF_DELTA),), (0,), noisy=True)
+        made.append(replace(release, noise=noise[:-1], noise_of_units=noise[-1], circuit=circuit))
+    return made
 
 
 def _least(noisy: Sequence[ReleasePlan], accuracy: float, delta: float) -> float:

@@ -63,10 +63,16 @@ class ReleasePlan:
     domain: tuple[tuple[str | None, ...], ...] | None
     unit: Contribution
     noise: tuple[Noise, ...] | None = None
+    noise_of_units: Noise | None = None
     missing: tuple[str, ...] = ()
     stage: int = 0
     inputs: tuple[str, ...] = ()
     copies: tuple[PublicTable, ...] = ()
+
+    @property
+    def all_noise(self) -> tuple[Noise, ...]:
+        """The noise of everything that depends on the data: what is charged."""
+        return (*(self.noise or ()), *([self.noise_of_units] if self.noise_of_units is not None else []))
 
     @property
     def number(self) -> int:
@@ -118,6 +124,7 @@ class Plan:
     delta: float | None = None
     rdp: tuple[float, ...] | None = None
     accuracy: float | None = None
+    delta_of_groups: float = 0.0
     copies: tuple[PublicTable, ...] = ()
     inputs: tuple[PlannedInput, ...] = ()
 
@@ -129,8 +136,10 @@ class Plan:
     def at(self, stage: int) -> Plan:
         """Return the part of the plan that is asked in one stage, and what that costs."""
         releases = tuple(r for r in self.releases if r.stage == stage)
-        noise = [n for r in releases for n in r.noise or ()]
-        return replace(self, releases=releases, rdp=curve(noise) if noise else None)
+        noise = [n for r in releases for n in r.all_noise]
+        unknown = sum(r.noise_of_units is not None for r in releases)
+        delta = self.delta_of_groups * unknown / max(1, sum(r.noise_of_units is not None for r in self.releases))
+        return replace(self, releases=releases, rdp=curve(noise) if noise else None, delta_of_groups=delta)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -348,10 +357,12 @@ class Planner:
         known = known_bounds(leaf)
         domain = _domain(release, leaf)
         if terms.noisy:
-            check_noisy([a.function for a in release.aggregates], domain is not None)
-        unit = contribution(leaf.offers)
+            check_noisy([a.function for a in release.aggregates])
+        unknown = terms.noisy and domain is None
+        unit = contribution(leaf.offers, grouped=bool(release.keys), unknown=unknown)
         ways = {
-            unique: decompose(release, terms, typing, known, unique) for unique in {o.unit_unique for o in leaf.offers}
+            unique: decompose(release, terms, typing, known, unique, unknown=unknown)
+            for unique in {o.unit_unique for o in leaf.offers}
         }
         parts = {offer.party: ways[offer.unit_unique] for offer in leaf.offers}
         shape = parts[leaf.parties[0]]
@@ -359,7 +370,7 @@ class Planner:
             [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
         )
         survive = (0, 1) if terms.min_parties > 1 else (0,)
-        rows = unit.rows if terms.noisy else None
+        bound = unit if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}
         absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)
         return ReleasePlan(
@@ -367,7 +378,7 @@ class Planner:
             contributors=leaf.parties,
             terms=terms,
             fragments={
-                party: fragment(release, party, part.tests, part.partials, typing, known, source, rows)
+                party: fragment(release, party, part.tests, part.partials, typing, known, source, bound)
                 for party, part in parts.items()
             },
             tests=tuple(shape.tests),
@@ -449,6 +460,7 @@ def _digest(made: Plan) -> bytes:
                 [[p.name, p.width, str(p.limit), p.tagged, repr(p.order), repr(p.rank)] for p in r.partials],
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
+                repr(r.noise_of_units),
                 r.stage,
                 list(r.inputs),
                 [[c.owner, c.relation] for c in r.copies],

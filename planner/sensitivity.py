@@ -61,32 +61,40 @@ class Noise:
 
 @dataclass(frozen=True)
 class Contribution:
-    """How much one privacy unit may contribute to a release: rows of a group and groups at each party; parties."""
+    """How much one privacy unit may contribute to a release: rows in all, and groups, at each party; and parties."""
 
     rows: int
     parties: int
     groups: int = 1
 
 
-def contribution(offers: Sequence[TableOffer]) -> Contribution:
-    """Return the bound that holds for every contributor."""
+def contribution(offers: Sequence[TableOffer], *, grouped: bool = False, unknown: bool = False) -> Contribution:
+    """Return the bound that holds for every contributor; ``unknown``: noise decides which groups are shown."""
     rows = max(1 if offer.unit_unique else offer.max_rows_per_unit for offer in offers)
     scattered = any(offer.privacy_unit is not None and offer.unit_scope != "global" for offer in offers)
-    return Contribution(rows, len(offers) if scattered else 1)
+    groups = rows if grouped else 1
+    if unknown:
+        groups = min(rows, max(offer.max_groups_per_unit for offer in offers))
+    return Contribution(rows, len(offers) if scattered else 1, groups)
 
 
-def check_noisy(functions: Sequence[str], public_domain: bool) -> None:
+def check_noisy(functions: Sequence[str]) -> None:
     """Raise NotSupportedError for what is not answered under noise."""
     for function in functions:
         if function in _INSTEAD:
             raise NotSupportedError(
                 f"{function} is not answered under noise, which a party here requires", hint=_INSTEAD[function]
             )
-    if not public_domain:
-        raise NotSupportedError(
-            "under noise, a GROUP BY over a column without a public list of values is not answered yet",
-            hint="group by columns whose owners declare values = [...], or leave GROUP BY out",
-        )
+
+
+def tau(noise: Noise, unit: Contribution, delta: float) -> int:
+    """Return the least noisy number of units with which a group of unknown key is shown.
+
+    A key that one unit alone has must not be seen: it counts at up to ``parties`` of them, in up to ``groups`` groups at
+    each. So it is tau or more by the noise of all shares with at most ``delta``, all its groups together.
+    """
+    least = noise.mechanism.threshold(noise.honest, noise.parties, delta / (unit.parties * unit.groups))
+    return unit.parties + least
 
 
 def calibrated(
@@ -119,7 +127,7 @@ def _laplace(partials: Sequence[tuple[Partial, Contribution]], epsilon: float) -
     found: list[_Law] = []
     own = epsilon * _MARGIN / len(partials)
     for partial, unit in partials:
-        steps = min(_STEPS, int(own / unit.groups / LEAST_RATE / 2))
+        steps = min(_STEPS, int(own / LEAST_RATE / 2))
         if steps < _FEWEST:
             return []
         grid, moved = _shape(partial, unit, steps)
@@ -144,7 +152,8 @@ def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensi
     """Return the grid of a partial, such that a unit moves it by about ``steps`` of them at most, and by how many."""
     largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
     grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
-    return grid, Sensitivity(-(-largest // grid) + (unit.parties if grid > 1 else 0), unit.groups)
+    moved = -(-largest // grid) + (unit.parties if grid > 1 else 0)
+    return grid, Sensitivity(moved, unit.groups if partial.once else 1)  # its rows are so many in all groups together
 
 
 def curve(noise: Sequence[Noise]) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ from fedsql.executors.protocol.outline import (
     Codes,
     GroupPartials,
     Label,
-    NoiseDraws,
+    NoiseShares,
     Outline,
     packed_rows,
     released_record,
@@ -92,7 +92,12 @@ class Ready:
 
 
 def prepare(
-    talk: Conversation, outline: Outline, part: GroupPartials, domain: Sequence[Label] | None, most: int
+    talk: Conversation,
+    outline: Outline,
+    part: GroupPartials,
+    domain: Sequence[Label] | None,
+    most: int,
+    noise: NoiseShares | None = None,
 ) -> Steps[Ready]:
     """Go as far with ``part`` as can be gone before every contributor is READY.
 
@@ -102,7 +107,7 @@ def prepare(
     if outline.circuit is None:
         ready, bits, found = {}, None, []
     else:
-        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots)]
+        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots, noise)]
         sides += [step.take_part(talk, outline, part, slots.of, slots.count) for step in (extremes, quantiles)]
         (ready, bits), *found = yield from together(sides)
     messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode(ready))]
@@ -123,7 +128,7 @@ def deliver(
     public: PublicKey,
     analyst_box: bytes,
     identities: Mapping[str, bytes],
-    noise: NoiseDraws | None,
+    noise: NoiseShares | None,
 ) -> tuple[list[Message], int]:
     """Return the messages with the party's encrypted vector, labels and tags, and how many rows are released.
 
@@ -140,7 +145,7 @@ def deliver(
         second = outline.computing(talk.draw).index(talk.me)
         extremes.put(outline, part, ready.shares, ready.bits, columns, second)
     if noise is not None:
-        columns = add_noise(columns, noise)
+        columns = add_noise(columns, noise.values(rows))
     vector = encrypt(talk, outline, columns, rows, public)
     record: dict[str, object] = {"vector": vector, "signature": talk.sign("vector", hashlib.sha256(vector).digest())}
     if slots.label_key is not None:
@@ -193,12 +198,14 @@ def _locate(
 
 
 def _decide(
-    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots
+    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots, noise: NoiseShares | None
 ) -> Steps[tuple[dict[str, object], Bits | None]]:
     """Take part in the threshold step; return what READY says, and of a computing party its signed verdict and the bits."""
     assert outline.circuit is not None
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
     counts[np.asarray(slots.of, np.intp)] = part.counts
+    if noise is not None and noise.units is not None:  # in every slot, whoever has it
+        counts[:, 0] += noise.units(slots.count)
     if len(outline.contributors) == 1:
         bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
     else:

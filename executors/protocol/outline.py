@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class Outline:
             "tests": list(self.circuit.tests),
             "survive": list(self.circuit.survive),
             "cells": [[c.enough, c.rest_some, c.rest_enough, list(c.also)] for c in self.circuit.cells],
+            "noisy": self.circuit.noisy,
         }
         return {
             "number": self.number,
@@ -106,14 +107,15 @@ class Outline:
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
     literals = int | None
     cells: Any = list[tuple[literals, literals, literals, list[int]]]
-    tests, survive, cells = message.values(record, tests=list[int], survive=list[int], cells=cells)
+    tests, survive, cells, noisy = message.values(record, tests=list[int], survive=list[int], cells=cells, noisy=bool)
     if max(len(tests), len(cells), len(survive) + sum(len(also) + 3 for *_, also in cells)) > _MOST_LITERALS:
         raise message.malformed()
     try:
-        made = Circuit(tuple(tests), tuple(survive), tuple(Cell(e, s, r, tuple(also)) for e, s, r, also in cells))
+        listed = tuple(Cell(e, s, r, tuple(also)) for e, s, r, also in cells)
+        made = Circuit(tuple(tests), tuple(survive), listed, noisy)
     except ValueError:
         raise message.malformed() from None
-    if max(tests) >= _MOST_UNITS:
+    if max(map(abs, tests)) >= _MOST_UNITS:
         raise message.malformed()
     return made
 
@@ -149,10 +151,21 @@ class GroupPartials:
 
 @dataclass(frozen=True)
 class NoiseDraws:
-    """A party's noise: int64 [slots] for each partial, in multiples of the partial's grid."""
+    """A party's noise: int64 [rows] for each partial, in multiples of the partial's grid."""
 
     draws: Sequence[NDArray[np.int64]]
     grids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class NoiseShares:
+    """How a party draws its noise for a release: ``values(rows)``; ``units(slots)`` for the count that decides a slot.
+
+    Where groups are public their number is known, and all is drawn before the data is touched.
+    """
+
+    values: Callable[[int], NoiseDraws]
+    units: Callable[[int], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
 from fedsql.executors.engines.fragments import read_fragment
 from fedsql.executors.protocol.contribute import deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
+from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, NoiseShares
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
 from fedsql.executors.roles.copies import bring, lacks
@@ -130,8 +130,8 @@ class Attempt:
             parts = [self._run(release) for release in mine]
         ready = yield from self._kept(
             together(
-                prepare(talk, outline_of(release), part, release.domain, self.engine.most_groups)
-                for release, part in zip(mine, parts, strict=True)
+                prepare(talk, outline_of(release), part, release.domain, self.engine.most_groups, drawn)
+                for release, part, drawn in zip(mine, parts, noise, strict=True)
             )
         )
         messages = [message for each in ready for message in each.messages]
@@ -231,6 +231,7 @@ class Attempt:
                 data_version="/".join(versions),
                 time=party.clock(),
                 rdp=plan.rdp,
+                delta=plan.delta_of_groups,
                 answers=sum(party.name in release.contributors for release in plan.releases),
             ),
             party.limits,
@@ -291,11 +292,17 @@ def _columns(release: ReleasePlan) -> list[str]:
     return [*(shown(key.expression) for key in release.release.keys), *aggregates]
 
 
-def _draw(release: ReleasePlan) -> NoiseDraws | None:
-    """Draw this party's noise shares, before its data is touched."""
-    if release.noise is None:
+def _draw(release: ReleasePlan) -> NoiseShares | None:
+    """Draw this party's noise shares: before its data is touched, where the number of groups is public."""
+    noise, units = release.noise, release.noise_of_units
+    if noise is None:
         return None
-    assert release.domain is not None
-    rows = len(release.domain)
-    draws = [n.mechanism.share(n.honest, rows) for n in release.noise]
-    return NoiseDraws(draws, [n.grid for n in release.noise])
+
+    def values(rows: int) -> NoiseDraws:
+        return NoiseDraws([n.mechanism.share(n.honest, rows) for n in noise], [n.grid for n in noise])
+
+    if release.domain is not None:
+        drawn = values(len(release.domain))
+        return NoiseShares(lambda rows: drawn)
+    assert units is not None
+    return NoiseShares(values, lambda slots: units.mechanism.share(units.honest, slots))

@@ -69,9 +69,9 @@ class Ledger(LedgerFile):
             else:
                 db.execute(
                     "INSERT INTO charges"
-                    " (query_id, attempt, time, answers, analyst, tables, question, data_version, rdp)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (charge.query_id, charge.attempt, charge.time, charge.answers, *content),
+                    " (query_id, attempt, time, answers, delta, analyst, tables, question, data_version, rdp)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (charge.query_id, charge.attempt, charge.time, charge.answers, charge.delta, *content),
                 )
                 return audit.append(db, "charged", {**told, "cost": cost}, charge.time)
         raise refusal

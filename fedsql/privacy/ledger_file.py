@@ -45,6 +45,10 @@ _VERSIONS = (
     CREATE INDEX finished_by_expiry ON finished (expiry);
     CREATE TABLE audit (seq INTEGER PRIMARY KEY, record TEXT NOT NULL, hash BLOB NOT NULL);
     """,
+    # delta: the probability that showing groups of unknown keys told of one unit, beside what rdp bounds.
+    """
+    ALTER TABLE charges ADD COLUMN delta REAL NOT NULL DEFAULT 0;
+    """,
 )
 VERSION = len(_VERSIONS)
 
