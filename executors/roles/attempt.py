@@ -32,6 +32,7 @@ from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
+from fedsql.planner.recheck import recheck
 from fedsql.privacy.ledger import Charge
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ class Attempt:
 
     def _charge(self, question: Question, plan: Plan) -> None:
         party = self.party
+        recheck(plan)
         scans = sorted({table for release in plan.releases for table in release.tables(party.name)})
         versions = [o.data_version for o in self.engine.offers() if o.name in scans]
         party.ledger.charge(
