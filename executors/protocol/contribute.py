@@ -27,6 +27,7 @@ from fedsql.executors.protocol.outline import (
     Codes,
     GroupPartials,
     Label,
+    NoiseDraws,
     NoiseShares,
     Outline,
     packed_rows,
@@ -119,6 +120,21 @@ def prepare(
     elif outline.tagged:
         wanted.append((distinct.key_kind(outline), leader))
     return Ready(outline, part, slots, messages, wanted, key, bits, shares)
+
+
+def blurred(outline: Outline, part: GroupPartials, domain: Sequence[Label], noise: NoiseDraws) -> GroupPartials:
+    """Return a part with all public groups, its noise added: what can be sent more than once for one charge."""
+    index = {label: i for i, label in enumerate(domain)}
+    if any(label not in index for label in part.labels):
+        raise InternalError("a group key is not in the public list of values")
+    everything = Bits(np.ones(len(part.labels), bool), np.ones((len(part.labels), 0), bool))
+    columns = place(outline, part, everything, [index[label] for label in part.labels], len(domain))
+    return held(domain, add_noise(columns, noise))
+
+
+def held(domain: Sequence[Label], columns: Sequence[Column]) -> GroupPartials:
+    """Return the part that `blurred` made, from its columns."""
+    return GroupPartials(domain, np.zeros((len(domain), 0), np.int64), columns, [(None,)] * len(columns))
 
 
 def deliver(

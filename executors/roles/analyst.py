@@ -32,6 +32,8 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.question import VALID_FOR, Question
 
+REPEATED = b"fedsql.repeated"  # marks a table that every party held from before: nothing was charged for it
+
 
 def _generate_in_background() -> Future[SecretKey]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="fedsql-key")
@@ -96,13 +98,17 @@ class Analyst:
         hellos, records = answer.fields(hellos=list[Any], releases=list[dict[str, Any]])
         if len(records) != len(plan.releases):
             raise answer.malformed()
-        roster, _ = context.roster(hellos, identities, plan.participants)
-        draw = context.draw(roster)
+        said = context.roster(hellos, identities, plan.participants)
+        draw = context.draw({name: hello.key for name, hello in said.items()})
+        holds = {said[name].holds for name in plan.parties}
         released = [Released.of(record, answer) for record in records]
-        return [
+        opened = [
             self._open(release, outline, each, context, draw, identities, watch)
             for release, outline, each in zip(plan.releases, outlines, released, strict=True)
         ]
+        if len(holds) == 1 and all(holds):
+            return [table.replace_schema_metadata({REPEATED: b"1"}) for table in opened]
+        return opened
 
     def _request(self, question: Question, context: Context, outlines: list[Outline], directory: Directory) -> Message:
         text = question.encode()

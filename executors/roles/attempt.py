@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,13 +19,14 @@ from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
 from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
 from fedsql.executors.engines.fragments import read_fragment
-from fedsql.executors.protocol.contribute import deliver, prepare
+from fedsql.executors.protocol.contribute import blurred, deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, NoiseShares
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
 from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
+from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, packed, run_of, unpacked
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
@@ -54,6 +55,8 @@ class Attempt:
     key: tuple[bytes, int] | None = None  # what `Engine.interrupt` knows its fragments by
     question: Question | None = None
     sent: list[Message] = field(default_factory=list)
+    key_held: bytes | None = None  # what its sums can be held under
+    held: Held | None = None  # what it holds of the same question
 
     def told(self) -> dict[str, object]:
         """Return what names this attempt in the operator's log."""
@@ -104,7 +107,14 @@ class Attempt:
         """Say hello, verify everybody else's, and bring public tables to where they are lacking."""
         party = self.party
         missing = lacks(plan, party.name, self.engine)
-        talk = Conversation(party.name, context_of(question, plan), party.identity, lacks=missing)
+        context, holds = context_of(question, plan), b""
+        if party.name in plan.parties and is_holdable(plan):
+            self.key_held = held_under(question, plan, self._data_version(plan))
+            if (found := party.ledger.held(self.key_held)) is not None:
+                mine = [release for release in plan.releases if party.name in release.contributors]
+                self.held = Held(found[0], unpacked(found[1], mine))
+                holds = name_of(self.held.run, context)
+        talk = Conversation(party.name, context, party.identity, lacks=missing, holds=holds)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
         self.sent.append(hello)
         inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
@@ -123,12 +133,18 @@ class Attempt:
         party = self.party
         public = party.keys.get(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
+        parts = self._repeated(talk, plan)
+        noise: list[NoiseShares | None] = [None] * len(mine)
         with self.watch("charge"):
-            self._charge(question, plan)
-        with self.watch("noise"):
-            noise = [_draw(release) for release in mine]
-        with self.watch("fragment"):
-            parts = [self._run(release) for release in mine]
+            self._charge(question, plan, repeated=parts is not None)
+        if parts is None:
+            with self.watch("noise"):
+                noise = [_draw(release) for release in mine]
+            with self.watch("fragment"):
+                parts = [self._run(release) for release in mine]
+            if self.key_held is not None:
+                parts = self._hold(talk, mine, parts, noise)
+                noise = [None] * len(mine)
         ready = yield from self._kept(
             together(
                 prepare(talk, outline_of(release), part, release.domain, self.engine.most_groups, drawn)
@@ -146,6 +162,28 @@ class Attempt:
             last.extend(sent)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
+
+    def _repeated(self, talk: Conversation, plan: Plan) -> Sequence[GroupPartials] | None:
+        """Return what this party held, if every contributor holds the same attempt."""
+        said = {talk.holds, *(talk.holding[name] for name in plan.parties if name != talk.me)}
+        return self.held.parts if self.held is not None and said == {talk.holds} else None
+
+    def _hold(
+        self,
+        talk: Conversation,
+        releases: Sequence[ReleasePlan],
+        parts: Sequence[GroupPartials],
+        noise: Sequence[NoiseShares | None],
+    ) -> list[GroupPartials]:
+        """Add noise to what will be sent, and hold it before it is."""
+        assert self.key_held is not None
+        made = []
+        for release, part, drawn in zip(releases, parts, noise, strict=True):
+            assert release.domain is not None
+            assert drawn is not None
+            made.append(blurred(outline_of(release), part, release.domain, drawn.values(len(release.domain))))
+        self.party.ledger.hold(self.key_held, run_of(talk.context), packed(made), self.party.clock())
+        return made
 
     def _kept(self, steps: Steps[T]) -> Steps[T]:
         """Drive ``steps``, and remember what it sends."""
@@ -218,21 +256,27 @@ class Attempt:
                 hint="group by fewer columns",
             )
 
-    def _charge(self, question: Question, plan: Plan) -> None:
+    def _data_version(self, plan: Plan) -> str:
+        """Return the version of the data that this party's fragments read."""
+        return "/".join(o.data_version for o in self.engine.offers() if o.name in self._scans(plan))
+
+    def _scans(self, plan: Plan) -> list[str]:
+        return sorted({table for release in plan.releases for table in release.tables(self.party.name)})
+
+    def _charge(self, question: Question, plan: Plan, *, repeated: bool) -> None:
+        """Charge the question; a ``repeated`` answer costs nothing more, and is written down."""
         party = self.party
         recheck(plan)
-        scans = sorted({table for release in plan.releases for table in release.tables(party.name)})
-        versions = [o.data_version for o in self.engine.offers() if o.name in scans]
         party.ledger.charge(
             Charge(
                 query_id=question.query_id,
                 attempt=question.attempt,
                 analyst=question.analyst,
-                tables=tuple(scans),
+                tables=tuple(self._scans(plan)),
                 question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
-                data_version="/".join(versions),
+                data_version=self._data_version(plan),
                 time=party.clock(),
-                rdp=plan.rdp,
+                rdp=(0.0,) * len(plan.rdp) if repeated and plan.rdp is not None else plan.rdp,
                 delta=plan.delta_of_groups,
                 answers=sum(party.name in release.contributors for release in plan.releases),
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -22,6 +24,7 @@ DOMAIN = [f"g{i:03}" for i in range(150)]
 COLUMNS = {"g": {"values": DOMAIN}, "v": {"bounds": [0, 10]}}
 SQL = "SELECT g, count(*) AS n, sum(v) AS s FROM t GROUP BY g"
 ALPHA = 1e-6  # of one statistical test; fewer than 20 of them are made here
+OTHER = count()
 SHARE = DiscreteLaplace.share  # the smaller noise at epsilon 1
 
 
@@ -64,7 +67,7 @@ def errors(world: Watched, runs: int, epsilon: float = 1.0) -> tuple[np.ndarray,
     """Return the noise of ``runs`` whole queries: int [runs * slots], of COUNT(*), and the plan."""
     found = []
     for _ in range(runs):
-        run = world.ask(SQL, epsilon=epsilon)
+        run = world.ask(SQL, epsilon=epsilon * (1 + next(OTHER) * 1e-9))  # the same question would get the same answer
         shown = {row["k0"]: int(row["a0"]) for row in run.rows}
         assert set(shown) == {*DOMAIN, None}  # every slot is sent, whoever has it
         found += [shown[label] - (3 if label else 0) for label in shown]
@@ -122,7 +125,7 @@ def test_every_party_draws_for_every_slot_and_partial_before_its_data_is_touched
     monkeypatch.setattr(DiscreteLaplace, "share", lambda m, *asked: drawn.append(asked) or SHARE(m, *asked))
     original = role.Attempt._run
     monkeypatch.setattr(role.Attempt, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
-    run = world.ask(SQL)
+    run = world.ask(SQL, epsilon=1 + next(OTHER) / 1e9)
     plan = run.plan.releases[0]
     assert plan.noise is not None
     wanted = [(len(NAMES) - 1, len(DOMAIN) + 1)] * len(plan.noise)
@@ -208,5 +211,6 @@ def test_the_rows_that_count_are_drawn_anew_each_time(monkeypatch):
     rows = unit(1000, 0)
     rows["v"] = pa.array([5] * 20 + [i % 11 for i in range(1000)], pa.int64())
     made = federated(rows, table={"max_rows_per_unit": 4})
-    assert len({sum(int(row["a1"]) for row in made.ask(SQL).rows) for _ in range(8)}) > 1
+    runs = [made.ask(SQL, epsilon=1 + i / 1e9) for i in range(8)]
+    assert len({sum(int(row["a1"]) for row in run.rows) for run in runs}) > 1
     made.close()
