@@ -15,12 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedsql.crypto.packing import Column, to_ints
+from fedsql.executors.margins import margin
 from fedsql.executors.protocol.outline import Label
+from fedsql.planner.logical import margin_of
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import ReleasePlan
 from fedsql.planner.quantiles import above
-from fedsql.privacy.accounting import error95
 from fedsql.types import SqlType
 
 Value = int | float | Fraction | None
@@ -37,7 +38,7 @@ def finalize(
 
     ``columns`` [rows, width] hold the opened sums, rows shown are at ``positions``; ``cells`` [shown, cells] says which
     cells are (None: all). An ungrouped release that is not shown still has one row: COUNT 0 and NULLs at
-    min_group_size 1, all NULL above it. Read it with `column_sql`.
+    min_group_size 1, all NULL above it. Noisy values have their margins beside them. Read it with `column_sql`.
     """
     hidden = not plan.release.keys and not positions
     rows = np.asarray(positions if not hidden else [0], np.intp)
@@ -61,7 +62,22 @@ def finalize(
         elif cells is not None and output.cell is not None:
             values = [value if shown else None for value, shown in zip(values, cells[:, output.cell], strict=True)]
         arrays[output.name] = _array(values, output.type)
+        if plan.noise is not None:
+            arrays[margin_of(output.name)] = _margins(plan, output, parts, least)
     return pa.table(arrays)
+
+
+def _margins(plan: ReleasePlan, output: Output, parts: Sequence[Sequence[int]], least: float) -> pa.Array:
+    """Return how far each of an output's values may be off; ``parts`` [partials][rows] are the opened sums."""
+    assert plan.noise is not None
+    noise = dict(zip((partial.name for partial in plan.partials), plan.noise, strict=True))
+    own = [noise[name] for name in output.partials]
+
+    def value(opened: Sequence[int]) -> float | None:
+        found = _value(output, opened, least)
+        return None if found is None else float(found)
+
+    return pa.array([margin(output, own, opened, value) for opened in zip(*parts, strict=True)], pa.float64())
 
 
 def column_sql(plan: ReleasePlan) -> str:
@@ -70,6 +86,8 @@ def column_sql(plan: ReleasePlan) -> str:
     for output in plan.outputs:
         name = f'"{output.name}"'
         items.append(f"{value_sql(name, output.type)} AS {name}")
+        margin_ = f'"{margin_of(output.name)}"'
+        items.append(margin_ if plan.noise is not None else f"CAST(0 AS DOUBLE) AS {margin_}")
     return ", ".join(items)
 
 
@@ -109,8 +127,7 @@ def _decimal_text(unscaled: int, scale: int) -> str:
 
 def _certain_counts(plan: ReleasePlan) -> dict[str, float]:
     """Return, for each noisy partial, what a count must exceed to be told from none (95 %)."""
-    count = len(plan.contributors)
-    return {p.name: error95(n.share * count) for p, n in zip(plan.partials, plan.noise or (), strict=False)}
+    return {p.name: n.error95 for p, n in zip(plan.partials, plan.noise or (), strict=False)}
 
 
 def _value(output: Output, parts: Sequence[int], least: float = 0) -> Value:
@@ -173,8 +190,9 @@ def _pair(function: str, parts: Sequence[int], units: Sequence[Fraction], offset
         return mean_x
     if function == "regr_avgy":
         return mean_y
-    sxx = Fraction(n * parts[3] - parts[1] ** 2, n) * unit_x**2
-    syy = Fraction(n * parts[4] - parts[2] ** 2, n) * unit_y**2
+    # Noise can take a spread below 0, and a correlation beyond 1.
+    sxx = Fraction(max(0, n * parts[3] - parts[1] ** 2), n) * unit_x**2
+    syy = Fraction(max(0, n * parts[4] - parts[2] ** 2), n) * unit_y**2
     sxy = Fraction(n * parts[5] - parts[1] * parts[2], n) * unit_x * unit_y
     return _PAIR[function](n, mean_x, mean_y, sxx, syy, sxy)
 
@@ -187,11 +205,13 @@ def _root(value: Fraction) -> float:
 _PAIR: dict[str, Callable[[int, Fraction, Fraction, Fraction, Fraction, Fraction], Value]] = {
     "covar_pop": lambda n, mx, my, sxx, syy, sxy: sxy / n,
     "covar_samp": lambda n, mx, my, sxx, syy, sxy: sxy / (n - 1) if n > 1 else None,
-    "corr": lambda n, mx, my, sxx, syy, sxy: float(sxy) / (_root(sxx) * _root(syy)) if sxx * syy else math.nan,
+    "corr": lambda n, mx, my, sxx, syy, sxy: (
+        max(-1.0, min(1.0, float(sxy) / (_root(sxx) * _root(syy)))) if sxx * syy else math.nan
+    ),
     "regr_sxx": lambda n, mx, my, sxx, syy, sxy: sxx,
     "regr_syy": lambda n, mx, my, sxx, syy, sxy: syy,
     "regr_sxy": lambda n, mx, my, sxx, syy, sxy: sxy,
     "regr_slope": lambda n, mx, my, sxx, syy, sxy: sxy / sxx if sxx else math.nan,
     "regr_intercept": lambda n, mx, my, sxx, syy, sxy: my - sxy / sxx * mx if sxx else None,
-    "regr_r2": lambda n, mx, my, sxx, syy, sxy: (sxy**2 / (sxx * syy) if syy else 1) if sxx else None,
+    "regr_r2": lambda n, mx, my, sxx, syy, sxy: (min(Fraction(1), sxy**2 / (sxx * syy)) if syy else 1) if sxx else None,
 }

@@ -63,7 +63,7 @@ class Privacy:
 
     ``epsilon`` and ``delta`` were charged at each of ``parties`` (None: an exact query, which counts against the quota
     instead). ``query_id`` is the hexadecimal id in the parties' logs. ``margins`` holds the half-width of the 95 %
-    interval of each column that is a noisy aggregate; None where it depends on the group's unknown size.
+    interval of each column that is a noisy aggregate, the largest of all its rows (margin(...) in SQL tells each).
     """
 
     query_id: str | None = None

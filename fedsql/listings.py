@@ -20,7 +20,9 @@ def show(statement: Show, federation: Federation, analyst: Analyst, settings: Se
     offers = federation.directory.catalog.offers
     if statement.what == "settings":
         allow_missing = str(settings.allow_missing).lower()
-        return listing(("setting", "value"), [("epsilon", f"{settings.epsilon:g}"), ("allow_missing", allow_missing)])
+        accuracy = "off" if settings.accuracy is None else f"{settings.accuracy:.6%}".rstrip("0%").rstrip(".") + "%"
+        rows = [("epsilon", f"{settings.epsilon:g}"), ("accuracy", accuracy), ("allow_missing", allow_missing)]
+        return listing(("setting", "value"), rows)
     if statement.what == "budget":
         return _budget(federation, analyst)
     if statement.what == "parties":

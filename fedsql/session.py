@@ -45,7 +45,7 @@ from fedsql.listings import describe, show
 from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
-from fedsql.planner.margins import answer_margins, margin_notices
+from fedsql.planner.margins import answer_margins
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.planning import Plan
 from fedsql.planner.question import Question, Settings
@@ -56,6 +56,7 @@ from fedsql.workbench import CANCELLED, Workbench
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
 
+_REPEATED = "The same question was answered before, on the same data: this is that answer, and nothing was charged."
 _LOCK = (
     "SET GLOBAL TimeZone = 'UTC'",  # of every cursor
     "SET python_enable_replacements = false",
@@ -201,23 +202,24 @@ class Session:
             with watch("plan"):
                 plan, question, columns = self._plan(sql, parameters, lost)
             try:
-                table, changed = self._run(plan, question, columns, asked, watch, record, into)
+                table, changed, bench = self._run(plan, question, columns, asked, watch, record, into)
                 break
             except PartyUnreachable as error:
                 # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
                 if not self.settings.allow_missing or error.party not in plan.parties:
                     raise
                 lost.add(error.party)
+        repeated = plan.epsilon is not None and not bench.charged
         return Answer(
             table=table,
             columns=columns if into is None else (),
-            notices=(*notices(plan), *margin_notices(plan)),
+            notices=notices(plan) if not repeated else (*notices(plan), _REPEATED),
             seconds=watch.seconds,
             sent=tuple(sent),
             query_id=asked[-1].query_id.hex() if asked else None,
-            epsilon=plan.epsilon,
+            epsilon=0.0 if repeated else plan.epsilon,
             delta=plan.delta,
-            margins=answer_margins(plan, [name for name, _ in columns]),
+            margins=answer_margins(plan, [name for name, _ in columns], bench.margins),
             parties=plan.parties,
             changed=changed,
         )
@@ -231,8 +233,8 @@ class Session:
         watch: Stopwatch,
         record: Recorder,
         into: str | None,
-    ) -> tuple[pa.Table | None, int | None]:
-        """Ask stage by stage, then run what is above the cut; return its rows, or how many were written.
+    ) -> tuple[pa.Table | None, int | None, Workbench]:
+        """Ask stage by stage, then run what is above the cut; return its rows, or how many were written; and the bench.
 
         ``before`` holds what was asked, for the next attempt.
         """
@@ -255,8 +257,8 @@ class Session:
                     bench.keep(release, table)
             with watch("finalize"):
                 if into is not None:
-                    return None, bench.save(plan.final, columns, into)
-                return bench.answer(plan.final, columns), None
+                    return None, bench.save(plan.final, columns, into), bench
+                return bench.answer(plan.final, columns), None, bench
         finally:
             self._finishing = None
             cursor.close()

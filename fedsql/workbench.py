@@ -15,6 +15,8 @@ import pyarrow as pa
 from fedsql.errors import OperationalError, PolicyDenied
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
+from fedsql.executors.roles.analyst import REPEATED
+from fedsql.planner.logical import margin_of
 from fedsql.planner.planning import PlannedInput, ReleasePlan
 from fedsql.planner.question import StageInput
 
@@ -27,9 +29,15 @@ class Workbench:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> None:
         self._cursor = cursor
         self._check = check
+        self.charged = False  # for any release
+        self.margins: dict[tuple[str, str], float | None] = {}  # the largest of each (relation, column)
 
     def keep(self, release: ReleasePlan, table: pa.Table) -> None:
         """Make a released relation known under its name, in DuckDB's types."""
+        self.charged |= REPEATED not in (table.schema.metadata or {})
+        for output in release.outputs if release.noise is not None else ():
+            known = [value for value in table[margin_of(output.name)].to_pylist() if value is not None]
+            self.margins[release.release.relation, output.name] = max(known, default=None)
         with self._running():
             self._cursor.register(f"_opened_{release.number}", table)
             self._cursor.execute(

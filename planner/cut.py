@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.above import each_alone, lists_values, over_values, put_together, united, values_of
 from fedsql.planner.below import Below
 from fedsql.planner.binder import bind_release
@@ -45,7 +45,7 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
-from fedsql.planner.logical import Release, Sibling
+from fedsql.planner.logical import MARGIN, Release, Sibling, margin_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.rules.decorrelate import decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
@@ -213,6 +213,12 @@ class _Cutter:
         lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias) for call in listed}
 
         def lift(node: exp.Expr) -> exp.Expr:
+            if (
+                sets is None
+                and is_margin(node)
+                and (name := names.get(node.expressions[0].sql("duckdb"), "")).startswith("a")
+            ):
+                return exp.column(margin_of(name), table=alias, quoted=True)
             new = lifted.get(node.sql("duckdb"))
             return node if new is None or is_windowed(node) or is_shadowed(node) else new.copy()
 
@@ -275,6 +281,22 @@ class _Cutter:
         return release
 
 
+def is_margin(node: exp.Expr) -> bool:
+    """Say whether a node is margin(...) of one argument."""
+    return isinstance(node, exp.Anonymous) and node.name.lower() == MARGIN and len(node.expressions) == 1
+
+
+def _check_margins(tree: exp.Query) -> None:
+    """Refuse margin(...) that no release has answered."""
+    for node in tree.find_all(exp.Anonymous):
+        if node.name.lower() == MARGIN:
+            raise ProgrammingError(
+                f"{shown(node)}: {MARGIN} takes an aggregate of federated rows, in the block that aggregates them",
+                hint="SELECT avg(age), margin(avg(age)) FROM ...",
+                position=position(node),
+            )
+
+
 @dataclass(frozen=True)
 class Cut:
     """A statement after the cut: ``final`` over released relations, the ``releases``, and the ``inputs`` of some of these.
@@ -300,6 +322,8 @@ def cut(tree: exp.Query, catalog: Catalog) -> Cut:
             hint="group and aggregate, for example SELECT COUNT(*), AVG(x) FROM t, or ... GROUP BY a column",
             position=position(tree),
         )
+    for query in (tree, *(each.query for each in cutter.inputs.found)):
+        _check_margins(query)
     return Cut(tree, tuple(cutter.releases), tuple(cutter.inputs.found), tuple(cutter.trace))
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from fedsql.crypto.circuit import Circuit
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
@@ -25,24 +25,33 @@ from fedsql.types import SqlType
 
 
 def decompose(
-    release: Release, terms: Terms, typing: Typing, known: Known, unique: bool, beside: Beside | None = None
+    release: Release,
+    terms: Terms,
+    typing: Typing,
+    known: Known,
+    unique: bool,
+    beside: Beside | None = None,
+    *,
+    unknown: bool = False,
 ) -> tuple[Builder, Circuit | None]:
     """Return the partials, tests and outputs of a typed release, and its circuit (None under noise).
 
-    ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already. Names, thresholds and widths are the same whatever ``unique`` is; only the SQL that counts units differs.
+    ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already;
+    ``unknown``: noise decides which groups are shown. Names, thresholds and widths are the same whatever ``unique`` is;
+    only the SQL that counts units differs.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
     count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
     exact_units = unit_counter(unique)
     builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
     survive = builder.groups(terms.min_parties) if not terms.noisy else ()
+    if unknown:
+        builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise
 
     def render(expression: exp.Expr) -> str:
         return safe(expression, known, typing.type_of).sql("duckdb")
 
     for aggregate in release.aggregates:
-        if terms.noisy and aggregate.distinct:
-            raise NotSupportedError("COUNT(DISTINCT ...) under noise is not answered yet", hint="COUNT(*) is")
         if aggregate.function == "count_if":  # NULL where no row has a truth value, as in DuckDB, not 0
             aggregate = replace(aggregate, function="sum")
         condition = None

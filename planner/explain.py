@@ -10,7 +10,6 @@ from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
-from fedsql.privacy.accounting import error95
 
 _WIDTH = 80
 
@@ -36,7 +35,12 @@ def notices(plan: Plan) -> tuple[str, ...]:
         if release.missing:
             found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
         if terms.noisy:
-            found.append(f"Every value carries noise (epsilon {plan.epsilon:g} for this query, delta {plan.delta:g}).")
+            found.append(
+                f"Every value carries noise (epsilon {plan.epsilon:.4g} for this query, delta {plan.delta:g})."
+            )
+            if release.noise_of_units is not None and release.circuit is not None:
+                least = units(release, release.circuit.tests[0])
+                found.append(f"Groups of fewer than about {least}, by a noisy count, if any, are not shown.")
             if not all(offer.unit_unique for offer in release.leaf.offers):
                 rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
                 found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
@@ -62,18 +66,18 @@ def margins(release: ReleasePlan) -> dict[str, float | None]:
     if release.noise is None:
         return {}
     by_name = dict(zip((p.name for p in release.partials), release.noise, strict=True))
-    count = len(release.contributors)
-    return {output.name: _margin(release, output, by_name, count) for output in release.outputs}
+    return {output.name: _margin(release, output, by_name) for output in release.outputs}
 
 
-def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], count: int) -> float | None:
-    noise = by_name[output.partials[-1]]
-    half = error95(noise.share * count) * noise.grid
+def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) -> float | None:
+    half = by_name[output.partials[-1]].error95
     if output.function == "count":
         return half
     half *= float(output.units[0])
     if output.function == "sum":
         return half
+    if output.function != "avg":
+        return None
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
     rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
@@ -81,7 +85,7 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise], 
     if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
     widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
-    counted = error95(by_name[output.partials[0]].share * count) * widest * float(output.units[0])
+    counted = by_name[output.partials[0]].error95 * widest * float(output.units[0])
     return (half + counted) / rows
 
 
@@ -110,7 +114,11 @@ def _release(release: ReleasePlan) -> Iterator[str]:
     yield "  Who learns what:"
     yield from _learns(release)
     yield "  What is shown:"
-    if terms.noisy:
+    if terms.noisy and release.noise_of_units is not None and release.circuit is not None:
+        (least,) = release.circuit.tests
+        about = f"    - groups of {units(release, least)} or more, by a count that has noise itself; and noisy values"
+        yield from _item(about.strip(" -"), 4)
+    elif terms.noisy:
         yield "    - every group and value, each with noise"
     else:
         few = f" with at least {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
@@ -123,10 +131,11 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         if release.after:
             yield from _item("only if what the finer groups do not show of it is nothing, or as much", 4)
     if release.noise is not None:
-        yield f"  Expected error, 95 % (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
+        yield f"  Noise: {release.noise[0].mechanism.name}, a share of it from each party. Expected error, 95 %"
+        yield f"  (tables of {sum(o.rows for o in release.leaf.offers):,} rows at most):"
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
-            shown = "depends on the size of the group" if margin is None else f"+- {margin:.4g}"
+            shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
             even = " in groups of even size" if output.function == "avg" and margin is not None else ""
             yield f"    - {name} = {output.function}: {shown}{even}"
         if release.unit.parties > 1:
@@ -192,7 +201,10 @@ def _end(plan: Plan) -> Iterator[str]:
         asked = "one query" if count == 1 else f"{count} queries, one for each release,"
         yield from _indented(f"{asked} of the quota at each party (none if asked before on the same data)", indent=2)
     else:
-        yield f"  epsilon {plan.epsilon:g} at delta {plan.delta:g}, at each of {', '.join(plan.parties)}"
+        pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
+        cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
+        least = "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %)"
+        yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)
 
 
 def units(release: ReleasePlan, count: int) -> str:

@@ -21,6 +21,7 @@ from fedsql.planner.positions import position
 from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.schema import UNION
+from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.siblings import TOLD
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType, quoted
@@ -89,12 +90,12 @@ def fragment(
     typing: Typing,
     known: Known,
     source: Source,
-    rows_per_unit: int | None,
+    bound: Contribution | None,
 ) -> str:
     """Return the SQL of one party's part of ``release``.
 
-    ``source`` makes the relation, without its alias.
-    ``rows_per_unit``: bound on the rows of a unit, by a keyed sample (noise), or None.
+    ``source`` makes the relation, without its alias. ``bound``: what a unit may contribute, by a keyed sample (noise), or
+    None.
     """
     leaf = typing.leaf
     inner = [f"{label_sql('GROUP BY', k.expression, k.type, known, typing)} AS {k.name}" for k in release.keys]
@@ -104,12 +105,13 @@ def fragment(
         inner += [f"{sql} AS {name}" for sql, name in zip(partial.sql, names, strict=True)]
     condition = _condition(release, known, typing)
     offer = next(o for o in leaf.offers if o.party == party)
-    bounded = rows_per_unit is not None and not offer.unit_unique
+    bounded = bound is not None and not offer.unit_unique
     counted = bounded or any(f'"{UNIT}"' in text for text in inner)
-    relation = source(party, known if rows_per_unit is not None else {}, counted, bounded)
+    relation = source(party, known if bound is not None else {}, counted, bounded)
     rows = f"({relation}) AS {quoted(leaf.alias)}"
-    if bounded:
-        rows = _bounded(rows, leaf, condition, rows_per_unit or 1)
+    if bound is not None and bounded:
+        labels = inner[: len(release.keys)] if bound.groups < bound.rows else []
+        rows = _bounded(rows, leaf, condition, bound, [label.rpartition(" AS ")[0] for label in labels])
         condition = None
     sql = f"SELECT {', '.join(inner)} FROM {rows}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
@@ -160,9 +162,18 @@ def _condition(release: Release, known: Known, typing: Typing) -> str | None:
     return safe_condition(release.input.condition, known, typing.type_of).sql("duckdb")
 
 
-def _bounded(source: str, leaf: Leaf, condition: str | None, rows_per_unit: int) -> str:
-    """Keep at most ``rows_per_unit`` rows of each unit: those with the least keyed hashes, so the choice is random."""
+def _bounded(source: str, leaf: Leaf, condition: str | None, bound: Contribution, labels: Sequence[str]) -> str:
+    """Keep as many rows of each unit as it may have: those with the least keyed hashes, so the choice is random.
+
+    Before that, where there are ``labels``, the rows of as many groups as it may be in, chosen in the same way.
+    """
     where = f" WHERE {condition}" if condition else ""
+    alias = quoted(leaf.alias)
+    if labels:
+        texts = ", ".join(f"CAST({label} AS VARCHAR)" for label in labels)
+        order = f"sha256('{SAMPLING_KEY}' || CAST([{texts}] AS VARCHAR))"
+        ranked = f'SELECT *, dense_rank() OVER (PARTITION BY "{UNIT}" ORDER BY {order}) AS _group FROM {source}{where}'
+        source, where = f"(SELECT * FROM ({ranked}) WHERE _group <= {bound.groups}) AS {alias}", ""
     order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
     ranked = f'SELECT *, row_number() OVER (PARTITION BY "{UNIT}" ORDER BY {order}) AS _rank FROM {source}{where}'
-    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {rows_per_unit}) AS {quoted(leaf.alias)}"
+    return f"(SELECT * FROM ({ranked}) WHERE _rank <= {bound.rows}) AS {alias}"

@@ -16,6 +16,13 @@ from fedsql.planner.catalog import TableOffer
 from fedsql.planner.positions import shown
 from fedsql.types import compares_by_value
 
+MARGIN = "margin"  # margin(aggregate) in SQL: how far its noise may have moved it (95 %)
+
+
+def margin_of(aggregate: str) -> str:
+    """Return the name of the column of a released relation that holds the margins of one of its aggregates."""
+    return f"{MARGIN}_{aggregate}"
+
 
 @dataclass(frozen=True)
 class Scan:

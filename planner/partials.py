@@ -71,6 +71,7 @@ class Partial:
     tagged: bool = False
     order: Order | None = None
     rank: Rank | None = None
+    once: bool = False  # a unit adds one at most at a party, however many rows it has
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Builder:
         *,
         counts_units: bool = False,
         tagged: bool = False,
+        once: bool = False,
     ) -> str:
         """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum.
 
@@ -139,7 +141,7 @@ class Builder:
             if (known.sql, known.counts_units) == (sql, counts_units):
                 return known.name
         name, width = f"p{len(self.partials)}", slot_width(limit, self.parties)
-        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged))
+        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged, once=once))
         return name
 
     def test(self, sql: str, threshold: int) -> int:
@@ -241,10 +243,12 @@ class Builder:
         present = [c.present for c in coded]
         rows = _and(condition, *present)
         function = aggregate.function
+        if self.noisy and function in SQUARES | {"avg"} | PAIRS:  # around the middle of its bounds a value weighs half
+            coded = tuple(c.around((c.low + c.high) // 2) for c in coded)
         names: tuple[str, ...]
         factors: tuple[tuple[Coded, ...], ...] = ((),)
         if aggregate.counts == "units":
-            names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True),)
+            names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True, once=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
             names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), ROW_CAP, counts_units=True),)
         elif aggregate.distinct:
@@ -254,8 +258,6 @@ class Builder:
         elif function == "sum":
             names, factors = (self.sum(coded[0], condition),), (coded,)
         elif function in MEANS:
-            if self.noisy:  # around the middle of its bounds a value weighs half as much
-                coded = (coded[0].around((coded[0].low + coded[0].high) // 2),)
             names, factors = (self.count(rows), self.sum(coded[0], condition)), ((), coded)
         elif function in PAIRS:
             y, x = coded  # DuckDB's order: f(y, x), over rows where both are present

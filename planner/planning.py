@@ -26,7 +26,8 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, render_aggregate, scans_of
+from fedsql.planner.logical import Leaf, Release, Rows, Scan, describe, leaf_of, margin_of, render_aggregate, scans_of
+from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
@@ -36,7 +37,7 @@ from fedsql.planner.question import Question
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.rules import rewrite
 from fedsql.planner.schema import UNION, Schema, resolve_tables
-from fedsql.planner.sensitivity import Contribution, Noise, calibrated, check_noisy, contribution, curve
+from fedsql.planner.sensitivity import Contribution, Noise, check_noisy, contribution, curve
 from fedsql.planner.siblings import Beside
 from fedsql.planner.typer import Typer
 
@@ -65,12 +66,18 @@ class ReleasePlan:
     domain: tuple[tuple[str | None, ...], ...] | None
     unit: Contribution
     noise: tuple[Noise, ...] | None = None
+    noise_of_units: Noise | None = None
     missing: tuple[str, ...] = ()
     stage: int = 0
     inputs: tuple[str, ...] = ()
     copies: tuple[PublicTable, ...] = ()
     after: tuple[int, ...] = ()
     told: bool = False
+
+    @property
+    def all_noise(self) -> tuple[Noise, ...]:
+        """The noise of everything that depends on the data: what is charged."""
+        return (*(self.noise or ()), *([self.noise_of_units] if self.noise_of_units is not None else []))
 
     @property
     def number(self) -> int:
@@ -126,6 +133,8 @@ class Plan:
     epsilon: float | None = None
     delta: float | None = None
     rdp: tuple[float, ...] | None = None
+    accuracy: float | None = None
+    delta_of_groups: float = 0.0
     copies: tuple[PublicTable, ...] = ()
     inputs: tuple[PlannedInput, ...] = ()
 
@@ -137,8 +146,10 @@ class Plan:
     def at(self, stage: int) -> Plan:
         """Return the part of the plan that is asked in one stage, and what that costs."""
         releases = tuple(r for r in self.releases if r.stage == stage)
-        noise = [n for r in releases for n in r.noise or ()]
-        return replace(self, releases=releases, rdp=curve(noise) if noise else None)
+        noise = [n for r in releases for n in r.all_noise]
+        unknown = sum(r.noise_of_units is not None for r in releases)
+        delta = self.delta_of_groups * unknown / max(1, sum(r.noise_of_units is not None for r in self.releases))
+        return replace(self, releases=releases, rdp=curve(noise) if noise else None, delta_of_groups=delta)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -184,6 +195,7 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
     whose = [
         question.analyst,
         question.settings.epsilon,
+        question.settings.accuracy,
         [[n, list(map(list, c))] for n, c in question.local],
         list(question.missing),
         catalog.digest,
@@ -235,13 +247,13 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     made = Plan(
         planned,
         planner.local_sql(done.final),
-        digest([text, question.settings.epsilon, list(question.missing)]),
+        digest([text, question.settings.epsilon, question.settings.accuracy, list(question.missing)]),
         b"",
         (),
         copies=copies,
         inputs=tuple(planner.inputs.values()),
     )
-    made = _with_noise(made, question.settings.epsilon)
+    made = with_noise(made, question.settings)
     stages += [(f"logical ({r.release.relation})", describe(r.release)) for r in made.releases]
     stages += [
         ("fragments", "\n".join(f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()))
@@ -282,6 +294,7 @@ class Planner:
             self._columns[release.relation] = [
                 *((key.name, key.type) for key in made.release.keys),
                 *((a.name, a.type) for a in made.release.aggregates),
+                *((margin_of(a.name), "DOUBLE") for a in made.release.aggregates),
             ]
         told = {number for made in self._planned.values() for number in made.after}
         return tuple(replace(made, told=made.number in told) for made in self._planned.values())
@@ -357,13 +370,14 @@ class Planner:
         known = known_bounds(leaf)
         domain = _domain(release, leaf)
         if terms.noisy:
-            check_noisy([a.function for a in release.aggregates], domain is not None)
-        unit = contribution(leaf.offers)
+            check_noisy([a.function for a in release.aggregates])
+        unknown = terms.noisy and domain is None
+        unit = contribution(leaf.offers, grouped=bool(release.keys), unknown=unknown)
         beside = self._beside(release) if release.siblings and terms.hides else None
         if beside is not None:
             source = self._flagged(source, beside, typing, known)
         ways = {
-            unique: decompose(release, terms, typing, known, unique, beside)
+            unique: decompose(release, terms, typing, known, unique, beside, unknown=unknown)
             for unique in {o.unit_unique for o in leaf.offers}
         }
         parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}
@@ -371,7 +385,7 @@ class Planner:
         check_comparisons(
             [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
         )
-        rows = unit.rows if terms.noisy else None
+        bound = unit if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}
         absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)
         return ReleasePlan(
@@ -379,7 +393,7 @@ class Planner:
             contributors=leaf.parties,
             terms=terms,
             fragments={
-                party: fragment(release, party, part.tests, part.partials, typing, known, source, rows)
+                party: fragment(release, party, part.tests, part.partials, typing, known, source, bound)
                 for party, part in parts.items()
             },
             tests=tuple(shape.tests),
@@ -469,18 +483,6 @@ def _domain(release: Release, leaf: Leaf) -> tuple[tuple[str | None, ...], ...] 
     return tuple(product(*values))
 
 
-def _with_noise(made: Plan, epsilon: float) -> Plan:
-    """Calibrate the noisy releases of a statement together, so that they cost ``epsilon`` in all."""
-    noisy = [r for r in made.releases if r.terms.noisy]
-    if not noisy:
-        return made
-    delta = min(r.terms.delta for r in noisy)
-    found = iter(calibrated([(r.partials, r.unit, r.terms, len(r.contributors)) for r in noisy], epsilon, delta))
-    releases = tuple(replace(r, noise=next(found)) if r.terms.noisy else r for r in made.releases)
-    rdp = curve([n for r in releases for n in r.noise or ()])
-    return replace(made, releases=releases, epsilon=epsilon, delta=delta, rdp=rdp)
-
-
 def _digest(made: Plan) -> bytes:
     """Return a digest of everything that parties do for ``made``; equal plans everywhere have equal digests."""
     return digest(
@@ -494,6 +496,7 @@ def _digest(made: Plan) -> bytes:
                 [[p.name, p.width, str(p.limit), p.tagged, repr(p.order), repr(p.rank)] for p in r.partials],
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
+                repr(r.noise_of_units),
                 r.stage,
                 list(r.after),
                 list(r.inputs),

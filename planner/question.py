@@ -17,10 +17,14 @@ VALID_FOR = 3600  # seconds that a question may be answered after it was signed
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a session that change what a question asks for."""
+    """Settings of a session that change what a question asks for.
+
+    ``epsilon`` is what a noisy query costs; with ``accuracy`` (a share of the value, such as 0.01) as much as that takes.
+    """
 
     epsilon: float = 1.0
     allow_missing: bool = False
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)

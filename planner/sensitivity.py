@@ -1,13 +1,14 @@
-"""Noise, first form: how far one privacy unit can move each partial, and the Skellam noise that hides it.
+"""Noise: how far one privacy unit can move each partial, and the noise that hides it.
 
 Values are clamped to verified bounds and rows per unit are bounded below the cut, so a unit moves a sum by at most
 D = rows per unit x largest |value| (x the number of parties where units may be at several). Sums are rounded to a
-public grid before noise is added; rounding moves D by at most one grid step per party (research: Skellam mechanism,
-Agarwal et al. 2021; one unit added or removed).
+public grid before noise is added; rounding moves D by at most one grid step per party (one unit added or removed).
+Discrete Laplace or Skellam noise, whichever is smaller for all partials of a statement at the same cost.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,58 +16,85 @@ from fedsql.errors import DataError, NotSupportedError
 from fedsql.planner.catalog import TableOffer
 from fedsql.planner.partials import Partial
 from fedsql.planner.policy import Terms
-from fedsql.privacy.accounting import calibrate, rdp_skellam
-from fedsql.privacy.noise import share_variance
+from fedsql.privacy.accounting import calibrate
+from fedsql.privacy.laplace import LEAST_RATE, MOST_RATE
+from fedsql.privacy.mechanisms import DiscreteLaplace, Mechanism, Sensitivity, Skellam
 
-_STEPS = 1 << 10  # grid steps in the largest contribution of one row
+_STEPS = 1 << 10  # grid steps in what one unit may contribute at most
+_FEWEST = 32  # of them: coarser sums would be off by more than their noise hides
+_MARGIN = 1 - 2.0**-40  # keeps rounding of the last digit from a cost that is above what was asked
+_Law = tuple[int, Sensitivity, Mechanism]
 _INSTEAD = dict.fromkeys(
     ("min", "max", "median", "quantile_cont", "quantile_disc"),
     "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)",
-)
-NOISY_FUNCTIONS = ("count", "count_if", "sum", "avg")
+) | dict.fromkeys(("bool_and", "bool_or"), "count the rows: COUNT(*) FILTER (WHERE ...)")
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of one partial. The sum is sent as multiples of ``grid``; ``sensitivity`` and ``variance`` are in these.
+    """Noise of one partial. The sum is sent as multiples of ``grid``; ``moved`` and the noise are in these.
 
-    ``variance`` is what the honest parties' shares reach together; each party adds ``share`` (see noise.share_variance).
+    Each of ``parties`` adds a share of ``mechanism``'s noise; the shares of ``honest`` of them are enough.
     """
 
     grid: int
-    sensitivity: int
-    variance: float
-    share: float
+    moved: Sensitivity
+    mechanism: Mechanism
+    honest: int
+    parties: int
+
+    @property
+    def error95(self) -> float:
+        """The half-width of the 95 % interval of the sum, in its own unit."""
+        return self.mechanism.error95(self.honest, self.parties) * self.grid
+
+    @property
+    def variance(self) -> float:
+        """The variance of the sum, in its own unit."""
+        return self.mechanism.variance(self.honest, self.parties) * self.grid**2
+
+    @property
+    def kurtosis(self) -> float:
+        """The excess kurtosis of the sum's noise."""
+        return self.mechanism.kurtosis(self.honest, self.parties)
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """How much one privacy unit may contribute to a release: rows at each party, and at how many parties."""
+    """How much one privacy unit may contribute to a release: rows in all, and groups, at each party; and parties."""
 
     rows: int
     parties: int
+    groups: int = 1
 
 
-def contribution(offers: Sequence[TableOffer]) -> Contribution:
-    """Return the bound that holds for every contributor."""
+def contribution(offers: Sequence[TableOffer], *, grouped: bool = False, unknown: bool = False) -> Contribution:
+    """Return the bound that holds for every contributor; ``unknown``: noise decides which groups are shown."""
     rows = max(1 if offer.unit_unique else offer.max_rows_per_unit for offer in offers)
     scattered = any(offer.privacy_unit is not None and offer.unit_scope != "global" for offer in offers)
-    return Contribution(rows, len(offers) if scattered else 1)
+    groups = rows if grouped else 1
+    if unknown:
+        groups = min(rows, max(offer.max_groups_per_unit for offer in offers))
+    return Contribution(rows, len(offers) if scattered else 1, groups)
 
 
-def check_noisy(functions: Sequence[str], public_domain: bool) -> None:
+def check_noisy(functions: Sequence[str]) -> None:
     """Raise NotSupportedError for what is not answered under noise."""
     for function in functions:
-        if function not in NOISY_FUNCTIONS:
+        if function in _INSTEAD:
             raise NotSupportedError(
-                f"{function} under noise is not answered yet",
-                hint=_INSTEAD.get(function, "count, sum and avg are; a party here has noise = required"),
+                f"{function} is not answered under noise, which a party here requires", hint=_INSTEAD[function]
             )
-    if not public_domain:
-        raise NotSupportedError(
-            "under noise, a GROUP BY over a column without a public list of values is not answered yet",
-            hint="group by columns whose owners declare values = [...], or leave GROUP BY out",
-        )
+
+
+def tau(noise: Noise, unit: Contribution, delta: float) -> int:
+    """Return the least noisy number of units with which a group of unknown key is shown.
+
+    A key that one unit alone has must not be seen: it counts at up to ``parties`` of them, in up to ``groups`` groups at
+    each. So it is tau or more by the noise of all shares with at most ``delta``, all its groups together.
+    """
+    least = noise.mechanism.threshold(noise.honest, noise.parties, delta / (unit.parties * unit.groups))
+    return unit.parties + least
 
 
 def calibrated(
@@ -76,29 +104,59 @@ def calibrated(
 
     ``groups`` holds for each release: its partials, a unit's contribution, the terms, and the number of contributors.
     """
-    shapes = []
-    for partials, unit, _, _ in groups:
-        for partial in partials:
-            largest = max(abs(partial.low), abs(partial.high), 1)
-            grid = max(1, -(-largest // _STEPS))
-            steps = -(-largest * unit.rows * unit.parties // grid)
-            shapes.append((grid, steps + (unit.parties if grid > 1 else 0)))
-    try:
-        variances = calibrate(epsilon, delta, [(float(d), float(d)) for _, d in shapes])
-    except ValueError as error:
-        raise DataError(str(error), hint="SET epsilon to a value such as 1.0") from None
-    found = iter(zip(shapes, variances, strict=True))
-    return [
-        tuple(
-            Noise(grid, d, v, share_variance(v, count, min(terms.noise_colluders, count - 1)))
-            for _ in partials
-            for (grid, d), v in [next(found)]
+    most = [(partial, unit) for partials, unit, _, _ in groups for partial in partials]
+    laws = [law for law in (_laplace(most, epsilon), _skellam(most, epsilon, delta)) if law]
+    if not laws:
+        raise DataError(
+            f"epsilon {epsilon:g} is too small: no noise reaches it", hint="SET epsilon to a value such as 1.0"
         )
-        for partials, _, terms, count in groups
-    ]
+    found = []
+    for law in laws:
+        each = iter(law)
+        found.append(
+            [
+                tuple(Noise(*next(each), count - min(terms.noise_colluders, count - 1), count) for _ in partials)
+                for partials, _, terms, count in groups
+            ]
+        )
+    return min(found, key=lambda made: sum(math.log(max(n.error95, 0.5)) for noise in made for n in noise))
+
+
+def _laplace(partials: Sequence[tuple[Partial, Contribution]], epsilon: float) -> list[_Law]:
+    """Return discrete Laplace noise that costs pure ``epsilon`` in all, an even share for each partial; else nothing."""
+    found: list[_Law] = []
+    own = epsilon * _MARGIN / len(partials)
+    for partial, unit in partials:
+        steps = min(_STEPS, int(own / LEAST_RATE / 2))
+        if steps < _FEWEST:
+            return []
+        grid, moved = _shape(partial, unit, steps)
+        rate = own / moved.l1
+        if not LEAST_RATE <= rate <= MOST_RATE:
+            return []
+        found.append((grid, moved, DiscreteLaplace(rate)))
+    return found
+
+
+def _skellam(partials: Sequence[tuple[Partial, Contribution]], epsilon: float, delta: float) -> list[_Law]:
+    """Return Skellam noise that costs (epsilon, delta) in all, in proportion to the sensitivities; else nothing."""
+    shapes = [_shape(partial, unit, _STEPS) for partial, unit in partials]
+    try:
+        variances = calibrate(epsilon, delta, [(moved.l1, moved.l2) for _, moved in shapes])
+    except ValueError:
+        return []
+    return [(grid, moved, Skellam(v)) for (grid, moved), v in zip(shapes, variances, strict=True)]
+
+
+def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensitivity]:
+    """Return the grid of a partial, such that a unit moves it by about ``steps`` of them at most, and by how many."""
+    largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
+    grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
+    moved = -(-largest // grid) + (unit.parties if grid > 1 else 0)
+    return grid, Sensitivity(moved, unit.groups if partial.once else 1)  # its rows are so many in all groups together
 
 
 def curve(noise: Sequence[Noise]) -> tuple[float, ...]:
     """Return the Renyi curve (over accounting.ORDERS) of releasing partials with this noise: what is charged."""
-    curves = [rdp_skellam(n.sensitivity, n.sensitivity, n.variance).tolist() for n in noise]
+    curves = [n.mechanism.curve(n.moved).tolist() for n in noise]
     return tuple(map(sum, zip(*curves, strict=True)))

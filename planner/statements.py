@@ -93,13 +93,23 @@ def changed(settings: Settings, name: str, value: str) -> Settings:
             number = 0.0
         if not 0 < number < float("inf"):
             raise DataError(f"epsilon is a positive number, not {value!r}", hint="SET epsilon = 1.0")
-        return replace(settings, epsilon=number)
+        return replace(settings, epsilon=number, accuracy=None)
+    if name == "accuracy":
+        if value.lower() in ("off", "none", "null"):
+            return replace(settings, accuracy=None)
+        try:
+            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            raise DataError(f"accuracy is a share between 0 and 1, not {value!r}", hint="SET accuracy = '1%', or off")
+        return replace(settings, accuracy=share)
     if name == "allow_missing":
         words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
         if value.lower() not in words:
             raise DataError(f"allow_missing is true or false, not {value!r}")
         return replace(settings, allow_missing=words[value.lower()])
-    raise ProgrammingError(f"there is no setting {name}", hint="settings: epsilon, allow_missing")
+    raise ProgrammingError(f"there is no setting {name}", hint="settings: epsilon, accuracy, allow_missing")
 
 
 def _stripped(sql: str) -> str:

@@ -4,11 +4,13 @@ With --network every federation that a test opens has a real coordinator between
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests of several folders share
 settings.register_profile("fedsql", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("fedsql")
 

@@ -15,6 +15,7 @@ import duckdb
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.logical import MARGIN
 from fedsql.planner.schema import Local, mirror
 from fedsql.types import is_type, quoted
 
@@ -39,6 +40,7 @@ class DuckDBTyper:
         self._guard = threading.Lock()
         self._db = duckdb.connect(":memory:", config=dict(_LOCKED))
         self._db.execute("SET TimeZone = 'UTC'")
+        self._db.execute(f"CREATE MACRO {MARGIN}(aggregate) AS CAST(0 AS DOUBLE)")
         self._db.execute("SET lock_configuration = true")
         self.tables = mirror(catalog, local, self.supertype)
         for schema, tables in self.tables.items():

@@ -78,7 +78,9 @@ def conclude(
     aligned = outline.slots is None
     position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
     rows = padded(len(survivors)) if aligned else matching.count
-    holder = {slot: secrets.choice(matching.holders[slot]) for slot in survivors} if aligned else {}
+    # A slot that nobody holds is there to blur their number. Noise may let it through, without a label.
+    held_by = {slot: matching.holders.get(slot) for slot in survivors} if aligned else {}
+    holder = {slot: secrets.choice(who) for slot, who in held_by.items() if who}
     asked = {name: [position[s] for s in survivors if holder.get(s) == name] for name in names}
     messages = []
     for name in names:
@@ -106,7 +108,7 @@ def conclude(
         signatures={name: each["released"] for name, each in judged.items()},
         vector=public.to_bytes(_sum(public, vectors)),
         label_key=given[names[0]].label_key,
-        labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
+        labels=tuple(boxes.get(position[slot], b"") for slot in survivors) if aligned else (),
     )
 
 

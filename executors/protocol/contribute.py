@@ -28,6 +28,7 @@ from fedsql.executors.protocol.outline import (
     GroupPartials,
     Label,
     NoiseDraws,
+    NoiseShares,
     Outline,
     packed_rows,
     released_record,
@@ -109,6 +110,7 @@ def prepare(
     domain: Sequence[Label] | None,
     identities: Mapping[str, bytes],
     most: int,
+    noise: NoiseShares | None = None,
 ) -> Steps[Ready]:
     """Go as far with ``part`` as can be gone before every contributor is READY.
 
@@ -119,7 +121,7 @@ def prepare(
     said: dict[str, object] = {}
     bits, found = None, []
     if outline.circuit is not None:
-        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots)]
+        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots, noise)]
         sides += [step.take_part(talk, outline, part, slots.of, slots.count) for step in (extremes, quantiles)]
         (said, bits), *found = yield from together(sides)
     shares = {index: share for each in found for index, share in each.items()}
@@ -140,6 +142,21 @@ def prepare(
     return Ready(outline, part, slots, messages, wanted, shown, key, bits, shares)
 
 
+def blurred(outline: Outline, part: GroupPartials, domain: Sequence[Label], noise: NoiseDraws) -> GroupPartials:
+    """Return a part with all public groups, its noise added: what can be sent more than once for one charge."""
+    index = {label: i for i, label in enumerate(domain)}
+    if any(label not in index for label in part.labels):
+        raise InternalError("a group key is not in the public list of values")
+    everything = Bits(np.ones(len(part.labels), bool), np.ones((len(part.labels), 0), bool))
+    columns = place(outline, part, everything, [index[label] for label in part.labels], len(domain))
+    return held(domain, add_noise(columns, noise))
+
+
+def held(domain: Sequence[Label], columns: Sequence[Column]) -> GroupPartials:
+    """Return the part that `blurred` made, from its columns."""
+    return GroupPartials(domain, np.zeros((len(domain), 0), np.int64), columns, [(None,)] * len(columns))
+
+
 def deliver(
     talk: Conversation,
     ready: Ready,
@@ -147,7 +164,7 @@ def deliver(
     public: PublicKey,
     analyst_box: bytes,
     identities: Mapping[str, bytes],
-    noise: NoiseDraws | None,
+    noise: NoiseShares | None,
 ) -> tuple[list[Message], int]:
     """Return the messages with the party's encrypted vector, labels and tags, and how many rows are released.
 
@@ -165,7 +182,7 @@ def deliver(
         second = outline.computing(talk.draw).index(talk.me)
         extremes.put(outline, part, ready.shares, ready.bits, columns, second)
     if noise is not None:
-        columns = add_noise(columns, noise)
+        columns = add_noise(columns, noise.values(rows))
     vector = encrypt(talk, outline, columns, rows, public)
     record: dict[str, object] = {"vector": vector, "signature": talk.sign("vector", hashlib.sha256(vector).digest())}
     if slots.label_key is not None:
@@ -218,12 +235,14 @@ def _locate(
 
 
 def _decide(
-    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots
+    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots, noise: NoiseShares | None
 ) -> Steps[tuple[dict[str, object], Bits | None]]:
     """Take part in the threshold step; return what a computing party says: its signed verdict, and the bits."""
     assert outline.circuit is not None
     counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
     counts[np.asarray(slots.of, np.intp)] = part.counts
+    if noise is not None and noise.units is not None:  # in every slot, whoever has it
+        counts[:, 0] += noise.units(slots.count)
     if len(outline.contributors) == 1:
         bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
     else:

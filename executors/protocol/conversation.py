@@ -1,7 +1,8 @@
 """One participant's view of one query: its fresh key, the others' fresh keys, and the channels between them.
 
 Every participant makes a new X25519 key for each attempt and signs it together with the query, the attempt, the plan and
-the contributors (a *hello*). There it also says which public tables it lacks. All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
+the contributors (a *hello*). There it also says which public tables it lacks, and which
+answer to the same question it holds. All hellos together are the *roster*. Whatever two of them share - masks, sealed messages -
 is derived from their two fresh keys by HKDF, bound to exactly that context, so nothing is ever derived twice.
 """
 
@@ -21,7 +22,23 @@ from fedsql.executors.protocol.threshold import Sealer
 from fedsql.executors.protocol.wire import COORDINATOR, Message, named
 
 Roster = Mapping[str, bytes]  # name -> fresh X25519 public key
-_HELLO = {"name": str, "key": bytes, "lacks": list[int], "signature": bytes}
+_HELLO = {"name": str, "key": bytes, "lacks": list[int], "holds": bytes, "signature": bytes}
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a participant says first: a fresh X25519 public key, the numbers of the public tables that it lacks.
+
+    ``holds`` names the earlier answer to this very question that it holds, if any (see `executors.roles.held`).
+    """
+
+    key: bytes
+    lacks: tuple[int, ...] = ()
+    holds: bytes = b""
+
+    def signed(self) -> bytes:
+        """Return what is signed of it."""
+        return encode([self.key, list(self.lacks), self.holds])
 
 
 @dataclass(frozen=True)
@@ -55,33 +72,30 @@ class Context:
         """Return what ``name`` signs for ``data`` as ``what`` in this context."""
         return self.bind("fedsql", what, name, data)
 
-    def roster(
-        self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]
-    ) -> tuple[Roster, dict[str, tuple[int, ...]]]:
-        """Return the fresh keys in ``hellos``, verified against pinned identities, and what each one lacks.
+    def roster(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> dict[str, Hello]:
+        """Return what everybody said in ``hellos``, verified against pinned identities.
 
         Raises ProtocolError unless exactly ``names`` said hello with a valid signature.
         """
-        roster: dict[str, bytes] = {}
-        lacking: dict[str, tuple[int, ...]] = {}
+        found: dict[str, Hello] = {}
         if not fits(hellos, list[dict[str, Any]]):
             raise ProtocolError("a hello is malformed")
         assert isinstance(hellos, list)
         for hello in hellos:
             if hello.keys() != _HELLO.keys() or not all(fits(hello[field], kind) for field, kind in _HELLO.items()):
                 raise ProtocolError("a hello is malformed")
-            name, key, lacks, signature = (hello[field] for field in _HELLO)
-            pinned = identities.get(name)
+            name, key, lacks, holds, signature = (hello[field] for field in _HELLO)
+            pinned, said = identities.get(name), Hello(key, tuple(lacks), holds)
             if (
                 pinned is None
-                or name in roster
-                or not verify(pinned, signature, self.signed("hello", name, encode([key, lacks])))
+                or name in found
+                or not verify(pinned, signature, self.signed("hello", name, said.signed()))
             ):
                 raise ProtocolError(f"the hello of {ascii(name)[1:-1]} is not signed by the identity known for it")
-            roster[name], lacking[name] = key, tuple(lacks)
-        if set(roster) != set(names):
+            found[name] = said
+        if set(found) != set(names):
             raise ProtocolError("the contributors are not those of the signed question")
-        return roster, lacking
+        return found
 
     def draw(self, roster: Roster) -> bytes:
         """Return 32 bytes that no one chose: all contributors' fresh keys decide them, each drawn before any is known.
@@ -96,7 +110,7 @@ class Context:
 class Conversation:
     """A participant in a context. ``roster`` is filled once the others' hellos have been verified.
 
-    ``lacks`` are the numbers of the public tables that it lacks; ``lacking`` is what the others said of theirs.
+    ``lacks`` and ``holds`` are what it says in its hello; ``lacking`` and ``holding`` what the others said.
     """
 
     me: str
@@ -105,18 +119,23 @@ class Conversation:
     key: QueryKey = field(default_factory=QueryKey)
     roster: Roster = field(default_factory=dict)
     lacks: tuple[int, ...] = ()
+    holds: bytes = b""
     lacking: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    holding: Mapping[str, bytes] = field(default_factory=dict)
 
     def hello(self) -> dict[str, object]:
-        """Return this participant's signed fresh key, and what it lacks."""
-        key, lacks = self.key.public, list(self.lacks)
-        return {"name": self.me, "key": key, "lacks": lacks, "signature": self.sign("hello", encode([key, lacks]))}
+        """Return this participant's signed hello."""
+        said = Hello(self.key.public, self.lacks, self.holds)
+        record: dict[str, object] = {"name": self.me, "key": said.key, "lacks": list(said.lacks), "holds": said.holds}
+        return record | {"signature": self.sign("hello", said.signed())}
 
     def admit(self, hellos: object, identities: Mapping[str, bytes], names: Sequence[str]) -> None:
         """Verify hellos and keep the others' as the roster: see `Context.roster`."""
-        roster, lacking = self.context.roster(hellos, identities, names)
-        self.roster = {name: key for name, key in roster.items() if name != self.me}
-        self.lacking = {name: lacks for name, lacks in lacking.items() if name != self.me}
+        found = self.context.roster(hellos, identities, names)
+        found.pop(self.me, None)
+        self.roster = {name: said.key for name, said in found.items()}
+        self.lacking = {name: said.lacks for name, said in found.items()}
+        self.holding = {name: said.holds for name, said in found.items()}
 
     @cached_property
     def draw(self) -> bytes:

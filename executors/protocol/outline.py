@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Outline:
             "survive": list(self.circuit.survive),
             "cells": [[c.enough, _listed(c.rests), list(c.also)] for c in self.circuit.cells],
             "rests": _listed(self.circuit.rests),
+            "noisy": self.circuit.noisy,
         }
         return {
             "number": self.number,
@@ -117,17 +118,19 @@ def _listed(rests: Sequence[Rest]) -> list[object]:
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
     rests: Any = list[tuple[int, list[int]]]
     cells: Any = list[tuple[int | None, rests, list[int]]]
-    tests, survive, cells, rests = message.values(record, tests=list[int], survive=list[int], cells=cells, rests=rests)
+    tests, survive, cells, rests, noisy = message.values(
+        record, tests=list[int], survive=list[int], cells=cells, rests=rests, noisy=bool
+    )
     left = [*rests, *(rest for _, each, _ in cells for rest in each)]
     literals = len(survive) + sum(len(also) + 1 for *_, also in cells) + sum(len(enough) + 1 for _, enough in left)
     if max(len(tests), len(cells), literals) > _MOST_LITERALS:
         raise message.malformed()
     try:
         shown = tuple(Cell(enough, _rests(left), tuple(also)) for enough, left, also in cells)
-        made = Circuit(tuple(tests), tuple(survive), shown, _rests(rests))
+        made = Circuit(tuple(tests), tuple(survive), shown, _rests(rests), noisy)
     except ValueError:
         raise message.malformed() from None
-    if max(tests) >= _MOST_UNITS:
+    if max(map(abs, tests)) >= _MOST_UNITS:
         raise message.malformed()
     return made
 
@@ -167,10 +170,21 @@ class GroupPartials:
 
 @dataclass(frozen=True)
 class NoiseDraws:
-    """A party's noise: int64 [slots] for each partial, in multiples of the partial's grid."""
+    """A party's noise: int64 [rows] for each partial, in multiples of the partial's grid."""
 
     draws: Sequence[NDArray[np.int64]]
     grids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class NoiseShares:
+    """How a party draws its noise for a release: ``values(rows)``; ``units(slots)`` for the count that decides a slot.
+
+    Where groups are public their number is known, and all is drawn before the data is touched.
+    """
+
+    values: Callable[[int], NoiseDraws]
+    units: Callable[[int], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)

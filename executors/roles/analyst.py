@@ -32,6 +32,8 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.question import VALID_FOR, Question
 
+REPEATED = b"fedsql.repeated"  # marks a table that every party held from before: nothing was charged for it
+
 
 def _generate_in_background() -> Future[SecretKey]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="fedsql-key")
@@ -96,13 +98,17 @@ class Analyst:
         hellos, records = answer.fields(hellos=list[Any], releases=list[dict[str, Any]])
         if len(records) != len(plan.releases):
             raise answer.malformed()
-        roster, _ = context.roster(hellos, identities, plan.participants)
-        draw = context.draw(roster)
+        said = context.roster(hellos, identities, plan.participants)
+        draw = context.draw({name: hello.key for name, hello in said.items()})
+        holds = {said[name].holds for name in plan.parties}
         released = [Released.of(record, answer) for record in records]
-        return [
+        opened = [
             self._open(release, outline, each, context, draw, identities, watch)
             for release, outline, each in zip(plan.releases, outlines, released, strict=True)
         ]
+        if len(holds) == 1 and all(holds):
+            return [table.replace_schema_metadata({REPEATED: b"1"}) for table in opened]
+        return opened
 
     def _request(self, question: Question, context: Context, outlines: list[Outline], directory: Directory) -> Message:
         text = question.encode()
@@ -138,10 +144,12 @@ class Analyst:
         with watch("open"):
             self._verify(outline, released, context, draw, identities)
             columns = open_vector(context, outline, released.rows, released.vector, self.paillier.result())
-            labels = self._labels(release, outline, released, context)
+            found = self._labels(release, outline, released, context)
         with watch("finalize"):
             bits = unpacked_rows(released.bits, outline).cells if outline.circuit is not None else None
-            return finalize(release, labels, released.positions, columns, bits)
+            known = [i for i, label in enumerate(found) if label is not None]
+            labels, positions = [label for label in found if label is not None], [released.positions[i] for i in known]
+            return finalize(release, labels, positions, columns, bits[known] if bits is not None else None)
 
     def _verify(
         self, outline: Outline, released: Released, context: Context, draw: bytes, identities: Mapping[str, bytes]
@@ -163,16 +171,22 @@ class Analyst:
             if not verify(identities[name], signature, context.bind("fedsql", "released", name, record)):
                 raise ProtocolError(f"the verdict on small groups is not signed by {name}")
 
-    def _labels(self, release: ReleasePlan, outline: Outline, released: Released, context: Context) -> list[Label]:
-        """Return the labels of the rows shown: public ones, or unsealed."""
+    def _labels(
+        self, release: ReleasePlan, outline: Outline, released: Released, context: Context
+    ) -> list[Label | None]:
+        """Return the labels of the rows shown: public ones, or unsealed; None of a row that is nothing but noise."""
         if release.domain is not None:
             return [release.domain[position] for position in released.positions]
         key = self.box.open(released.label_key, context.bind("labels", outline.number))
         if len(released.labels) != len(released.positions):
             raise ProtocolError("its rows or labels are not whole")
-        labels: list[Label] = []
+        labels: list[Label | None] = []
+        noisy = outline.circuit is not None and outline.circuit.noisy
         keys = len(release.release.keys)
         for position, sealed in zip(released.positions, released.labels, strict=True):
+            if noisy and not sealed:
+                labels.append(None)
+                continue
             channel, bound = label_channel(key, context, outline.number, position)
             try:
                 label = decode(unpad(channel.open(bound, sealed)))

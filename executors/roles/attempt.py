@@ -14,28 +14,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
 from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
 from fedsql.executors.engines.fragments import read_fragment, told_groups
-from fedsql.executors.protocol.contribute import Ready, deliver, prepare
+from fedsql.executors.protocol.contribute import Ready, blurred, deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws
+from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, NoiseShares
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
 from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
+from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, packed, run_of, unpacked
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
 from fedsql.planner.planning import Plan, ReleasePlan
 from fedsql.planner.positions import shown
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
+from fedsql.planner.recheck import recheck
 from fedsql.privacy.ledger import Charge
-from fedsql.privacy.noise import skellam
 
 if TYPE_CHECKING:
     from fedsql.executors.roles.party import Engine, Party
@@ -60,6 +59,8 @@ class Attempt:
     question: Question | None = None
     sent: list[Message] = field(default_factory=list)
     groups: dict[int, StageInput] = field(default_factory=dict)
+    key_held: bytes | None = None  # what its sums can be held under
+    held: Held | None = None  # what it holds of the same question
 
     def told(self) -> dict[str, object]:
         """Return what names this attempt in the operator's log."""
@@ -110,7 +111,14 @@ class Attempt:
         """Say hello, verify everybody else's, and bring public tables to where they are lacking."""
         party = self.party
         missing = lacks(plan, party.name, self.engine)
-        talk = Conversation(party.name, context_of(question, plan), party.identity, lacks=missing)
+        context, holds = context_of(question, plan), b""
+        if party.name in plan.parties and is_holdable(plan):
+            self.key_held = held_under(question, plan, self._data_version(plan))
+            if (found := party.ledger.held(self.key_held)) is not None:
+                mine = [release for release in plan.releases if party.name in release.contributors]
+                self.held = Held(found[0], unpacked(found[1], mine))
+                holds = name_of(self.held.run, context)
+        talk = Conversation(party.name, context, party.identity, lacks=missing, holds=holds)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
         self.sent.append(hello)
         inbox = yield Exchange.of([hello], [("roster", COORDINATOR)])
@@ -129,14 +137,22 @@ class Attempt:
         party = self.party
         public = party.keys.get(question.paillier_n)
         mine = [release for release in plan.releases if party.name in release.contributors]
+        held = self._repeated(talk, plan)
         with self.watch("charge"):
-            self._charge(question, plan)
-        with self.watch("noise"):
-            noise = [_draw(release) for release in mine]
+            self._charge(question, plan, repeated=held is not None)
+        noise: dict[int, NoiseShares | None] = {}
+        if held is None:
+            with self.watch("noise"):
+                noise = {release.number: _draw(release) for release in mine}
+            if self.key_held is not None:
+                held, noise = self._hold(talk, mine, noise), {}
+        given = dict(zip((release.number for release in mine), held or (), strict=False))
         chains: dict[int, list[ReleasePlan]] = {}
         for release in mine:
             chains.setdefault(min((release.number, *release.after)), []).append(release)
-        prepared = yield from self._kept(together(self._prepared(chain, talk, identities) for chain in chains.values()))
+        prepared = yield from self._kept(
+            together(self._prepared(chain, talk, identities, given, noise) for chain in chains.values())
+        )
         made = {each.outline.number: each for chain in prepared for each in chain}
         ready = [made[release.number] for release in mine]
         messages = [message for each in ready for message in each.messages]
@@ -144,27 +160,59 @@ class Attempt:
         inbox = yield Exchange.of(messages, [wanted for each in ready for wanted in each.wanted])
         last: list[Message] = []
         released: list[dict[str, object]] = []
-        for release, each, drawn in zip(mine, ready, noise, strict=True):
+        for release, each in zip(mine, ready, strict=True):
             with self.watch("encrypt"):
+                drawn = noise.get(release.number)
                 sent, rows = deliver(talk, each, inbox, public, question.analyst_box, identities, drawn)
             last.extend(sent)
             released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
         return last, released
 
     def _prepared(
-        self, chain: Sequence[ReleasePlan], talk: Conversation, identities: Mapping[str, bytes]
+        self,
+        chain: Sequence[ReleasePlan],
+        talk: Conversation,
+        identities: Mapping[str, bytes],
+        given: Mapping[int, GroupPartials],
+        noise: Mapping[int, NoiseShares | None],
     ) -> Steps[list[Ready]]:
-        """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next."""
+        """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next.
+
+        ``given`` are the parts of releases whose fragments have run, noise and all.
+        """
         done: list[Ready] = []
         for release in chain:
-            with self.watch("fragment"):
-                part = self._run(release)
+            part, drawn = given.get(release.number), noise.get(release.number)
+            if part is None:
+                with self.watch("fragment"):
+                    part = self._run(release)
             most = self.engine.most_groups
-            ready = yield from prepare(talk, outline_of(release), part, release.domain, identities, most)
+            ready = yield from prepare(talk, outline_of(release), part, release.domain, identities, most, drawn)
             if ready.shown is not None:
                 self.groups[release.number] = told_groups(release, part, ready.shown)
             done.append(ready)
         return done
+
+    def _repeated(self, talk: Conversation, plan: Plan) -> Sequence[GroupPartials] | None:
+        """Return what this party held, if every contributor holds the same attempt."""
+        said = {talk.holds, *(talk.holding[name] for name in plan.parties if name != talk.me)}
+        return self.held.parts if self.held is not None and said == {talk.holds} else None
+
+    def _hold(
+        self, talk: Conversation, releases: Sequence[ReleasePlan], noise: Mapping[int, NoiseShares | None]
+    ) -> list[GroupPartials]:
+        """Run the fragments, add noise to what will be sent, and hold it before it is."""
+        assert self.key_held is not None
+        made = []
+        for release in releases:
+            drawn = noise[release.number]
+            assert release.domain is not None
+            assert drawn is not None
+            with self.watch("fragment"):
+                part = self._run(release)
+            made.append(blurred(outline_of(release), part, release.domain, drawn.values(len(release.domain))))
+        self.party.ledger.hold(self.key_held, run_of(talk.context), packed(made), self.party.clock())
+        return made
 
     def _kept(self, steps: Steps[T]) -> Steps[T]:
         """Drive ``steps``, and remember what it sends."""
@@ -237,20 +285,28 @@ class Attempt:
                 hint="group by fewer columns",
             )
 
-    def _charge(self, question: Question, plan: Plan) -> None:
+    def _data_version(self, plan: Plan) -> str:
+        """Return the version of the data that this party's fragments read."""
+        return "/".join(o.data_version for o in self.engine.offers() if o.name in self._scans(plan))
+
+    def _scans(self, plan: Plan) -> list[str]:
+        return sorted({table for release in plan.releases for table in release.tables(self.party.name)})
+
+    def _charge(self, question: Question, plan: Plan, *, repeated: bool) -> None:
+        """Charge the question; a ``repeated`` answer costs nothing more, and is written down."""
         party = self.party
-        scans = sorted({table for release in plan.releases for table in release.tables(party.name)})
-        versions = [o.data_version for o in self.engine.offers() if o.name in scans]
+        recheck(plan)
         party.ledger.charge(
             Charge(
                 query_id=question.query_id,
                 attempt=question.attempt,
                 analyst=question.analyst,
-                tables=tuple(scans),
+                tables=tuple(self._scans(plan)),
                 question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
-                data_version="/".join(versions),
+                data_version=self._data_version(plan),
                 time=party.clock(),
-                rdp=plan.rdp,
+                rdp=(0.0,) * len(plan.rdp) if repeated and plan.rdp is not None else plan.rdp,
+                delta=plan.delta_of_groups,
                 answers=sum(party.name in release.contributors for release in plan.releases),
             ),
             party.limits,
@@ -312,11 +368,17 @@ def _columns(release: ReleasePlan) -> list[str]:
     return [*(shown(key.expression) for key in release.release.keys), *aggregates]
 
 
-def _draw(release: ReleasePlan) -> NoiseDraws | None:
-    """Draw this party's noise shares, before its data is touched."""
-    if release.noise is None:
+def _draw(release: ReleasePlan) -> NoiseShares | None:
+    """Draw this party's noise shares: before its data is touched, where the number of groups is public."""
+    noise, units = release.noise, release.noise_of_units
+    if noise is None:
         return None
-    assert release.domain is not None
-    rows = len(release.domain)
-    draws = [skellam(n.share, rows) if n.share > 0 else np.zeros(rows, np.int64) for n in release.noise]
-    return NoiseDraws(draws, [n.grid for n in release.noise])
+
+    def values(rows: int) -> NoiseDraws:
+        return NoiseDraws([n.mechanism.share(n.honest, rows) for n in noise], [n.grid for n in noise])
+
+    if release.domain is not None:
+        drawn = values(len(release.domain))
+        return NoiseShares(lambda rows: drawn)
+    assert units is not None
+    return NoiseShares(values, lambda slots: units.mechanism.share(units.honest, slots))

@@ -1,4 +1,4 @@
-"""How much privacy Skellam noise costs, and how much noise an epsilon asks for.
+"""How much privacy noise costs, and how much Skellam noise an epsilon asks for.
 
 The currency is Renyi differential privacy (Mironov 2017): each noisy partial has a curve, its divergence at the orders
 `ORDERS`; curves of independent releases add; only the sum is converted to (epsilon, delta). Google's dp-accounting has
@@ -38,6 +38,22 @@ def rdp_skellam(d1: float, d2: float, variance: float) -> NDArray[np.float64]:
     orders = ORDERS.astype(np.float64)
     near = ((2 * orders - 1) * d2**2 + 6 * d1) / (4 * variance**2)
     return np.asarray(orders * d2**2 / (2 * variance) + np.minimum(near, 3 * d1 / (2 * variance)), np.float64)
+
+
+def rdp_laplace(distance: float, rate: float) -> NDArray[np.float64]:
+    """Return the Renyi divergence over ORDERS of discrete Laplace noise of ``rate`` from itself moved by ``distance``.
+
+    Exact: with q = exp(-rate) and P(k) = (1 - q) / (1 + q) q^|k|, the sum over k of P(k)^a P(k - d)^(1 - a) is made of
+    three geometric series. It grows with the order to rate * distance, the pure epsilon. Raises ValueError unless both
+    are positive.
+    """
+    if not (0 < distance < math.inf and 0 < rate < math.inf):
+        raise ValueError(f"no discrete Laplace divergence for sensitivity {distance} and rate {rate}")
+    orders = ORDERS.astype(np.float64)
+    between = -(2 * orders - 1) * rate  # log of the ratio of the series between 0 and the distance
+    inner = np.exp(between) * np.expm1((distance - 1) * between) / np.expm1(between)
+    inside = (1 + np.exp(distance * between) - math.expm1(-rate) * inner) / (1 + math.exp(-rate))
+    return np.asarray(np.maximum(0, rate * distance + np.log(inside) / (orders - 1)), np.float64)
 
 
 def to_epsilon(rdp: Sequence[float] | NDArray[np.float64], delta: float) -> float:

@@ -29,6 +29,7 @@ from fedsql.privacy.spending import Charge, Limits, Spent
 __all__ = ["Charge", "Ledger", "Limits", "Spent"]
 
 _DAY = 86_400.0
+_HELD = 256  # answers to noisy questions
 
 
 class Ledger(LedgerFile):
@@ -69,9 +70,9 @@ class Ledger(LedgerFile):
             else:
                 db.execute(
                     "INSERT INTO charges"
-                    " (query_id, attempt, time, answers, analyst, tables, question, data_version, rdp)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (charge.query_id, charge.attempt, charge.time, charge.answers, *content),
+                    " (query_id, attempt, time, answers, delta, analyst, tables, question, data_version, rdp)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (charge.query_id, charge.attempt, charge.time, charge.answers, charge.delta, *content),
                 )
                 return audit.append(db, "charged", {**told, "cost": cost}, charge.time)
         raise refusal
@@ -132,6 +133,21 @@ class Ledger(LedgerFile):
                 "SELECT question, messages FROM finished WHERE query_id = ? AND attempt = ?", (query_id, attempt)
             ).fetchone()
             return None if row is None else (row[0], row[1])
+
+    def hold(self, key: bytes, run: bytes, sums: bytes, now: float) -> None:
+        """Hold, durably, what the attempt ``run`` sends, under everything that it depends on. The newest stay."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", (key, run, sums, now))
+            db.execute(
+                "DELETE FROM held WHERE key NOT IN (SELECT key FROM held ORDER BY time DESC, rowid DESC LIMIT ?)",
+                (_HELD,),
+            )
+
+    def held(self, key: bytes) -> tuple[bytes, bytes] | None:
+        """Return (run, sums) of what is held under ``key``."""
+        with self._transaction() as db:
+            found = db.execute("SELECT run, sums FROM held WHERE key = ?", (key,)).fetchone()
+            return None if found is None else (found[0], found[1])
 
     def is_dead(self, query_id: bytes) -> bool:
         """Say whether some attempt of a query was finished, ever: no other attempt of it may be answered then."""

@@ -45,6 +45,13 @@ _VERSIONS = (
     CREATE INDEX finished_by_expiry ON finished (expiry);
     CREATE TABLE audit (seq INTEGER PRIMARY KEY, record TEXT NOT NULL, hash BLOB NOT NULL);
     """,
+    # held: the noised sums of an attempt, for the same question asked again (roles/held.py).
+    # delta: the probability that showing groups of unknown keys told of one unit, beside what rdp bounds.
+    """
+    ALTER TABLE charges ADD COLUMN delta REAL NOT NULL DEFAULT 0;
+    CREATE TABLE held (key BLOB PRIMARY KEY, run BLOB NOT NULL, sums BLOB NOT NULL, time REAL NOT NULL);
+    CREATE INDEX held_by_time ON held (time);
+    """,
 )
 VERSION = len(_VERSIONS)
 

@@ -2,11 +2,8 @@
 
 Skellam noise of variance V is Pois(V/2) - Pois(V/2): an integer, symmetric around 0. Sums of independent Skellam
 variables are Skellam again and their variances add, so every party draws its own share and nobody knows the whole
-(Agarwal, Kairouz, Liu 2021, "The Skellam Mechanism for Differentially Private Federated Learning").
-
-A draw inverts a table of the distribution function held as 192-bit integers. The sampled distribution differs from
-Skellam's by less than 2^-170 in total variation, which adds the same to any delta: no floating point is involved in a
-draw (Mironov 2012), and there is no generator whose state could be seeded, forked or guessed.
+(Agarwal, Kairouz, Liu 2021, "The Skellam Mechanism for Differentially Private Federated Learning"). Draws invert a table
+(see `fedsql.privacy.tables`).
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import math
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
@@ -23,8 +19,8 @@ import gmpy2
 import numpy as np
 from numpy.typing import NDArray
 
-_BITS = 192
-_TAIL = _BITS * math.log(2)  # values whose tail lies below exp(-_TAIL) are not in the table
+from fedsql.privacy.tables import BITS, TAIL, WORK, Table
+
 _LARGEST = 2.0**26  # variance of the largest table: 267 000 entries, 6 MB. Above it, several draws are added
 _LEAST = 2.0**-40  # a draw is 0 but for one in 10^12: whoever asks for less has lost a factor
 _MOST = 2.0**40  # 16 384 draws for one value: more would take minutes
@@ -68,54 +64,24 @@ def threshold(variance: float, probability: float) -> int:
     if variance > _LARGEST:
         return bisect_left(range(1 << 62), -math.log(probability), key=lambda n: _decay(n, variance))
     table = _table(variance)
-    within = bisect_right(range(2 * table.reach), int(probability * 2.0**_BITS), key=table.cumulative)
-    return table.reach + 1 - within  # by symmetry P(noise >= m) = P(noise <= -m)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """P(noise <= value) * 2^192 for value = -reach ... reach - 1; whatever lies above them all is ``reach``."""
-
-    reach: int
-    top: NDArray[np.uint64]  # the most significant 64 bits of each entry
-    rest: bytes  # the other 128 bits of each entry, 16 bytes big-endian
-
-    def cumulative(self, index: int) -> int:
-        """Return entry ``index``, all 192 bits."""
-        return int(self.top[index]) << 128 | self._low(index)
-
-    def draw(self, size: int, entropy: Callable[[int], bytes]) -> NDArray[np.int64]:
-        """Return ``size`` independent values: for a uniform u of 192 bits, how many entries are at most u."""
-        uniform = np.frombuffer(entropy(8 * size), "<u8").astype(np.uint64)
-        index = np.searchsorted(self.top, uniform, side="right").astype(np.int64)
-        # Sixty-four bits decide unless they equal those of an entry: then, and only then, draw the other 128.
-        # (An index of 0 wraps to the greatest entry, which cannot be equal to a number below the least.)
-        for i in np.flatnonzero(self.top[index - 1] == uniform):
-            first, end = int(np.searchsorted(self.top, uniform[i], side="left")), int(index[i])
-            index[i] = first + bisect_right(range(first, end), int.from_bytes(entropy(16), "big"), key=self._low)
-        return index - self.reach
-
-    def _low(self, index: int) -> int:
-        return int.from_bytes(self.rest[16 * index : 16 * index + 16], "big")
+    within = bisect_right(range(-2 * table.first), int(probability * 2.0**BITS), key=table.cumulative)
+    return 1 - table.first - within  # by symmetry P(noise >= m) = P(noise <= -m)
 
 
 @lru_cache(maxsize=16)
-def _table(variance: float) -> _Table:
+def _table(variance: float) -> Table:
     """Tabulate P(noise = k) = exp(-variance) I_k(variance), where I_k is the modified Bessel function.
 
     Miller's backward recurrence for the ratios I_k / I_(k-1) is stable; assuming I_(reach+1) = 0 changes no probability
     by more than P(noise = reach + 1) < 2^-192. The sum of all is 1, so exp() is not needed.
     """
-    reach = bisect_left(range(1 << 62), _TAIL, key=lambda n: _decay(n, variance))
+    reach = bisect_left(range(1 << 62), TAIL, key=lambda n: _decay(n, variance))
     with gmpy2.context(precision=256):
         step = 2 / gmpy2.mpfr(variance)
         ratios = list(accumulate(range(reach, 0, -1), lambda r, k: 1 / (k * step + r), initial=gmpy2.mpfr(0)))[1:]
-        weights = list(accumulate(reversed(ratios), lambda w, r: w * r, initial=gmpy2.mpfr(1)))
-        unit = gmpy2.mpfr(2) ** _BITS / (2 * sum(weights) - 1)
-        half = [int(gmpy2.floor(weight * unit)) for weight in weights]  # of 0, 1, ..., reach
-    raw = b"".join(entry.to_bytes(24, "big") for entry in accumulate(half[:0:-1] + half[:-1]))
-    words = np.frombuffer(raw, ">u8").reshape(-1, 3)
-    return _Table(reach, words[:, 0].astype(np.uint64), words[:, 1:].tobytes())
+        masses = accumulate(reversed(ratios), lambda w, r: w * r, initial=gmpy2.mpfr(2) ** WORK)
+        half = [int(mass) for mass in masses]  # of 0, 1, ..., reach
+    return Table.of(-reach, [*half[:0:-1], *half])
 
 
 def _decay(n: int, variance: float) -> float:

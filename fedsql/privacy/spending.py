@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,7 +26,8 @@ class Charge:
     """One attempt at one question. ``rdp`` is its curve over accounting.ORDERS, None for an exact answer.
 
     ``question`` is the 32-byte digest of the normalised question, ``time`` the party's clock in seconds, ``answers`` how
-    many releases an exact question has: each counts as a query.
+    many releases an exact question has: each counts as a query; ``delta`` the probability that what groups are shown tells
+    of one unit, which comes on top of the curve.
     """
 
     query_id: bytes
@@ -37,6 +39,7 @@ class Charge:
     time: float
     rdp: tuple[float, ...] | None
     answers: int = 1
+    delta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,11 @@ def cost(db: sqlite3.Connection, charge: Charge, limits: Limits) -> dict[str, fl
 
 def spent(db: sqlite3.Connection, analyst: str, limits: Limits, now: float) -> Spent:
     """Return where ``analyst`` stands at the time ``now``."""
-    own, _ = _curve(db, now - limits.budget_period, analyst)
-    everyone, _ = _curve(db, now - limits.budget_period, None)
+    own = _curve(db, now - limits.budget_period, analyst)
+    everyone = _curve(db, now - limits.budget_period, None)
     asked = _questions(db, now - limits.quota_period, analyst)
     queries = sum(answers for _, answers in asked.values())
-    epsilon, total = to_epsilon(own, limits.delta), to_epsilon(everyone, limits.delta)
+    epsilon, total = (_epsilon(each.rdp, limits.delta - each.delta) for each in (own, everyone))
     return Spent(
         epsilon_spent=epsilon,
         epsilon_left=max(0.0, limits.epsilon - epsilon),
@@ -110,27 +113,41 @@ def _cost_noisy(db: sqlite3.Connection, charge: Charge, limits: Limits) -> dict[
         (f"for analyst {charge.analyst!r}", "epsilon_spent", charge.analyst, limits.epsilon),
         ("for all analysts together", "total_spent", None, limits.total_epsilon),
     ):
-        curve, oldest = _curve(db, since, analyst)
-        used[name] = after = to_epsilon(curve + np.array(charge.rdp), limits.delta)
+        known = _curve(db, since, analyst)
+        used[name] = after = _epsilon(known.rdp + np.array(charge.rdp), limits.delta - known.delta - charge.delta)
         if not after <= limit:
-            before = to_epsilon(curve, limits.delta)
+            before, oldest = _epsilon(known.rdp, limits.delta - known.delta), known.oldest
             raise BudgetExhausted(
                 f"the budget of epsilon {limit:g} per {_span(limits.budget_period)} {whose} does not allow this:"
                 f" {before:.3g} spent, {max(0.0, limit - before):.3g} left, {after:.3g} with this question;"
                 f" {_freed(oldest, limits.budget_period)}",
                 hint="A smaller SET epsilon costs less and gives a noisier answer.",
             )
-    return {"epsilon": to_epsilon(charge.rdp, limits.delta), **used}
+    return {"epsilon": _epsilon(charge.rdp, limits.delta - charge.delta), "delta": charge.delta, **used}
 
 
-def _curve(db: sqlite3.Connection, since: float, analyst: str | None) -> tuple[NDArray[np.float64], float | None]:
-    """Return the summed curves of the noisy charges after ``since`` (of all analysts: None) and the oldest time."""
+@dataclass(frozen=True)
+class _Known:
+    """What was charged: the sums of the curves and of the deltas, and the time of the oldest charge."""
+
+    rdp: NDArray[np.float64]
+    delta: float
+    oldest: float | None
+
+
+def _epsilon(rdp: Sequence[float] | NDArray[np.float64], delta: float) -> float:
+    """Return the epsilon of a curve at what is left of delta: infinite where nothing is."""
+    return to_epsilon(rdp, delta) if delta > 0 else math.inf
+
+
+def _curve(db: sqlite3.Connection, since: float, analyst: str | None) -> _Known:
+    """Return what the noisy charges after ``since`` (of all analysts: None) add up to."""
     rows = db.execute(
-        "SELECT rdp, time FROM charges WHERE rdp IS NOT NULL AND time > ? AND (analyst = ? OR ? IS NULL) ORDER BY time",
+        "SELECT rdp, time, delta FROM charges WHERE rdp IS NOT NULL AND time > ? AND (analyst = ? OR ? IS NULL) ORDER BY time",
         (since, analyst, analyst),
     ).fetchall()
     curves = np.frombuffer(b"".join(row[0] for row in rows), "<f8").reshape(len(rows), len(ORDERS))
-    return curves.sum(axis=0), rows[0][1] if rows else None
+    return _Known(curves.sum(axis=0), math.fsum(row[2] for row in rows), rows[0][1] if rows else None)
 
 
 def _questions(db: sqlite3.Connection, since: float, analyst: str) -> dict[tuple[bytes, str], tuple[float, int]]:

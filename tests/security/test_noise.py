@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from harness import Watched, federation, party
-from scipy import stats
+from laws import law, p_value, spread
 
 from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.outline import NoiseDraws
@@ -14,13 +16,16 @@ from fedsql.executors.protocol.vector import add_noise
 from fedsql.executors.roles import attempt as role
 from fedsql.planner import fragments, planning
 from fedsql.planner.planning import ReleasePlan
-from fedsql.privacy.noise import skellam
+from fedsql.planner.sensitivity import Noise
+from fedsql.privacy.mechanisms import DiscreteLaplace
 
 NAMES = ("north", "south", "west")
 DOMAIN = [f"g{i:03}" for i in range(150)]
 COLUMNS = {"g": {"values": DOMAIN}, "v": {"bounds": [0, 10]}}
 SQL = "SELECT g, count(*) AS n, sum(v) AS s FROM t GROUP BY g"
 ALPHA = 1e-6  # of one statistical test; fewer than 20 of them are made here
+OTHER = count()
+SHARE = DiscreteLaplace.share  # the smaller noise at epsilon 1
 
 
 def federated(rows: dict[str, object], noisy: tuple[str, ...] = NAMES, **options) -> Watched:
@@ -62,47 +67,43 @@ def errors(world: Watched, runs: int, epsilon: float = 1.0) -> tuple[np.ndarray,
     """Return the noise of ``runs`` whole queries: int [runs * slots], of COUNT(*), and the plan."""
     found = []
     for _ in range(runs):
-        run = world.ask(SQL, epsilon=epsilon)
+        run = world.ask(SQL, epsilon=epsilon * (1 + next(OTHER) * 1e-9))  # the same question would get the same answer
         shown = {row["k0"]: int(row["a0"]) for row in run.rows}
         assert set(shown) == {*DOMAIN, None}  # every slot is sent, whoever has it
         found += [shown[label] - (3 if label else 0) for label in shown]
     return np.array(found), run.plan.releases[0]
 
 
-def follows(noise: np.ndarray, variance: float) -> None:
-    """Assert that ``noise`` looks like Skellam noise of this variance: chi-square over its quantiles, and its variance."""
-    law = stats.skellam(variance / 2, variance / 2)
-    edges = np.unique([law.ppf(q) for q in np.linspace(0.05, 0.95, 19)])
-    counts = np.histogram(noise, np.r_[-np.inf, edges + 0.5, np.inf])[0]
-    expected = np.diff(np.r_[0, law.cdf(edges), 1]) * len(noise)
-    assert stats.chisquare(counts, expected).pvalue > ALPHA
-    spread = noise.var() * len(noise) / variance
-    assert ALPHA / 2 < stats.chi2(len(noise) - 1).cdf(spread) < 1 - ALPHA / 2
+def follows(values: np.ndarray, noise: Noise) -> None:
+    """Assert that ``values`` look like the sum of all parties' shares: by chi-square, by KS, and by their spread."""
+    assert (noise.honest, noise.parties) == (len(NAMES) - 1, len(NAMES))  # t = 1 may take its own away
+    exact = law(noise.mechanism, noise.honest, noise.parties)
+    assert p_value(values, *exact) > ALPHA
+    assert abs(spread(values, *exact)) < 6
 
 
 def test_the_answers_noise_is_the_sum_of_all_parties_shares(world):
     noise, plan = errors(world, 20)
     assert plan.noise is not None
-    count = plan.noise[0]
-    assert count.share * (len(NAMES) - 1) == pytest.approx(count.variance)  # t = 1 may take its own away
-    follows(noise, count.share * len(NAMES))
+    follows(noise, plan.noise[0])
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda share, size: skellam(
-            share * 2 / 3, size
-        ),  # shares of the whole over N: too small without the colluder's
-        lambda share, size: np.round(np.random.default_rng().normal(0, np.sqrt(share), size)).astype(np.int64) * 2,
-        lambda share, size: np.resize(skellam(share, 1), size),  # one draw for all groups
+        lambda self, honest, size: SHARE(
+            self, honest + 1, size
+        ),  # of the whole over N: too small without the colluder's
+        lambda self, honest, size: SHARE(self, honest, size) * 2,
+        lambda self, honest, size: np.resize(SHARE(self, honest, 1), size),  # one draw for all groups
     ],
 )
 def test_the_test_sees_noise_of_another_size_or_law(required, monkeypatch, broken):
-    monkeypatch.setattr(role, "skellam", broken)
+    monkeypatch.setattr(DiscreteLaplace, "share", broken)
     noise, plan = errors(required, 12)
+    assert isinstance(plan.noise[0].mechanism, DiscreteLaplace)
     with pytest.raises(AssertionError):
-        follows(noise, plan.noise[0].share * len(NAMES))
+        follows(noise, plan.noise[0])
 
 
 def test_the_test_sees_a_party_without_noise(required, monkeypatch):
@@ -115,20 +116,20 @@ def test_the_test_sees_a_party_without_noise(required, monkeypatch):
     monkeypatch.setattr(contribute, "add_noise", two_of_three)
     noise, plan = errors(required, 12)
     with pytest.raises(AssertionError):
-        follows(noise, plan.noise[0].share * len(NAMES))
+        follows(noise, plan.noise[0])
 
 
 def test_every_party_draws_for_every_slot_and_partial_before_its_data_is_touched(world, monkeypatch):
-    drawn: list[tuple[float, int]] = []
+    drawn: list[tuple[int, int]] = []
     ran: list[int] = []
-    monkeypatch.setattr(role, "skellam", lambda v, n: drawn.append((v, n)) or skellam(v, n))
+    monkeypatch.setattr(DiscreteLaplace, "share", lambda m, *asked: drawn.append(asked) or SHARE(m, *asked))
     original = role.Attempt._run
     monkeypatch.setattr(role.Attempt, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
-    run = world.ask(SQL)
+    run = world.ask(SQL, epsilon=1 + next(OTHER) / 1e9)
     plan = run.plan.releases[0]
     assert plan.noise is not None
-    wanted = [(noise.share, len(DOMAIN) + 1) for noise in plan.noise]
-    assert sorted(drawn) == sorted(wanted * len(NAMES))
+    wanted = [(len(NAMES) - 1, len(DOMAIN) + 1)] * len(plan.noise)
+    assert drawn == wanted * len(NAMES)
     assert sorted(ran) == [len(wanted) * (i + 1) for i in range(len(NAMES))]
 
 
@@ -155,9 +156,14 @@ def unit(rows: int, value: int, groups: int = 1) -> dict[str, object]:
     return {"id": pa.array(ids, pa.int64()), "g": labels, "v": pa.array(values, pa.int64())}
 
 
+def silence(monkeypatch) -> None:
+    """Take the noise out, for a test alone."""
+    monkeypatch.setattr(DiscreteLaplace, "share", lambda self, honest, size: np.zeros(size, np.int64))
+
+
 def moved(monkeypatch, rows: dict[str, object], most: int, spoil: str | None = None) -> tuple[int, int]:
     """Return how far the last unit moves COUNT(*) and SUM(v) in all, its noise taken out for the test alone."""
-    monkeypatch.setattr(role, "skellam", lambda share, size: np.zeros(size, np.int64))
+    silence(monkeypatch)
     totals = []
     for given in (rows, {k: v[:20] for k, v in rows.items()}):
         table = {"max_rows_per_unit": most}
@@ -201,9 +207,10 @@ def test_the_test_sees_values_without_a_clamp(monkeypatch):
 
 def test_the_rows_that_count_are_drawn_anew_each_time(monkeypatch):
     """Else whoever knows which of its rows count could choose what an answer rests on."""
-    monkeypatch.setattr(role, "skellam", lambda share, size: np.zeros(size, np.int64))
+    silence(monkeypatch)
     rows = unit(1000, 0)
     rows["v"] = pa.array([5] * 20 + [i % 11 for i in range(1000)], pa.int64())
     made = federated(rows, table={"max_rows_per_unit": 4})
-    assert len({sum(int(row["a1"]) for row in made.ask(SQL).rows) for _ in range(8)}) > 1
+    runs = [made.ask(SQL, epsilon=1 + i / 1e9) for i in range(8)]
+    assert len({sum(int(row["a1"]) for row in run.rows) for run in runs}) > 1
     made.close()

@@ -1,0 +1,63 @@
+"""The cost of a noisy plan, derived a second time: from what its fragments do, not from how its noise was calibrated.
+
+Each party compares it with what it is about to charge, before anything that depends on data leaves it. The arithmetic is
+in exact fractions and shares no code with `sensitivity`, so one mistake would have to be made twice.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from fedsql.errors import InternalError
+from fedsql.planner.partials import Partial
+from fedsql.planner.sensitivity import Noise
+
+if TYPE_CHECKING:
+    from fedsql.planner.planning import Plan, ReleasePlan
+
+
+def recheck(plan: Plan) -> None:
+    """Raise InternalError unless the noise of every released number covers what one unit can do, and all is charged."""
+    curves = []
+    for release in (each for each in plan.releases if each.terms.noisy):
+        if release.noise is None or len(release.noise) != len(release.partials):
+            raise InternalError("a noisy release has values without noise")
+        if (release.domain is None) != (release.noise_of_units is not None):
+            raise InternalError("the groups of a noisy release are shown without a decision under noise")
+        for partial, noise in zip(release.partials, release.noise, strict=True):
+            largest = 1 if partial.once else max(abs(partial.low), abs(partial.high)) * _rows(release)
+            curves.append(_curve(release, noise, largest, partial))
+        if release.noise_of_units is not None:
+            curves.append(_curve(release, release.noise_of_units, 1, None))
+    if not curves:
+        return
+    total = [math.fsum(values) for values in zip(*curves, strict=True)]
+    if plan.rdp is None or any(cost > charged * (1 + 1e-9) for cost, charged in zip(total, plan.rdp, strict=True)):
+        raise InternalError("a question would cost more than is charged for it")
+
+
+def _rows(release: ReleasePlan) -> int:
+    """Return with how many rows a unit counts at one party."""
+    return max(1 if offer.unit_unique else offer.max_rows_per_unit for offer in release.leaf.offers)
+
+
+def _curve(release: ReleasePlan, noise: Noise, largest: int, partial: Partial | None) -> list[float]:
+    """Return what one number costs in each group; ``largest`` is how far a unit moves it at one party."""
+    offers = release.leaf.offers
+    linked = all(offer.privacy_unit is None or offer.unit_scope == "global" for offer in offers)
+    places = 1 if linked else len(offers)
+    needed = Fraction(largest * places, noise.grid) + (places if noise.grid > 1 else 0)
+    once = partial is None or partial.once
+    groups = 1
+    if once and release.release.keys:  # a count of units moves by one in each group that the unit is in
+        groups = _rows(release)
+        if release.noise_of_units is not None:
+            groups = min(groups, max(offer.max_groups_per_unit for offer in offers))
+    honest = len(release.contributors) - min(release.terms.noise_colluders, len(release.contributors) - 1)
+    if noise.moved.most < needed or noise.moved.groups < groups:
+        raise InternalError("the noise of a value is sized for less than one unit can do")
+    if not 1 <= noise.honest <= honest or noise.parties != len(release.contributors):
+        raise InternalError("noise shares are sized for other parties than contribute")
+    return [float(value) for value in noise.mechanism.curve(noise.moved)]
