@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 
 from fedsql.planner import planning
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.session import Session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "tpch"))

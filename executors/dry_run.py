@@ -21,7 +21,7 @@ from fedsql.executors.roles.party import Party
 from fedsql.executors.transport.node import Offered
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.explain import explain
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 
 _FILE = "offers.cbor"

@@ -29,7 +29,7 @@ from fedsql.executors.roles.party import Party
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder, run
 from fedsql.planner.catalog import Catalog, PublicTable
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Ledger, Spent
 

@@ -16,7 +16,7 @@ from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Catalog, PublicTable
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Spent
 

@@ -20,7 +20,7 @@ from fedsql.executors.protocol.outline import Label
 from fedsql.planner.logical import margin_of
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
-from fedsql.planner.planning import ReleasePlan
+from fedsql.planner.plans import ReleasePlan
 from fedsql.planner.quantiles import above
 from fedsql.types import SqlType
 

@@ -23,7 +23,7 @@ from fedsql.executors.transport.login import ANALYST_ROLE
 from fedsql.executors.transport.node import Node
 from fedsql.executors.transport.settings import Settings
 from fedsql.planner.catalog import PublicTable
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.privacy.ledger import Spent
 

@@ -47,7 +47,7 @@ from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement

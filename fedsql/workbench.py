@@ -17,7 +17,7 @@ from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
 from fedsql.executors.roles.analyst import REPEATED
 from fedsql.planner.logical import margin_of
-from fedsql.planner.planning import PlannedInput, ReleasePlan
+from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.question import StageInput
 
 CANCELLED = "the query was cancelled"

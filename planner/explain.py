@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
-from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
 
 _WIDTH = 80

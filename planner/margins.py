@@ -13,7 +13,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 
 
 def answer_margins(

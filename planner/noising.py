@@ -9,16 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import DataError
 from fedsql.planner.partials import Output, Partial
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.question import Settings
 from fedsql.planner.sensitivity import calibrated, curve, tau
-
-if TYPE_CHECKING:
-    from fedsql.planner.planning import Plan, ReleasePlan
 
 _OF_DELTA = 2.0**-10  # what deciding about the groups of one release takes of the budget's delta
 _UNITS = Partial("units", (), 0, 8, once=True)  # the noisy number of units that a group is shown by

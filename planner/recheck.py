@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from fedsql.errors import InternalError
 from fedsql.planner.partials import Partial
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
-
-if TYPE_CHECKING:
-    from fedsql.planner.planning import Plan, ReleasePlan
 
 
 def recheck(plan: Plan) -> None:

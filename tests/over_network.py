@@ -22,7 +22,7 @@ from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.hub import Hub
 from fedsql.executors.transport.login import ANALYST_ROLE, PARTY
 from fedsql.executors.transport.node import Node
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 
 DEADLINE = 120.0

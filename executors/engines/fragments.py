@@ -25,7 +25,7 @@ from fedsql.executors.protocol.outline import GroupPartials, Ranks
 from fedsql.executors.protocol.quantiles import check_size
 from fedsql.planner.ordered import Order
 from fedsql.planner.partials import Partial
-from fedsql.planner.planning import ReleasePlan
+from fedsql.planner.plans import ReleasePlan
 from fedsql.planner.quantiles import Rank
 from fedsql.planner.question import StageInput
 from fedsql.planner.siblings import TOLD, told_columns

@@ -29,7 +29,7 @@ from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchan
 from fedsql.executors.roles.common import context_of, error_of, outline_of, sealed_size, software
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.question import VALID_FOR, Question
 
 REPEATED = b"fedsql.repeated"  # marks a table that every party held from before: nothing was charged for it

@@ -30,7 +30,7 @@ from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, 
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.fragments import SAMPLING_KEY
-from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.positions import shown
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
 from fedsql.planner.recheck import recheck

@@ -15,7 +15,7 @@ from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ABORT, COORDINATOR, Aborted, Message, named
 from fedsql.executors.transport.router import FAILED as COORDINATOR_FAILED
-from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.question import Question
 
 OnOutcome = Callable[[str, float], None]

@@ -14,7 +14,7 @@ from fedsql.errors import PolicyDenied, ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
 from fedsql.planner.catalog import Catalog, Offer, PublicTable
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 
 if TYPE_CHECKING:
     from fedsql.executors.roles.party import Engine

@@ -10,7 +10,8 @@ from typing import Protocol
 from fedsql.errors import ProtocolError
 from fedsql.executors.engines.typer import DuckDBTyper
 from fedsql.planner.catalog import Catalog, Digests
-from fedsql.planner.planning import Plan, plan
+from fedsql.planner.planning import plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.planner.schema import Local
 

@@ -20,7 +20,7 @@ from fedsql.codec import decode, digest, encode
 from fedsql.executors.protocol.contribute import held
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.outline import GroupPartials
-from fedsql.planner.planning import Plan, ReleasePlan
+from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.question import Question
 
 _NAME_BYTES = 16

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from fedsql.config.values import AGGREGATES, UNLISTED_AGGREGATES
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.session import Session
 

@@ -28,7 +28,7 @@ from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.common import context_of, outline_of
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import run
-from fedsql.planner.planning import Plan
+from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 
 NOW = "2024-05-06 07:08:09"

@@ -12,7 +12,7 @@ from harness import Run, Watched, small
 
 from fedsql.errors import Error, InternalError, OperationalError, PolicyDenied
 from fedsql.executors.roles.common import FAILED
-from fedsql.planner import planning
+from fedsql.planner import planning, releasing
 from fedsql.session import Session
 
 SECRET = "Wohlgemuth-83920174"
@@ -104,7 +104,7 @@ def test_refusals_reach_the_analyst_with_their_words(world, monkeypatch):
     plan = made.ask(SQL)
     with monkeypatch.context() as patch:
         patch.setattr(planning, "_memo", type(planning._memo)())
-        patch.setattr(planning, "check_policy", deny)
+        patch.setattr(releasing, "check_policy", deny)
         run = made.send(_asked_again(made, plan), plan.plan)
     assert type(run.error) is PolicyDenied
     assert run.error.message.endswith("south does not allow this")

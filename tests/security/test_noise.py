@@ -14,8 +14,8 @@ from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.outline import NoiseDraws
 from fedsql.executors.protocol.vector import add_noise
 from fedsql.executors.roles import attempt as role
-from fedsql.planner import fragments, planning
-from fedsql.planner.planning import ReleasePlan
+from fedsql.planner import fragments, releasing
+from fedsql.planner.plans import ReleasePlan
 from fedsql.planner.sensitivity import Noise
 from fedsql.privacy.mechanisms import DiscreteLaplace
 
@@ -199,9 +199,9 @@ def test_values_are_clamped_even_if_they_escaped_the_check(monkeypatch):
 
 
 def test_the_test_sees_values_without_a_clamp(monkeypatch):
-    original = planning.base_table
+    original = releasing.base_table
     unclamped = lambda offer, columns, clamp, *rest, **named: original(offer, columns, {}, *rest, **named)  # noqa: E731
-    monkeypatch.setattr(planning, "base_table", unclamped)
+    monkeypatch.setattr(releasing, "base_table", unclamped)
     assert moved(monkeypatch, unit(1, 10), 1, SPOIL)[1] > 1_000_000
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from fedsql.errors import BudgetExhausted
 from fedsql.planner import noising
-from fedsql.planner.planning import ReleasePlan
+from fedsql.planner.plans import ReleasePlan
 from fedsql.privacy.mechanisms import DiscreteLaplace
 
 NAMES = ("north", "south", "west")

@@ -1,0 +1,250 @@
+"""Plans the releases of a statement, in order: policy, types, domain, partials and fragments of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
+
+from sqlglot import exp
+
+from fedsql.errors import NotSupportedError
+from fedsql.planner.bounds import Known
+from fedsql.planner.catalog import Catalog, PublicTable
+from fedsql.planner.cut import Cut
+from fedsql.planner.decompose import decompose
+from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
+from fedsql.planner.inputs import Input
+from fedsql.planner.logical import Filter as FilterNode
+from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
+from fedsql.planner.plans import PlannedInput, ReleasePlan
+from fedsql.planner.policy import Terms, check_policy, hazards, uses
+from fedsql.planner.quantiles import check_comparisons
+from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
+from fedsql.planner.schema import UNION, Schema
+from fedsql.planner.sensitivity import check_noisy, contribution
+from fedsql.planner.siblings import Beside
+from fedsql.planner.typer import Typer
+
+MOST_PUBLIC_SLOTS = 4096  # larger public domains are aligned by tags instead
+
+
+@dataclass
+class Planner:
+    """Plans the releases of one statement, in order: a release's types must be known before what reads it is planned."""
+
+    catalog: Catalog
+    analyst: str
+    typer: Typer
+    schema: Schema
+    inputs: dict[str, PlannedInput] = field(default_factory=dict)
+    _columns: dict[str, Columns] = field(default_factory=dict)  # of released relations
+    _stage: dict[str, int] = field(default_factory=dict)  # of released relations
+    _planned: dict[int, ReleasePlan] = field(default_factory=dict)  # by number
+
+    def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
+        """Plan all releases, and what they read."""
+        trees = (done.final, *(each.query for each in done.inputs))
+        asked = {table.name for tree in trees for table in tree.find_all(exp.Table) if not table.db}
+        for release in done.releases:
+            leaf = leaf_of(release.input)
+            read = leaf.inputs if isinstance(leaf, Rows) else ()
+            for each in done.inputs:
+                if each.name in read and each.name not in self.inputs:
+                    self.inputs[each.name] = self._input(each)
+            if release.relation not in asked and not self._terms(release).hides:
+                continue  # it is there for the sibling rule alone
+            stage = max((self.inputs[name].stage for name in read), default=0)
+            made = self._release(release, stage)
+            self._planned[release.number] = made
+            self._stage[release.relation] = stage
+            self._columns[release.relation] = [
+                *((key.name, key.type) for key in made.release.keys),
+                *((a.name, a.type) for a in made.release.aggregates),
+                *((margin_of(a.name), "DOUBLE") for a in made.release.aggregates),
+            ]
+        told = {number for made in self._planned.values() for number in made.after}
+        return tuple(replace(made, told=made.number in told) for made in self._planned.values())
+
+    def copies(self, done: Cut) -> tuple[PublicTable, ...]:
+        """Return the public tables that the analyst reads itself."""
+        found = [p for tree in (done.final, *(i.query for i in done.inputs)) for p in self._publics(tree).values()]
+        return tuple(dict.fromkeys(found))
+
+    def local_sql(self, tree: exp.Query) -> str:
+        """Return the SQL of what the analyst computes itself: public tables under the names of their copies."""
+        tree, found = tree.copy(), self._publics(tree)
+        for table in list(tree.find_all(exp.Table)):
+            if (public := found.get((table.db.lower(), table.name.lower()))) is not None:
+                alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+                where = exp.to_identifier("copies"), exp.to_identifier(public.relation, quoted=True)
+                table.replace(exp.Table(this=where[1], db=where[0], alias=alias))
+        return tree.sql("duckdb")
+
+    def _publics(self, tree: exp.Query) -> dict[tuple[str, str], PublicTable]:
+        found = {}
+        for table in tree.find_all(exp.Table):
+            if table.db and isinstance(table.this, exp.Identifier):
+                party = None if table.db.lower() == UNION else table.db
+                if (public := self.catalog.public(table.name, party)) is not None:
+                    found[table.db.lower(), table.name.lower()] = public
+        return found
+
+    def _input(self, input_: Input) -> PlannedInput:
+        """Type an input and say when it can be computed."""
+        mirrored = input_.query.copy()
+        reads = [t for t in mirrored.find_all(exp.Table) if not t.db and t.name in self._columns]
+        stage = 0
+        for table in reads:
+            stage = max(stage, self._stage[table.name] + 1)
+            table.replace(empty(table, self._columns[table.name]))
+        columns = tuple(self.typer.describe(mirrored.sql("duckdb")))
+        return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage, input_.single)
+
+    def _terms(self, release: Release) -> Terms:
+        """Return the joint terms of a release. Raises PolicyDenied."""
+        types = {given.name: {name.lower(): type_ for name, type_ in given.columns} for given in self.inputs.values()}
+        return check_policy(release, self.catalog, self.analyst, types)
+
+    def _release(self, release: Release, stage: int) -> ReleasePlan:
+        leaf = leaf_of(release.input)
+        terms = self._terms(release)
+        for hazard in hazards(release, terms):
+            unique, given = tuple(name for name, _ in hazard.keys), self.inputs[hazard.input]
+            if unique not in given.unique:
+                self.inputs[hazard.input] = replace(given, unique=(*given.unique, unique))
+        if release.values_of and (terms.hides or terms.noisy):
+            raise NotSupportedError(
+                f"{release.values_of} is not answered where values of few are not shown: they would be missing",
+                hint="GROUP BY the argument in a derived table, and aggregate the values shown in the outer query",
+            )
+        copies: tuple[PublicTable, ...] = ()
+        inputs: tuple[str, ...] = ()
+        if isinstance(leaf, Rows):
+            columns = {name: self.inputs[name].columns for name in leaf.inputs}
+            sql = RowsSql(leaf, self.catalog, self.typer, self.schema, columns)
+            leaf = sql.typed()
+            sql = replace(sql, rows=leaf)
+            release = replace(release, input=leaf)
+            typing = Typing(self.typer, leaf, sql.mirror())
+            copies = tuple(dict.fromkeys(self._publics(leaf.query).values()))
+            inputs = leaf.inputs
+            source: Source = sql.at
+        else:
+            typing = Typing(self.typer, leaf, mirrored(leaf))
+            source = self._scanned(release, leaf, typing)
+        release = _typed(release, typing)
+        known = known_bounds(leaf)
+        domain = _domain(release, leaf)
+        if terms.noisy:
+            check_noisy([a.function for a in release.aggregates])
+        unknown = terms.noisy and domain is None
+        unit = contribution(leaf.offers, grouped=bool(release.keys), unknown=unknown)
+        beside = self._beside(release) if release.siblings and terms.hides else None
+        if beside is not None:
+            source = self._flagged(source, beside, typing, known)
+        ways = {
+            unique: decompose(release, terms, typing, known, unique, beside, unknown=unknown)
+            for unique in {o.unit_unique for o in leaf.offers}
+        }
+        parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}
+        shape, circuit = ways[leaf.offers[0].unit_unique]
+        check_comparisons(
+            [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
+        )
+        bound = unit if terms.noisy else None
+        names = {scan.name for scan in scans_of(leaf)}
+        absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)
+        return ReleasePlan(
+            release=release,
+            contributors=leaf.parties,
+            terms=terms,
+            fragments={
+                party: fragment(release, party, part.tests, part.partials, typing, known, source, bound)
+                for party, part in parts.items()
+            },
+            tests=tuple(shape.tests),
+            circuit=circuit,
+            partials=tuple(shape.partials),
+            outputs=tuple(shape.outputs),
+            domain=domain,
+            unit=unit,
+            missing=()
+            if leaf.party is not None
+            else tuple(p for p in sorted(set(absent)) if p in self.catalog.missing),
+            stage=stage,
+            inputs=inputs,
+            copies=copies,
+            after=tuple(each.number for each in release.siblings) if beside is not None else (),
+        )
+
+    def _beside(self, release: Release) -> Beside:
+        cells = {each.number: self._planned[each.number].shown_by for each in release.siblings}
+        return Beside(release.siblings, cells)
+
+    def _flagged(self, source: Source, beside: Beside, typing: Typing, known: Known) -> Source:
+        """Return the same rows, each with the flags that say which groups show it."""
+        labels = {}
+        for sibling in beside.siblings:
+            keys = [key.expression for key in sibling.keys]
+            types = typing.types_of(keys)
+            labels[sibling.number] = [
+                label_sql("GROUP BY", key, type_, known, typing) for key, type_ in zip(keys, types, strict=True)
+            ]
+
+        def flagged(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+            return beside.flagged(source(party, clamp, unit, numbered), typing.leaf.alias, labels)
+
+        return flagged
+
+    def _scanned(self, release: Release, scan: Scan, typing: Typing) -> Source:
+        """Return how a party reads its part of one table: the columns used, in the union's types."""
+        names = [column.name.lower() for _, column in uses(release, scan)]
+        names += [c.name.lower() for s in release.siblings for k in s.keys for c in k.expression.find_all(exp.Column)]
+        names += [a.arguments[0].name.lower() for a in release.aggregates if a.counts == "units" and a.arguments]
+        names = sorted(set(names))
+        types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
+        columns = dict(zip(names, types, strict=True))
+
+        def source(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+            offer = next(o for o in scan.offers if o.party == party)
+            return base_table(offer, columns, clamp, self.catalog, unit=unit, numbered=numbered)
+
+        return source
+
+
+def _typed(release: Release, typing: Typing) -> Release:
+    """Put DuckDB's types on keys and aggregates."""
+    where = f" WHERE {release.input.condition.sql('duckdb')}" if isinstance(release.input, FilterNode) else ""
+    items = [k.expression.sql("duckdb") for k in release.keys] + [render_aggregate(a) for a in release.aggregates]
+    grouped = f" GROUP BY {', '.join(str(i + 1) for i in range(len(release.keys)))}" if release.keys else ""
+    listed = ", ".join(f"{item} AS c{i}" for i, item in enumerate(items))
+    types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table}{where}{grouped}")]
+    arguments = [argument for a in release.aggregates for argument in a.arguments]
+    found = iter(typing.types_of(arguments) if arguments else [])
+    count = len(release.keys)
+    return replace(
+        release,
+        keys=tuple(replace(k, type=t) for k, t in zip(release.keys, types[:count], strict=True)),
+        aggregates=tuple(
+            replace(a, type=t, argument_types=tuple(next(found) for _ in a.arguments))
+            for a, t in zip(release.aggregates, types[count:], strict=True)
+        ),
+    )
+
+
+def _domain(release: Release, leaf: Leaf) -> tuple[tuple[str | None, ...], ...] | None:
+    """Return the labels of all groups where owners made them public; NULL always has a slot."""
+    values: list[tuple[str | None, ...]] = []
+    for key in release.keys:
+        columns = (
+            [offer.column(key.expression.name) for offer in leaf.offers]
+            if isinstance(key.expression, exp.Column)
+            else [None]
+        )
+        if any(column is None or column.values is None for column in columns):
+            return None
+        values.append((*dict.fromkeys(v for c in columns if c is not None for v in c.values or ()), None))
+    if prod(len(v) for v in values) > MOST_PUBLIC_SLOTS:
+        return None
+    return tuple(product(*values))
