@@ -18,7 +18,8 @@ from sqlglot.optimizer.qualify import qualify
 
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
-from fedsql.errors import NotSupportedError, ProgrammingError
+from fedsql.errors import ProgrammingError
+from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut, cut
@@ -346,11 +347,7 @@ class Planner:
             unique, given = tuple(name for name, _ in hazard.keys), self.inputs[hazard.input]
             if unique not in given.unique:
                 self.inputs[hazard.input] = replace(given, unique=(*given.unique, unique))
-        if release.values_of and (terms.hides or terms.noisy):
-            raise NotSupportedError(
-                f"{release.values_of} is not answered where values of few are not shown: they would be missing",
-                hint="GROUP BY the argument in a derived table, and aggregate the values shown in the outer query",
-            )
+        check_listed(release, terms)
         copies: tuple[PublicTable, ...] = ()
         inputs: tuple[str, ...] = ()
         if isinstance(leaf, Rows):
