@@ -6,8 +6,6 @@ inside of it, is `Rows`. What would need the rows' order, a sample, or rows of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
@@ -42,14 +40,13 @@ def bind_release(
     except NotLocal as refusal:
         raise NotSupportedError(refusal.message, hint=refusal.hint, position=refusal.position) from None
     bound_keys, calls = work.expressions[: len(keys)], work.expressions[len(keys) :]
-    policies = {o.party: o.release.aggregates for o in catalog.offers if o.party in leaf_of(relation).parties}
     for key in bound_keys:
         check_scalar(key)
     return Release(
         number,
         relation,
         tuple(Key(f"k{i}", key) for i, key in enumerate(bound_keys)),
-        tuple(_bind_aggregate(f"a{i}", call, policies, leaf_of(relation), catalog) for i, call in enumerate(calls)),
+        tuple(_bind_aggregate(f"a{i}", call, leaf_of(relation), catalog) for i, call in enumerate(calls)),
     )
 
 
@@ -120,9 +117,7 @@ def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> 
     )
 
 
-def _bind_aggregate(
-    name: str, call: exp.Expr, policies: Mapping[str, Sequence[str]], leaf: Leaf, catalog: Catalog
-) -> Aggregate:
+def _bind_aggregate(name: str, call: exp.Expr, leaf: Leaf, catalog: Catalog) -> Aggregate:
     """Bind one aggregate call with its FILTER."""
     condition = None
     if isinstance(call, exp.Filter):
@@ -134,8 +129,12 @@ def _bind_aggregate(
     if known is None:
         while isinstance(call, exp.Filter | exp.IgnoreNulls | exp.WithinGroup):
             call = call.this
-        raise refuse_aggregate(call, policies)
+        raise refuse_aggregate(call)
     function, _ = known
+    if function == "mode":
+        raise NotSupportedError(
+            "mode is answered as MODE(x), without DISTINCT, ORDER BY and WITHIN GROUP", position=position(call)
+        )
     first = call.expressions[0] if isinstance(call, exp.Anonymous) else call.this
     distinct = isinstance(first, exp.Distinct) and function not in REPEATABLE
     arguments = list(first.expressions) if isinstance(first, exp.Distinct) else [first]

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
-from fedsql.planner.above import each_alone, lists_values, over_values, put_together, united, values_of
+from fedsql.planner.above import each_alone, is_mode, lists_values, over_values, put_together, united, values_of
 from fedsql.planner.below import Below
 from fedsql.planner.binder import bind_release
 from fedsql.planner.blocks import (
@@ -193,14 +193,19 @@ class _Cutter:
                 hint="write one GROUP BY query for each level",
                 position=position(listed[0]),
             )
-        if not aggregates and (not keys or sets is not None):  # what has no keys needs something to release
+        if (
+            not aggregates and not listed and (not keys or sets is not None)
+        ):  # what has no keys needs something to release
             aggregates = [exp.Count(this=exp.Star())]
         names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
         names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
-        bound = self.bind(select, keys, aggregates)
-        releases = [self.release(bound)] if sets is None else self.grouped(bound, keys, sets)
-        alias = f"_r{releases[0].number}"
-        relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
+        alias = f"_r{len(self.releases)}"
+        relation: exp.Expr = _one(alias)
+        if keys or aggregates:  # of listed values alone no more than these is released
+            bound = self.bind(select, keys, aggregates)
+            releases = [self.release(bound)] if sets is None else self.grouped(bound, keys, sets)
+            alias = f"_r{releases[0].number}"
+            relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
         if sets is not None:
             told = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
             names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
@@ -210,7 +215,8 @@ class _Cutter:
         lifted |= {
             text: put_together([lifted[part.sql("duckdb")] for part in parts]) for text, parts in several.items()
         }
-        lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias) for call in listed}
+        beside = len(listed) > 1 or bool(aggregates)
+        lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias, beside) for call in listed}
 
         def lift(node: exp.Expr) -> exp.Expr:
             if (
@@ -242,10 +248,15 @@ class _Cutter:
                     position=position(column),
                 )
 
-    def listed(self, select: exp.Select, keys: list[exp.Expr], call: exp.Expr, around: str) -> exp.Expr:
-        """Release the distinct values under a call; return what reads them in place of it."""
+    def listed(self, select: exp.Select, keys: list[exp.Expr], call: exp.Expr, around: str, beside: bool) -> exp.Expr:
+        """Release the distinct values under a call; return what reads them in place of it.
+
+        ``beside``: the same rows are aggregated in other ways, too.
+        """
         rows, value = values_of(select, call)
-        release = self.release(replace(self.bind(rows, [*keys, value], []), values_of=shown(call)))
+        counts: list[exp.Expr] = [exp.Count(this=exp.Star())] if is_mode(call) else []
+        bound = self.bind(rows, [*keys, value], counts)
+        release = self.release(replace(bound, is_beside=beside, values_of=shown(call), most_frequent=is_mode(call)))
         return over_values(call, release.relation, f"_v{release.number}", around, len(keys))
 
     def bind(self, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr]) -> Release:
@@ -357,6 +368,12 @@ def _compared(query: exp.Expr) -> list[exp.Select]:
     if isinstance(query, exp.SetOperation) and (keeps_all(query) or query.args.get("distinct")):
         return [*_compared(query.left), *_compared(query.right)]
     return [query] if isinstance(query, exp.Select) else []
+
+
+def _one(alias: str) -> exp.Subquery:
+    """Return a relation of one row, which says nothing."""
+    row = exp.Select(expressions=[exp.alias_(exp.Literal.number(1), "nothing")])
+    return exp.Subquery(this=row, alias=exp.TableAlias(this=exp.to_identifier(alias)))
 
 
 def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:

@@ -174,7 +174,9 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
     made = "you: the groups shown and their values (and the sums and counts these are made of)"
     if any(output.fraction is not None for output in release.outputs):
         made += "; of each median and quantile_cont, the two values that it lies between, and how many values there are"
-    if release.release.values_of:
+    if release.release.most_frequent:
+        made += f"; so you see the distinct values under {release.release.values_of}, and how many rows have each one"
+    elif release.release.values_of:
         made += f"; so you see every distinct value under {release.release.values_of}, which you compute of them"
     yield from _item(made, 4)
     if release.circuit is None:

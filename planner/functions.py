@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
 
 from sqlglot import exp, parse_one
 
@@ -25,6 +24,7 @@ AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Min: ("min", "min"),
     exp.Max: ("max", "max"),
     exp.Median: ("median", "quantile"),
+    exp.Mode: ("mode", "mode"),
     exp.Quantile: ("quantile_disc", "quantile"),
     exp.PercentileCont: ("quantile_cont", "quantile"),
     exp.PercentileDisc: ("quantile_disc", "quantile"),
@@ -95,7 +95,6 @@ REFUSED_AGGREGATES = frozenset(
         "mad",
         "max_by",
         "min_by",
-        "mode",
         "nth_value",
         "product",
         "reservoir_quantile",
@@ -113,9 +112,6 @@ REFUSED_AGGREGATES = frozenset(
         "variant_group_object",
     ]
 )
-
-# Aggregates that show single values; a policy may list them by these names.
-_UNLISTED = {"mode": "mode"}
 
 # Scalar nodes of sqlglot that may run at a party. Each is deterministic and reads nothing but its arguments.
 SCALARS: tuple[type[exp.Expr], ...] = (
@@ -189,25 +185,10 @@ def function_name(node: exp.Expr) -> str:
     return node.sql("duckdb").split("(", 1)[0].lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
 
 
-def refuse_aggregate(node: exp.Expr, policies: Mapping[str, Sequence[str]]) -> PolicyDenied | NotSupportedError:
-    """Build the refusal of an aggregate that fedsql does not answer. ``policies``: what each party releases."""
-    name = function_name(node)
-    listed = _UNLISTED.get(name)
-    for party, aggregates in policies.items() if listed else ():
-        if listed not in aggregates:
-            return PolicyDenied(
-                f"{party} does not release {name} (allowed: {', '.join(aggregates)})",
-                hint="a count per range works: GROUP BY an expression of the column",
-                position=position(node),
-            )
-    if listed:
-        return NotSupportedError(
-            f"{name} over federated rows is not answered yet",
-            hint="use count, sum, avg, stddev, var, or a count per range: GROUP BY an expression of the column",
-            position=position(node),
-        )
+def refuse_aggregate(node: exp.Expr) -> PolicyDenied:
+    """Build the refusal of an aggregate that fedsql does not answer."""
     return PolicyDenied(
-        f"the aggregate {name} is not one that parties release",
+        f"the aggregate {function_name(node)} is not one that parties release",
         hint="it could show single rows; allowed: count, sum, avg, bool_and, bool_or, stddev, var, covar, corr, regr_*",
         position=position(node),
     )

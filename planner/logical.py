@@ -202,7 +202,8 @@ class Release:
     """What leaves the parties in aggregate: keys and aggregates over a relation. ``number`` counts from 0.
 
     ``siblings``: the other grouping sets of its block (ROLLUP, CUBE, GROUPING SETS) that are decided before. ``values_of``:
-    the call whose distinct values the last key lists, for it is aggregated above.
+    the call whose distinct values the last key lists, for it is aggregated above; ``most_frequent``: it is MODE, which counts
+    them; ``is_beside``: the same rows are aggregated in other ways, too.
     """
 
     number: int
@@ -211,6 +212,8 @@ class Release:
     aggregates: tuple[Aggregate, ...]
     siblings: tuple[Sibling, ...] = ()
     values_of: str = ""
+    most_frequent: bool = False
+    is_beside: bool = False
 
     def __post_init__(self) -> None:
         if not self.keys and not self.aggregates:

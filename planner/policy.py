@@ -29,7 +29,9 @@ _PLACE = {
 
 _ENOUGH = {"lookup": {"join", "filter"}, "distinct": {"join", "group"}}  # places with more than one use that is enough
 
-_INSTEAD = dict.fromkeys(("min", "max", "quantile"), "; a count per range works: GROUP BY an expression of the column")
+_INSTEAD = dict.fromkeys(
+    ("min", "max", "quantile", "mode"), "; a count per range works: GROUP BY an expression of the column"
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def check_policy(
     policies = [offer.release for offer in catalog.offers if offer.party in leaf.parties]
     for aggregate in release.aggregates:
         _check_aggregate(aggregate, leaf, catalog)
+    if release.most_frequent:
+        _check_listed("mode", "mode", leaf, catalog)
     terms = _terms(leaf, catalog, policies)
     if isinstance(leaf, Rows):
         _check_rows(release, leaf, terms, inputs)
@@ -233,11 +237,15 @@ def _check_types(scan: Scan, name: str) -> None:
 
 def _check_aggregate(aggregate: Aggregate, leaf: Leaf, catalog: Catalog) -> None:
     distinct = aggregate.distinct and aggregate.counts != "units"
-    wanted = "count_distinct" if distinct else POLICY_OF[aggregate.function]
+    _check_listed(aggregate.function, "count_distinct" if distinct else POLICY_OF[aggregate.function], leaf, catalog)
+
+
+def _check_listed(function: str, wanted: str, leaf: Leaf, catalog: Catalog) -> None:
+    """Raise PolicyDenied unless every party that is read lists what a function needs, the ``wanted``."""
     for offer in catalog.offers:
         if offer.party in leaf.parties and wanted not in offer.release.aggregates:
             raise PolicyDenied(
-                f"{offer.party} does not release {aggregate.function} (allowed: {', '.join(offer.release.aggregates)})",
+                f"{offer.party} does not release {function} (allowed: {', '.join(offer.release.aggregates)})",
                 hint=f'the owner would add "{wanted}" to [release] aggregates' + _INSTEAD.get(wanted, ""),
             )
 

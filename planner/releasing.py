@@ -8,7 +8,7 @@ from math import prod
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError
+from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut
@@ -113,11 +113,7 @@ class Planner:
             unique, given = tuple(name for name, _ in hazard.keys), self.inputs[hazard.input]
             if unique not in given.unique:
                 self.inputs[hazard.input] = replace(given, unique=(*given.unique, unique))
-        if release.values_of and (terms.hides or terms.noisy):
-            raise NotSupportedError(
-                f"{release.values_of} is not answered where values of few are not shown: they would be missing",
-                hint="GROUP BY the argument in a derived table, and aggregate the values shown in the outer query",
-            )
+        check_listed(release, terms)
         copies: tuple[PublicTable, ...] = ()
         inputs: tuple[str, ...] = ()
         if isinstance(leaf, Rows):

@@ -152,7 +152,6 @@ def test_what_is_not_answered(spread, hospitals, pool_of):
         "MEDIAN(DISTINCT a)": r"median\(DISTINCT",
         "percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC)": "quantile_cont is answered WITHIN GROUP",
         "QUANTILE_CONT(a, 0.5 ORDER BY a)": "ORDER BY inside of quantile_cont",
-        "MODE(a)": "mode over federated rows is not answered yet",
     }
     for call, message in refusals.items():
         with pytest.raises(NotSupportedError, match=message):
