@@ -42,7 +42,7 @@ wheel: $(READY)
 	$(BIN)/python tools/check_wheel.py
 
 test: $(READY) $(TPCDS)
-	$(BIN)/pytest
+	$(BIN)/pytest --durations 15 --durations-min 5
 	$(BIN)/pytest --network $(OVER_NETWORK)
 
 tpcds: $(READY) $(TPCDS)

@@ -16,9 +16,10 @@ from fedsql.errors import DataError, NotSupportedError
 from fedsql.planner.catalog import TableOffer
 from fedsql.planner.partials import Partial
 from fedsql.planner.policy import Terms
-from fedsql.privacy.accounting import calibrate
+from fedsql.privacy.accounting import calibrate, to_epsilon
 from fedsql.privacy.laplace import LEAST_RATE, MOST_RATE
 from fedsql.privacy.mechanisms import DiscreteLaplace, Mechanism, Sensitivity, Skellam
+from fedsql.privacy.noise import LEAST_VARIANCE
 
 _STEPS = 1 << 10  # grid steps in what one unit may contribute at most
 _FEWEST = 32  # of them: coarser sums would be off by more than their noise hides
@@ -104,11 +105,14 @@ def calibrated(
 
     ``groups`` holds for each release: its partials, a unit's contribution, the terms, and the number of contributors.
     """
+    if not 0 < epsilon < math.inf:
+        raise DataError(f"epsilon is a positive number, not {epsilon:g}", hint="SET epsilon = 1.0")
     most = [(partial, unit) for partials, unit, _, _ in groups for partial in partials]
-    laws = [law for law in (_laplace(most, epsilon), _skellam(most, epsilon, delta)) if law]
+    laws = [law for law in (_laplace(most, epsilon, delta), _skellam(most, epsilon, delta)) if law]
     if not laws:
         raise DataError(
-            f"epsilon {epsilon:g} is too small: no noise reaches it", hint="SET epsilon to a value such as 1.0"
+            f"epsilon {epsilon:g} is one that no noise is drawn for: it is too small or too large",
+            hint="SET epsilon to a value such as 1.0",
         )
     found = []
     for law in laws:
@@ -122,10 +126,22 @@ def calibrated(
     return min(found, key=lambda made: sum(math.log(max(n.error95, 0.5)) for noise in made for n in noise))
 
 
-def _laplace(partials: Sequence[tuple[Partial, Contribution]], epsilon: float) -> list[_Law]:
+def _laplace(partials: Sequence[tuple[Partial, Contribution]], epsilon: float, delta: float) -> list[_Law]:
     """Return discrete Laplace noise that costs pure ``epsilon`` in all, an even share for each partial; else nothing."""
+    own = epsilon / len(partials)
+    for _ in range(8):  # the ledger's conversion at finite orders comes out up to 1e-4 above the pure epsilon
+        found = _laplace_at(partials, own)
+        curves = [mechanism.curve(moved).tolist() for _, moved, mechanism in found]
+        spent = to_epsilon([math.fsum(values) for values in zip(*curves, strict=True)], delta) if found else 0.0
+        if spent <= epsilon * _MARGIN:
+            return found
+        own *= epsilon / spent * (1 - 1e-6)
+    return []
+
+
+def _laplace_at(partials: Sequence[tuple[Partial, Contribution]], own: float) -> list[_Law]:
+    """Return discrete Laplace noise with pure epsilon ``own`` for each partial; nothing where it cannot be drawn."""
     found: list[_Law] = []
-    own = epsilon * _MARGIN / len(partials)
     for partial, unit in partials:
         steps = min(_STEPS, int(own / LEAST_RATE / 2))
         if steps < _FEWEST:
@@ -144,6 +160,8 @@ def _skellam(partials: Sequence[tuple[Partial, Contribution]], epsilon: float, d
     try:
         variances = calibrate(epsilon, delta, [(moved.l1, moved.l2) for _, moved in shapes])
     except ValueError:
+        return []
+    if min(variances) < LEAST_VARIANCE:
         return []
     return [(grid, moved, Skellam(v)) for (grid, moved), v in zip(shapes, variances, strict=True)]
 

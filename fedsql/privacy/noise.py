@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fedsql.privacy.tables import BITS, TAIL, WORK, Table
 
 _LARGEST = 2.0**26  # variance of the largest table: 267 000 entries, 6 MB. Above it, several draws are added
-_LEAST = 2.0**-40  # a draw is 0 but for one in 10^12: whoever asks for less has lost a factor
+LEAST_VARIANCE = 2.0**-40  # a draw is 0 but for one in 10^12: whoever asks for less has lost a factor
 _MOST = 2.0**40  # 16 384 draws for one value: more would take minutes
 
 
@@ -32,7 +32,7 @@ def skellam(variance: float, size: int, entropy: Callable[[int], bytes] = os.ura
     ``entropy(n)`` returns n uniformly random bytes; anything but os.urandom is for tests. Raises ValueError for a
     variance outside 2^-40 ... 2^40: a sum that needs more noise should be released on a coarser grid.
     """
-    if not _LEAST <= variance <= _MOST:
+    if not LEAST_VARIANCE <= variance <= _MOST:
         raise ValueError(f"a share of Skellam noise has a variance from 2^-40 to 2^40, not {variance}")
     draws = math.ceil(variance / _LARGEST)
     table = _table(variance / draws)
@@ -59,7 +59,7 @@ def threshold(variance: float, probability: float) -> int:
     Exact up to a variance of 2^26, from above (Chernoff's bound) beyond. Raises ValueError for a variance below 2^-40
     or a probability outside (2^-150, 1), which the table cannot resolve.
     """
-    if not _LEAST <= variance < math.inf or not 2.0**-150 < probability < 1:
+    if not LEAST_VARIANCE <= variance < math.inf or not 2.0**-150 < probability < 1:
         raise ValueError(f"no threshold for variance {variance} and probability {probability}")
     if variance > _LARGEST:
         return bisect_left(range(1 << 62), -math.log(probability), key=lambda n: _decay(n, variance))

@@ -1,7 +1,7 @@
 """The 99 queries of TPC-DS over three parties: which of them equal DuckDB on the pooled rows, and what is said of the rest.
 
 `golden.txt` has a line for each: "equal", "equal, no rows" (at scale 0.01), or the first line of a refusal. Without more,
-all are planned and a handful is asked; `make tpcds` asks all. FEDSQL_REWRITE_GOLDEN=1 asks all and writes the list anew.
+a third are planned and a handful is asked; `make tpcds` asks all. FEDSQL_REWRITE_GOLDEN=1 asks all and writes the list anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ LISTED = dict(line.split(": ", 1) for line in GOLDEN.read_text().splitlines())
 REWRITES = "FEDSQL_REWRITE_GOLDEN" in os.environ
 ASKS_ALL = REWRITES or "FEDSQL_TPCDS" in os.environ
 # channels united, sets compared, nested by customer, windows above, ROLLUP, returns joined with sales, stages
-ASKED = ("q05", "q14", "q38", "q44", "q49", "q51", "q75", "q80", "q95", "q97")
+ASKED = ("q05", "q38", "q44", "q49", "q80", "q97")
+PLANNED = {*list(LISTED)[::3], *(name for name, line in LISTED.items() if not line.startswith("equal"))}
 
 
 @dataclass
@@ -49,7 +50,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         GOLDEN.write_text("".join(f"{name}: {line}\n" for name, line in made.found.items()))
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", LISTED if ASKS_ALL else sorted({*PLANNED, *ASKED}))
 def test_equal_or_refused_as_listed(stores: Stores, name: str) -> None:
     sql, is_equal = stores.queries[name], LISTED[name].startswith("equal")
     try:

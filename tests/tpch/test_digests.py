@@ -1,4 +1,4 @@
-"""Every party must derive the same plan in a process of its own: the digests of all plans, under three hash seeds.
+"""Every party must derive the same plan in a process of its own: the digests of all plans, under two hash seeds.
 
 The golden scripts have the same test.
 """
@@ -38,7 +38,7 @@ def test_plans_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }
     (digests,) = seen
     assert len(digests.split()) == len(queries())
