@@ -19,7 +19,6 @@ from sqlglot.optimizer.qualify import qualify
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import NotSupportedError, ProgrammingError
-from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut, cut
 from fedsql.planner.decompose import decompose
@@ -403,7 +402,7 @@ class Planner:
         types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
         columns = dict(zip(names, types, strict=True))
 
-        def source(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+        def source(party: str, clamp: bool, unit: bool, numbered: bool) -> str:
             offer = next(o for o in scan.offers if o.party == party)
             return base_table(offer, columns, clamp, self.catalog, unit=unit, numbered=numbered)
 

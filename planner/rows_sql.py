@@ -57,11 +57,11 @@ class RowsSql:
         rows = replace(self.rows, columns=columns)
         return replace(rows, offers=tuple(self._offer(rows, party) for party in rows.parties))
 
-    def at(self, party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+    def at(self, party: str, clamp: bool, unit: bool, numbered: bool) -> str:
         """Return the relation as ``party`` computes it, without its alias.
 
-        Columns in ``clamp`` are held inside their bounds. ``unit``: with the privacy unit's id; ``numbered``: with a number
-        for each row.
+        ``clamp``: with values held inside their bounds; ``unit``: with the privacy unit's id; ``numbered``: with a number for
+        each row.
         """
         key = unit, numbered
         if key not in self._written:
@@ -103,7 +103,7 @@ class RowsSql:
         Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
         return body
 
-    def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> str:
+    def _at(self, table: exp.Table, party: str, clamp: bool, *, unit: bool) -> str:
         """Return what stands for a table at ``party``."""
         offers = self.catalog.tables(table.name)
         if any(offer.public for offer in offers):
@@ -211,11 +211,11 @@ def empty(table: exp.Table, columns: Columns) -> exp.Subquery:
 
 
 def base_table(
-    offer: TableOffer, columns: Mapping[str, str], clamp: Known, catalog: Catalog, *, unit: bool, numbered: bool = False
+    offer: TableOffer, columns: Mapping[str, str], clamp: bool, catalog: Catalog, *, unit: bool, numbered: bool = False
 ) -> str:
     """Return the SELECT over a party's own table: columns in the union's types, and the privacy unit where it is asked for.
 
-    Columns in ``clamp`` are held inside their bounds: noise hides a unit only if its values cannot exceed them.
+    ``clamp``: with values held inside their bounds, for noise hides a unit only if its values cannot exceed them.
     """
     listed = []
     for name, type_ in columns.items():
@@ -223,7 +223,7 @@ def base_table(
         if column is None:  # no expression reads it: it would have been refused
             continue
         value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
-        if column.bounds is not None and name in clamp:
+        if clamp and column.bounds is not None:
             clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
             value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound

@@ -1,6 +1,6 @@
 """Under noise: what a missing value, a missing bound and too many colluders do."""
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,23 @@ def test_null_and_what_is_not_finite_are_no_values_under_noise():
     assert row["n"] == 6
     assert row["s"] == pytest.approx(90, abs=0.2)
     assert row["all_rows"] == 12
+
+
+@pytest.mark.usefixtures("silent")
+def test_values_of_a_joined_table_are_clamped_whatever_the_query_calls_them():
+    """Two columns called v meet in the join, and one of them gets another name."""
+    people = {"source": pa.table({"id": [1], "v": ["x"]}), "privacy_unit": "id"}
+    people["columns"] = {"id": {"use": ["join"]}, "v": {"use": ["group"], "values": ["x"]}}
+    visits = {"source": pa.table({"of": [1], "v": [15]}), "references": {"of": "people.id"}, "privacy_unit": "people.id"}
+    visits["columns"] = {"of": {"use": ["join"]}, "v": {"use": ["aggregate"], "bounds": [10, 20]}}
+    tables = {"people": people, "visits": visits}
+    given = {"tables": tables, "release": {"noise": "required", "min_parties": 1}}
+    with closing(Session.open({"name": "noise", "parties": {"a": given, "b": given}})) as found:
+        for party in ("a", "b"):  # the rows change after the bounds were verified
+            found.federation.parties[party].engine._database.execute("UPDATE main.visits SET v = 1000000")
+        joined = "people p JOIN visits w ON w.of = p.id"
+        rows = found.execute(f"SELECT p.v, SUM(w.v) AS s FROM {joined} GROUP BY p.v HAVING p.v = 'x'").table.to_pylist()
+    assert rows == [{"v": "x", "s": 40}]
 
 
 def test_a_column_without_bounds_is_refused_by_name():
