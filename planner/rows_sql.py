@@ -200,7 +200,8 @@ class RowsSql:
             offers = self.catalog.tables(column.public[0])
             found = [c for o in offers if (c := o.column(column.public[1])) is not None]
         known = found[0] if found else ColumnOffer(name, column.type)
-        return replace(known, name=name, type=column.type)
+        required = known.required and not column.conditional and known.type == column.type
+        return replace(known, name=name, type=column.type, required=required)
 
 
 def empty(table: exp.Table, columns: Columns) -> exp.Subquery:
@@ -224,9 +225,11 @@ def base_table(
             continue
         value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
         if clamp and column.bounds is not None:
-            clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
+            low, high = column.bounds
+            clamped = f"CAST(least(greatest({value}, {low}), {high}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
-            value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
+            absent = f" ELSE CAST({(low + high) / 2:f} AS {type_})" if column.required else ""  # it is counted, too
+            value = f"CASE WHEN {counts} THEN {clamped}{absent} END"  # least and greatest would make NULL a bound
         listed.append(f"{value} AS {quoted(name)}")
     joins = ""
     if unit:
