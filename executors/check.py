@@ -149,6 +149,8 @@ def _uses(column: ColumnOffer) -> str:
         parts.append(f"scale {column.scale}")
     if column.values is not None:
         parts.append(_count(len(column.values), "public value", "public values"))
+    if column.required:
+        parts.append("required")
     if column.join_with is not None:
         parts.append(f"joins {', '.join(column.join_with)}")
     return "; ".join(parts)

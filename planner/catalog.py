@@ -26,7 +26,10 @@ UNLISTED_AGGREGATES = ("min", "max", "quantile", "mode")
 
 @dataclass(frozen=True)
 class ColumnOffer:
-    """One visible column. ``type`` is DuckDB's type text; ``bounds`` are closed and verified for the data version."""
+    """One visible column. ``type`` is DuckDB's type text; ``bounds`` are closed and verified for the data version.
+
+    ``required``: the party verified that every row has a value in it (neither NULL nor NaN or infinite).
+    """
 
     name: str
     type: str
@@ -36,6 +39,7 @@ class ColumnOffer:
     values: tuple[str, ...] | None = None  # public domain, each as DuckDB's text of the value in ``type``
     join_with: tuple[str, ...] | None = None
     unique: bool = False  # of a public table: no two rows share a value
+    required: bool = False
 
 
 @dataclass(frozen=True)

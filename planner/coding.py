@@ -24,12 +24,12 @@ _HUGE = 1 << 126  # sums stay below HUGEINT's and DECIMAL(38)'s limits when thei
 class Coded:
     """An integer-valued SQL expression: a value is ``unit`` * integer + ``offset``; |integer| <= ``limit``; NULL is left out.
 
-    ``present`` is SQL that says whether the row's value takes part. ``sum_as_is`` is set when SUM over the plain
+    ``present`` is SQL that says whether the row's value takes part; None where every row has one. ``sum_as_is`` is set when SUM over the plain
     argument already yields the unscaled integer (DECIMAL). ``low`` and ``high`` bound the integer from both sides.
     """
 
     sql: str
-    present: str
+    present: str | None
     unit: Fraction
     low: int
     high: int

@@ -68,7 +68,7 @@ def decompose(
             continue
         coded: tuple[Coded, ...]
         if aggregate.function in COUNTS:
-            coded = tuple(_counted(render(argument), type_) for argument, type_ in pairs)
+            coded = tuple(_counted(argument, type_, typing, render) for argument, type_ in pairs)
             if aggregate.distinct and not aggregate.counts:
                 ((argument, type_),) = pairs
                 label = label_sql("COUNT(DISTINCT ...)", argument, type_, known, typing)
@@ -198,14 +198,24 @@ def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> 
 
 def _coded(argument: exp.Expr, type_: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
     rewritten = safe(argument, known, typing.type_of)
-    return code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
+    coded = code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
+    return replace(coded, present=None) if _is_required(argument, type_, typing) else coded
 
 
-def _counted(sql: str, type_: str) -> Coded:
+def _counted(argument: exp.Expr, type_: str, typing: Typing, render: Render) -> Coded:
     """Code what is counted, never summed: any type will do; NaN and infinities count as NULL."""
+    sql = render(argument) if isinstance(argument, exp.Column) else f"({render(argument)})"  # as it is when summed
     is_float = SqlType.parse(type_).family == "float"
-    present = f"coalesce(isfinite(CAST(({sql}) AS DOUBLE)), false)" if is_float else f"({sql}) IS NOT NULL"
-    return Coded(sql, present, Fraction(1), 0, 1)
+    present = f"coalesce(isfinite(CAST({sql} AS DOUBLE)), false)" if is_float else f"{sql} IS NOT NULL"
+    return Coded(sql, None if _is_required(argument, type_, typing) else present, Fraction(1), 0, 1)
+
+
+def _is_required(argument: exp.Expr, type_: str, typing: Typing) -> bool:
+    """Say whether every row has a value: a column that all contributors say so of, in its own type, so no cast fails."""
+    if not isinstance(argument, exp.Column):
+        return False
+    found = [offer.column(argument.name) for offer in typing.leaf.offers]
+    return all(column is not None and column.required and column.type == type_ for column in found)
 
 
 def _owner_key(argument: exp.Expr, typing: Typing) -> str:

@@ -29,7 +29,7 @@ from fedsql.types import SqlType, quoted
 SAMPLING_KEY = "{sampling_key}"  # put in by the party: hexadecimal, fresh per attempt
 _READ = ("main", "copies")  # schemas of a party's own tables, and of public ones of others
 
-Source = Callable[[str, Known, bool, bool], str]  # party, bounds to clamp to, with the unit, with row numbers
+Source = Callable[[str, bool, bool, bool], str]  # party, with values clamped, with the unit, with row numbers
 
 
 @dataclass
@@ -107,7 +107,7 @@ def fragment(
     offer = next(o for o in leaf.offers if o.party == party)
     bounded = bound is not None and not offer.unit_unique
     counted = bounded or any(f'"{UNIT}"' in text for text in inner)
-    relation = source(party, known if bound is not None else {}, counted, bounded)
+    relation = source(party, bound is not None, counted, bounded)
     rows = f"({relation}) AS {quoted(leaf.alias)}"
     if bound is not None and bounded:
         labels = inner[: len(release.keys)] if bound.groups < bound.rows else []

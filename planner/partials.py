@@ -240,7 +240,7 @@ class Builder:
         render: Render,
     ) -> None:
         """Decompose ``aggregate`` over coded arguments (none: COUNT(*)); ``condition`` is SQL of its FILTER."""
-        present = [c.present for c in coded]
+        present = [c.present for c in coded if c.present]
         rows = _and(condition, *present)
         function = aggregate.function
         if self.noisy and function in SQUARES | {"avg"} | PAIRS:  # around the middle of its bounds a value weighs half
@@ -313,7 +313,8 @@ class Builder:
         shares = [name for rank in ranks_of(function, fraction, order) for name in self.shared(histogram, order, rank)]
         names = shares if function == "quantile_disc" else [self.count(rows), *shares]
         made_of: list[Part] = [(name, rows, []) for name in names]
-        cell = self._cell(aggregate, (split,), condition, render, [whole.present], [], [], made_of)
+        present = [whole.present] if whole.present else []
+        cell = self._cell(aggregate, (split,), condition, render, present, [], [], made_of)
         q = fraction if function == "quantile_cont" else None
         self.outputs.append(
             Output(aggregate.name, aggregate.type, function, tuple(names), cell=cell, order=order, fraction=q)
@@ -330,7 +331,7 @@ class Builder:
     ) -> None:
         """Decompose SUM or a mean of a polynomial into sums of its monomials; ``code(column, squares)`` codes a column."""
         inside = render(split.condition) if split.condition is not None else None
-        present = [code(name, False).present for name in sorted(polynomial.required)]
+        present = [p for name in sorted(polynomial.required) if (p := code(name, False).present)]
         rows = _and(condition, inside, *present)
         names, units, nonzero = [], [], []
         made_of: list[Part] = []

@@ -188,7 +188,7 @@ class Planner:
                 label_sql("GROUP BY", key, type_, known, typing) for key, type_ in zip(keys, types, strict=True)
             ]
 
-        def flagged(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+        def flagged(party: str, clamp: bool, unit: bool, numbered: bool) -> str:
             return beside.flagged(source(party, clamp, unit, numbered), typing.leaf.alias, labels)
 
         return flagged
@@ -202,7 +202,7 @@ class Planner:
         types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
         columns = dict(zip(names, types, strict=True))
 
-        def source(party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+        def source(party: str, clamp: bool, unit: bool, numbered: bool) -> str:
             offer = next(o for o in scan.offers if o.party == party)
             return base_table(offer, columns, clamp, self.catalog, unit=unit, numbered=numbered)
 

@@ -57,11 +57,11 @@ class RowsSql:
         rows = replace(self.rows, columns=columns)
         return replace(rows, offers=tuple(self._offer(rows, party) for party in rows.parties))
 
-    def at(self, party: str, clamp: Known, unit: bool, numbered: bool) -> str:
+    def at(self, party: str, clamp: bool, unit: bool, numbered: bool) -> str:
         """Return the relation as ``party`` computes it, without its alias.
 
-        Columns in ``clamp`` are held inside their bounds. ``unit``: with the privacy unit's id; ``numbered``: with a number
-        for each row.
+        ``clamp``: with values held inside their bounds; ``unit``: with the privacy unit's id; ``numbered``: with a number for
+        each row.
         """
         key = unit, numbered
         if key not in self._written:
@@ -116,7 +116,7 @@ class RowsSql:
                     value = exp.cast(projection.unalias().copy(), type_, dialect="duckdb")
                     projection.replace(exp.alias_(value, projection.alias_or_name, quoted=True))
 
-    def _at(self, table: exp.Table, party: str, clamp: Known, *, unit: bool) -> str:
+    def _at(self, table: exp.Table, party: str, clamp: bool, *, unit: bool) -> str:
         """Return what stands for a table at ``party``."""
         offers = self.catalog.tables(table.name)
         if any(offer.public for offer in offers):
@@ -229,7 +229,9 @@ class RowsSql:
         if column.public is not None:
             offers = self.catalog.tables(column.public[0])
             found = [c for o in offers if (c := o.column(column.public[1])) is not None][:1]
-        return replace(joint(found) if found else ColumnOffer(name, column.type), name=name, type=column.type)
+        known = joint(found) if found else ColumnOffer(name, column.type)
+        required = known.required and not column.conditional and known.type == column.type
+        return replace(known, name=name, type=column.type, required=required)
 
 
 def joint(columns: Sequence[ColumnOffer]) -> ColumnOffer:
@@ -244,6 +246,7 @@ def joint(columns: Sequence[ColumnOffer]) -> ColumnOffer:
         values=tuple(dict.fromkeys(v for each in values for v in each))
         if len(values) == every and len(types) == 1
         else None,
+        required=all(column.required for column in columns) and len(types) == 1,
     )
 
 
@@ -255,11 +258,11 @@ def empty(table: exp.Table, columns: Columns) -> exp.Subquery:
 
 
 def base_table(
-    offer: TableOffer, columns: Mapping[str, str], clamp: Known, catalog: Catalog, *, unit: bool, numbered: bool = False
+    offer: TableOffer, columns: Mapping[str, str], clamp: bool, catalog: Catalog, *, unit: bool, numbered: bool = False
 ) -> str:
     """Return the SELECT over a party's own table: columns in the union's types, and the privacy unit where it is asked for.
 
-    Columns in ``clamp`` are held inside their bounds: noise hides a unit only if its values cannot exceed them.
+    ``clamp``: with values held inside their bounds, for noise hides a unit only if its values cannot exceed them.
     """
     listed = []
     for name, type_ in columns.items():
@@ -267,10 +270,12 @@ def base_table(
         if column is None:  # no expression reads it: it would have been refused
             continue
         value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
-        if column.bounds is not None and name in clamp:
-            clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
+        if clamp and column.bounds is not None:
+            low, high = column.bounds
+            clamped = f"CAST(least(greatest({value}, {low}), {high}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
-            value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
+            absent = f" ELSE CAST({(low + high) / 2:f} AS {type_})" if column.required else ""  # it is counted, too
+            value = f"CASE WHEN {counts} THEN {clamped}{absent} END"  # least and greatest would make NULL a bound
         listed.append(f"{value} AS {quoted(name)}")
     joins = ""
     if unit:

@@ -96,6 +96,7 @@ def verify(
                 scale=config.scale,
                 values=values,
                 join_with=config.join_with,
+                required=config.required,
             )
         )
     unit = next((c.name for c in columns if c.name.lower() == (table.privacy_unit or "").lower()), None)
@@ -145,6 +146,10 @@ def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[
     elif config.scale is not None and type_.family == "float":
         message = "of magnitude 2^48 or more; write bounds, or filter the rows in sql"
         yield _Check(key("columns", column, "scale"), f"{finite}abs({name}) >= {SCALED_LIMIT}", message)
+    if config.required:
+        empty = f"{name} IS NULL" + (f" OR NOT isfinite({name})" if finite else "")
+        message = "without a value; filter the rows in sql, or remove required"
+        yield _Check(key("columns", column, "required"), empty, message)
     if values:
         typed = [f"CAST({literal(v)} AS {type_.text})" for v in values]
         inline = len(typed) <= _INLINE

@@ -62,6 +62,7 @@ class ColumnConfig(_Model):
     bounds: Bounds | None = None
     scale: Natural | None = None
     values: Values | None = None
+    required: Flag = False
     join_with: Names | None = None
 
     @model_validator(mode="after")

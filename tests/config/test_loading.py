@@ -123,7 +123,7 @@ IN_PARTY = [
     ),
     (
         COLUMNS + "age = { use = [], bound = [0, 1] }\n",
-        "north.toml: tables.patients.columns.age.bound: unknown key; did you mean bounds? valid: use, bounds, scale, values, join_with",
+        "north.toml: tables.patients.columns.age.bound: unknown key; did you mean bounds? valid: use, bounds, scale, values, required, join_with",
     ),
     (
         COLUMNS + "age = { use = [], bounds = [120, 0] }\n",
@@ -360,7 +360,7 @@ def test_everything_that_the_files_can_say_is_read(tmp_path):
         'unit_scope = "global"\nmax_rows_per_unit = 3\nmax_groups_per_unit = 2\nanalysts = ["ada"]\n'
         '[tables.patients.columns]\npatient_id = { use = ["join"], join_with = ["registry"] }\n'
         'born = { use = ["filter"], values = [2024-01-31, 1, 1.50, true, "x", ""] }\n'
-        'charges = { use = ["aggregate"], bounds = [0.1, 100000], scale = 2 }\n'
+        'charges = { use = ["aggregate"], bounds = [0.1, 100000], scale = 2, required = true }\n'
         '[tables.visits]\nsource = "v/*.csv"\nreferences = { patient = "patients.patient_id" }\nprivacy_unit = "patients.patient_id"\n'
         '[tables.stays]\nsource = "s.csv"\nreferences = { visit = "visits.patient" }\nprivacy_unit = "Patients.patient_id"\n'
         '[tables.codes]\nsource = "c.csv"\npublic = true\ncolumns = { code = {} }\n'
@@ -378,6 +378,7 @@ def test_everything_that_the_files_can_say_is_read(tmp_path):
     assert columns["born"].values == ("2024-01-31", "1", "1.50", "true", "x", "")
     assert columns["charges"].bounds == (Decimal("0.1"), Decimal(100000))
     assert columns["charges"].scale == 2
+    assert (columns["charges"].required, columns["born"].required) == (True, False)
     assert columns["patient_id"].join_with == ("registry",)
     assert north.release == ReleaseConfig(
         noise="required",

@@ -19,7 +19,7 @@ analysts = ["ada"]
 [tables.patients.columns]
 id = {{ use = ["join"], join_with = ["registry"] }}
 age = {{ use = ["filter", "aggregate"], bounds = [0, 120], scale = 0 }}
-sex = {{ use = ["group"], values = ["F", "M"] }}
+sex = {{ use = ["group"], values = ["F", "M"], required = true }}
 [tables.visits]
 source = "{}"
 """
@@ -61,7 +61,7 @@ north
   patients: up to 4 rows; protects id; none is at another party; for ada
     id   BIGINT   join; joins registry
     age  INTEGER  filter, aggregate; 0 to 120; scale 0
-    sex  VARCHAR  group; 2 public values
+    sex  VARCHAR  group; 2 public values; required
   visits: lists no column, so it is not offered
 
 south
@@ -71,7 +71,7 @@ south
   patients: up to 2 rows; protects id; none is at another party; for ada
     id   BIGINT   join; joins registry
     age  DOUBLE   filter, aggregate; 0 to 120; scale 0
-    sex  VARCHAR  group; 2 public values
+    sex  VARCHAR  group; 2 public values; required
   visits: lists no column, so it is not offered
 
 reached through the coordinator, not checked here: west

@@ -202,6 +202,12 @@ BAD = [
         "columns.score.bounds: 1 row is outside [1, 2]; widen the bounds, or filter the rows in sql",
     ),
     (
+        patients(
+            columns={"score": {"use": [], "required": True}}, sql="SELECT unnest([1, 'nan'::DOUBLE, NULL]) AS score"
+        ),
+        "columns.score.required: 2 rows are without a value; filter the rows in sql, or remove required",
+    ),
+    (
         patients(columns={"sex": {"use": [], "bounds": [1, 2]}}),
         "columns.sex.bounds: the column is no number but VARCHAR; remove bounds, or cast the column in sql",
     ),

@@ -200,7 +200,7 @@ def test_values_are_clamped_even_if_they_escaped_the_check(monkeypatch):
 
 def test_the_test_sees_values_without_a_clamp(monkeypatch):
     original = releasing.base_table
-    unclamped = lambda offer, columns, clamp, *rest, **named: original(offer, columns, {}, *rest, **named)  # noqa: E731
+    unclamped = lambda offer, columns, clamp, *rest, **named: original(offer, columns, False, *rest, **named)  # noqa: E731
     monkeypatch.setattr(releasing, "base_table", unclamped)
     assert moved(monkeypatch, unit(1, 10), 1, SPOIL)[1] > 1_000_000
 
