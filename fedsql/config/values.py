@@ -5,6 +5,7 @@ Each function takes what TOML (or Python) gave and returns the value, or raises 
 
 from __future__ import annotations
 
+from collections import Counter
 import base64
 import datetime
 import os
@@ -86,8 +87,9 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _once(items: tuple[str, ...]) -> tuple[str, ...]:
-    if repeated := [v for v in items if items.count(v) > 1]:
-        raise ValueError(f"{repeated[0]!r} is there twice")
+    for item, count in Counter(items).most_common(1):
+        if count > 1:
+            raise ValueError(f"{item!r} is there twice")
     return items
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fedsql.executors.roles import attempt
-from fedsql.planner import fragments, noising, planning
+from fedsql.planner import fragments, noising, releasing
 from fedsql.planner.sensitivity import Contribution
 from fedsql.privacy.accounting import to_epsilon
 from fedsql.privacy.mechanisms import DiscreteLaplace
@@ -209,9 +209,9 @@ def test_neighbours_are_no_further_apart_than_what_was_charged(worlds, situation
 
 
 def no_clamp(patch: pytest.MonkeyPatch) -> None:
-    original = planning.base_table
+    original = releasing.base_table
     patch.setattr(
-        planning, "base_table", lambda o, columns, clamp, *rest, **named: original(o, columns, False, *rest, **named)
+        releasing, "base_table", lambda o, columns, clamp, *rest, **named: original(o, columns, False, *rest, **named)
     )
 
 
@@ -225,7 +225,7 @@ def shares_of_one_nth(patch: pytest.MonkeyPatch) -> None:
 
 
 def units_at_one_party(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planning, "contribution", lambda offers, **given: Contribution(1, 1))
+    patch.setattr(releasing, "contribution", lambda offers, **given: Contribution(1, 1))
     patch.setattr(attempt, "recheck", lambda plan: None)  # it would notice before anything was sent
 
 
