@@ -267,7 +267,7 @@ def base_table(
         if column is None:  # no expression reads it: it would have been refused
             continue
         value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
-        if column.bounds is not None and name in clamp:
+        if column.bounds is not None and name in clamp and column.type != "DATE":  # dates are not summed
             clamped = f"CAST(least(greatest({value}, {column.bounds[0]}), {column.bounds[1]}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"
             value = f"CASE WHEN {counts} THEN {clamped} END"  # least and greatest would make NULL a bound
