@@ -143,8 +143,8 @@ def _table(table: TableOffer) -> Iterator[str]:
 
 def _uses(column: ColumnOffer) -> str:
     parts = [", ".join(use for use in USES if use in column.use) or "no use"]
-    if column.bounds is not None:
-        parts.append(f"{column.bounds[0]} to {column.bounds[1]}")
+    if column.bounds_text is not None:
+        parts.append(" to ".join(column.bounds_text))
     if column.scale is not None:
         parts.append(f"scale {column.scale}")
     if column.values is not None:

@@ -25,6 +25,7 @@ from fedsql.planner.quantiles import above
 from fedsql.types import SqlType
 
 Value = int | float | Fraction | None
+_DAY = 86_400_000_000  # microseconds
 
 
 def finalize(
@@ -161,10 +162,12 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
     if output.fraction is None:
         return order.value(codes[0])
     type_ = SqlType.parse(output.type)
-    low, high = (order.whole(code) for code in codes)
+    low, high = (order.whole(code) * (_DAY if order.is_date else 1) for code in codes)
     step = above(output.fraction, parts[0], low, high)
     if type_.family == "float":
         return low + step
+    if order.is_date:  # DuckDB rounds to microseconds, halves up
+        return low + math.floor(Fraction(step) + Fraction(1, 2))
     # as DuckDB does: it cuts the fraction off, of wider decimals that of the step
     return Fraction(math.trunc(low + step) if type_.high < 10**18 else low + math.trunc(step), 10**type_.scale)
 

@@ -46,7 +46,7 @@ def describe(statement: Describe, directory: Directory, local: LocalTables) -> A
     for column, type_ in typer.tables[party or UNION][name].items():
         held = {o.party: found for o in offers if (found := o.column(column)) is not None}
         uses = sorted(frozenset.intersection(*(found.use for found in held.values())))
-        bounds = {found.bounds for found in held.values()}
+        bounds = {found.bounds_text for found in held.values()}
         bound = bounds.pop() if len(bounds) == 1 else None
         shown = f"[{bound[0]}, {bound[1]}]" if bound else None
         rows.append((column, type_, ", ".join(uses), shown, ", ".join(sorted(held))))

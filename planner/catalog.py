@@ -8,6 +8,7 @@ Nothing here is computed from rows except what the offer says was verified.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -24,11 +25,26 @@ AGGREGATES = ("count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "
 UNLISTED_AGGREGATES = ("min", "max", "quantile", "mode")
 
 
+def days(date: datetime.date) -> Decimal:
+    """Return how many days a date is after 1970-01-01."""
+    return Decimal((date - _EPOCH).days)
+
+
+def date_of(days: Decimal) -> datetime.date:
+    """Return the date that is so many days after 1970-01-01."""
+    return _EPOCH + datetime.timedelta(int(days))
+
+
+_EPOCH = datetime.date(1970, 1, 1)
+_EARLIEST, _LATEST = days(datetime.date.min), days(datetime.date.max)
+
+
 @dataclass(frozen=True)
 class ColumnOffer:
     """One visible column. ``type`` is DuckDB's type text; ``bounds`` are closed and verified for the data version.
 
-    ``required``: the party verified that every row has a value in it (neither NULL nor NaN or infinite).
+    Those of a DATE are days since 1970-01-01. ``required``: the party verified that every row has a value in it (neither
+    NULL nor NaN or infinite).
     """
 
     name: str
@@ -40,6 +56,14 @@ class ColumnOffer:
     join_with: tuple[str, ...] | None = None
     unique: bool = False  # of a public table: no two rows share a value
     required: bool = False
+
+    @property
+    def bounds_text(self) -> tuple[str, str] | None:
+        """The bounds as people write them: numbers, or dates."""
+        if self.bounds is None:
+            return None
+        low, high = (date_of(bound) if self.type == "DATE" else bound for bound in self.bounds)
+        return str(low), str(high)
 
 
 @dataclass(frozen=True)
@@ -256,6 +280,10 @@ def _column_offer(record: dict[str, Any]) -> ColumnOffer:
         low, high = read["bounds"] = tuple(Decimal(bound) for bound in record["bounds"])
         if not (low.is_finite() and high.is_finite() and low <= high):
             raise ValueError("an offer with bounds that are none")
+        if record["type"] == "DATE" and not all(
+            _EARLIEST <= bound <= _LATEST and bound % 1 == 0 for bound in (low, high)
+        ):
+            raise ValueError("an offer with dates that are none")
     if not is_type(record["type"]):
         raise ValueError("an offer with a type that is none")
     return ColumnOffer(**record | read)

@@ -175,7 +175,11 @@ def _add_quantile(
     fraction = fraction_of(call, aggregate.arguments[1] if len(aggregate.arguments) > 1 else None)
     order = order_of(call, part.value, type_, known, upwards=True)
     check_values(call, part.value, order, _owner_key(part.value, typing))
-    coded = _coded(part.value, type_, typing, known, squares=False)
+    if order.is_date:
+        sql = whole_sql(render(part.value), type_)
+        coded = Coded(sql, f"({sql}) IS NOT NULL", Fraction(1), order.low, order.high)
+    else:
+        coded = _coded(part.value, type_, typing, known, squares=False)
     builder.add_quantile(aggregate, coded, order, fraction, part, condition, render)
 
 

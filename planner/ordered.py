@@ -14,7 +14,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.bounds import Known, interval, meet, type_interval
+from fedsql.planner.bounds import Interval, Known, interval, meet, type_interval
 from fedsql.planner.positions import position
 from fedsql.types import SqlType
 
@@ -51,6 +51,11 @@ class Order:
         return SqlType.parse(self.type).family == "float"
 
     @property
+    def is_date(self) -> bool:
+        """Whether wholes are days."""
+        return self.type.upper() == "DATE"
+
+    @property
     def is_whole(self) -> bool:
         """Whether values are numbers that their wholes are a decimal multiple of."""
         return SqlType.parse(self.type).family in ("integer", "decimal", "boolean")
@@ -74,16 +79,21 @@ def order_of(call: str, argument: exp.Expr, type_text: str, known: Known, *, upw
     type_ = SqlType.parse(type_text)
     if type_.family == "float":
         return Order(type_text, -_FINITE - 1, _FINITE, upwards)  # -0.0 is -1
+    range_ = interval(argument, known)
     if (moment := _MOMENTS.get(type_text.upper())) is not None:
-        return Order(type_text, 0 if type_text.upper() == "TIME" else -moment[2], moment[2], upwards)
-    limits = type_interval(type_)
+        limits: Interval | None = Interval(
+            Fraction(0 if type_text.upper() == "TIME" else -moment[2]), Fraction(moment[2])
+        )
+        range_ = range_ if type_text.upper() == "DATE" else None  # of the others it is not in their unit
+    else:
+        limits = type_interval(type_)
     if limits is None:
         raise NotSupportedError(
             f"{call} over {type_text} is not answered: of numbers, dates and times it is",
             hint="GROUP BY it: MIN and MAX over the released groups work in an outer query",
             position=position(argument),
         )
-    range_, factor = meet(interval(argument, known), limits), 10**type_.scale
+    range_, factor = meet(range_, limits), 10**type_.scale
     return Order(type_text, int(range_.low * factor // 1), -int(-range_.high * factor // 1), upwards)
 
 

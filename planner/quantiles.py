@@ -66,7 +66,8 @@ def ranks_of(function: str, q: Fraction, order: Order) -> tuple[Rank, ...]:
 def check_values(call: str, argument: exp.Expr, order: Order, owner_key: str) -> None:
     """Raise PolicyDenied when a column may have too many values, naming the bounds that would help."""
     if order.high - order.low >= MOST_VALUES:
-        whole = "" if order.is_whole else ", and declare it as a whole number or a DECIMAL (tables.*.sql)"
+        fits = order.is_whole or order.is_date
+        whole = "" if fits else ", and declare it as a whole number, a DECIMAL or a DATE (tables.*.sql)"
         raise PolicyDenied(
             f"{call} of {shown(argument)} is not answered: it can have more than {MOST_VALUES:,} values ({order.type})",
             hint=f"the owner would set {owner_key}.bounds = [low, high]{whole}; a count per range works: GROUP BY",

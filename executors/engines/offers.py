@@ -6,6 +6,7 @@ counting the rows that break them. Messages give such counts and never a value. 
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +17,11 @@ import duckdb
 
 from fedsql.config.models import ColumnConfig, ReleaseConfig, TableConfig
 from fedsql.config.problems import key
-from fedsql.planner.catalog import USES, ColumnOffer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import USES, ColumnOffer, ReleasePolicy, TableOffer, days
 from fedsql.types import SqlType, quoted
 
 SCALED_LIMIT = 1 << 48  # the integer part of a fixed-point value, where no bounds tell more
+_NUMBERS = ("integer", "decimal", "float")
 _INLINE = 32  # comparing with more literals than this is slower than hashing them
 
 
@@ -92,7 +94,7 @@ def verify(
                 name=column,
                 type=type_,
                 use=frozenset(USES if config.use is None else config.use),
-                bounds=config.bounds,
+                bounds=_bounds(config),
                 scale=config.scale,
                 values=values,
                 join_with=config.join_with,
@@ -128,18 +130,31 @@ def verify(
     return Verified(offer, ())
 
 
+def _bounds(config: ColumnConfig) -> tuple[Decimal, Decimal] | None:
+    """Return a column's bounds as they are offered: dates as days."""
+    if config.bounds is None:
+        return None
+    low, high = (days(bound) if isinstance(bound, datetime.date) else bound for bound in config.bounds)
+    return low, high
+
+
 def _misplaced(type_: str, config: ColumnConfig) -> Iterator[tuple[str, str]]:
-    if SqlType.parse(type_).family in ("integer", "decimal", "float"):
-        return
+    is_number = SqlType.parse(type_).family in _NUMBERS
+    has_dates = config.bounds is not None and isinstance(config.bounds[0], datetime.date)
+    if config.bounds is not None and type_ == "DATE" and not has_dates:
+        yield "bounds", 'the column is a DATE; write dates, such as ["1990-01-01", "2030-12-31"]'
+    elif has_dates and type_ != "DATE":
+        yield "bounds", f"the column is no DATE but {type_}; write numbers for a number, or cast the column in sql"
     for where, given in (("bounds", config.bounds), ("scale", config.scale)):
-        if given is not None:
+        if given is not None and not is_number and (where == "scale" or not (type_ == "DATE" or has_dates)):
             yield where, f"the column is no number but {type_}; remove {where}, or cast the column in sql"
 
 
 def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[str] | None) -> Iterator[_Check]:
     name = quoted(column)
     finite = f"isfinite({name}) AND " if type_.family == "float" else ""
-    if config.bounds is not None and type_.family in ("integer", "decimal", "float"):
+    kinds = (datetime.date,) if type_.text == "DATE" else (Decimal,) if type_.family in _NUMBERS else ()
+    if config.bounds is not None and isinstance(config.bounds[0], kinds):
         low, high = config.bounds
         message = f"outside [{low}, {high}]; widen the bounds, or filter the rows in sql"
         yield _Check(key("columns", column, "bounds"), f"{finite}({_outside(name, type_, low, high)})", message)
@@ -168,8 +183,10 @@ def _exact(column: str, type_: str) -> Iterator[_Check]:
     yield _Check(key("columns", column), lost, f"lost when {type_} becomes text and back; cast the column in sql")
 
 
-def _outside(name: str, type_: SqlType, low: Decimal, high: Decimal) -> str:
+def _outside(name: str, type_: SqlType, low: Decimal | datetime.date, high: Decimal | datetime.date) -> str:
     """Return the condition for a value out of [low, high], with both rounded inwards to what the type can hold."""
+    if isinstance(low, datetime.date) or isinstance(high, datetime.date):
+        return f"{name} < DATE '{low}' OR {name} > DATE '{high}'"  # and so is infinity
     if type_.family == "float":
         return " OR ".join(
             f"{name} {sign} CAST({literal(format(bound, 'f'))} AS {type_.text})"

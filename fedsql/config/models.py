@@ -1,7 +1,7 @@
 """What stands in `federation.toml` and in a party's file: every key, its type, its default, its limits.
 
 A party's file is its word on what others may ask: a key that nobody knows, or a value that means nothing, is an error
-and never a default. Periods are in seconds here, bounds exact decimals, public values texts.
+and never a default. Periods are in seconds here, bounds exact decimals or dates, public values texts.
 """
 
 from __future__ import annotations

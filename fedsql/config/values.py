@@ -5,11 +5,11 @@ Each function takes what TOML (or Python) gave and returns the value, or raises 
 
 from __future__ import annotations
 
-from collections import Counter
 import base64
 import datetime
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from numbers import Integral
@@ -109,16 +109,30 @@ def _number(value: Any) -> Decimal:
     return number
 
 
-def _bounds(value: Any) -> tuple[Decimal, Decimal]:
+def _bounds(value: Any) -> tuple[Any, Any]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("write [low, high]")
+    read: Callable[[Any], Any] = _date if all(_is_date(bound) for bound in value) else _number
     try:
-        low, high = _number(value[0]), _number(value[1])
+        low, high = map(read, value)
     except ValueError as error:
         raise ValueError(f"{error}; write [low, high]") from None
     if low > high:
         raise ValueError(f"low {low} is above high {high}; write [low, high]")
     return low, high
+
+
+def _is_date(value: Any) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) is not None
+    return isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+
+
+def _date(value: str | datetime.date) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no date") from None
 
 
 def _scalar(value: Any) -> str:
@@ -190,7 +204,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 PartyName = Annotated[str, AfterValidator(_party_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
-Bounds = Annotated[tuple[Decimal, Decimal], BeforeValidator(_bounds)]
+Bounds = Annotated[tuple[Decimal, Decimal] | tuple[datetime.date, datetime.date], BeforeValidator(_bounds)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_values)]
 Address = Annotated[str, AfterValidator(_address)]
 Memory = Annotated[str, AfterValidator(_memory)]

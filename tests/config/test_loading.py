@@ -146,6 +146,18 @@ IN_PARTY = [
         "north.toml: tables.patients.columns.age.bounds: 'low' is not a number; write [low, high]",
     ),
     (
+        COLUMNS + 'age = { use = [], bounds = ["2020-02-30", "2021-01-01"] }\n',
+        "north.toml: tables.patients.columns.age.bounds: '2020-02-30' is no date; write [low, high]",
+    ),
+    (
+        COLUMNS + 'age = { use = [], bounds = [2021-01-01, "2020-01-01"] }\n',
+        "north.toml: tables.patients.columns.age.bounds: low 2021-01-01 is above high 2020-01-01; write [low, high]",
+    ),
+    (
+        COLUMNS + 'age = { use = [], bounds = ["2020-01-01", 5] }\n',
+        "north.toml: tables.patients.columns.age.bounds: '2020-01-01' is not a number; write [low, high]",
+    ),
+    (
         COLUMNS + "age = { use = [], scale = -1 }\n",
         "north.toml: tables.patients.columns.age.scale: must be at least 0, not -1",
     ),

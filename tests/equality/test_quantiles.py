@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 from decimal import Decimal
 
@@ -162,4 +163,62 @@ def test_what_is_not_answered(spread, hospitals, pool_of):
     with pytest.raises(PolicyDenied, match="one does not release median") as caught:
         pool.session.execute("SELECT MEDIAN(v) FROM t")
     assert 'would add "quantile"' in str(caught.value.hint)
+    pool.close()
+
+
+DATES = """
+SELECT MEDIAN(born), QUANTILE_DISC(born, 0.5), QUANTILE_CONT(born, 0.333), MIN(born), MAX(born) FROM t
+SELECT g, MEDIAN(born) AS m, QUANTILE_DISC(born, [0, 0.9, 1]) AS d, QUANTILE_CONT(born, [0.1, 0.9]) AS c FROM t GROUP BY g ORDER BY g
+SELECT MEDIAN(born) FILTER (WHERE g = 'a'), MEDIAN(born + 7), MEDIAN(born - 1), QUANTILE_DISC(died - born, 0.5), MEDIAN(died - born) FROM t
+SELECT MEDIAN(coalesce(born, died)), MIN(CASE WHEN g = 'b' THEN born END) FROM t
+SELECT MEDIAN(born), QUANTILE_DISC(born, 0.1) FROM t WHERE false
+SELECT COUNT(*) FROM t WHERE born > (SELECT MEDIAN(born) FROM t)
+SELECT SUM(died - born), SUM(DISTINCT died - born) FROM t
+"""
+FIRST = datetime.date(1980, 3, 5)
+
+
+def _births(seed: int, count: int) -> pa.Table:
+    rng = random.Random(seed)
+    born = [None if rng.random() < 0.2 else FIRST + datetime.timedelta(rng.randint(0, 9_000)) for _ in range(count)]
+    died = [None if each is None else each + datetime.timedelta(rng.randint(0, 900)) for each in born]
+    ids, groups = pa.array(range(count), pa.int64()), pa.array([rng.choice("ab") for _ in range(count)], pa.string())
+    return pa.table({"id": ids, "g": groups, "born": pa.array(born, pa.date32()), "died": pa.array(died, pa.date32())})
+
+
+@pytest.fixture(scope="module")
+def births(pool_of):
+    """Three parties; `born` and `died` are dates of known years."""
+    parties = {name: {"t": _births(seed, count)} for seed, (name, count) in enumerate({"one": 31, "two": 18, "no": 0}.items())}  # fmt: skip
+    columns = {name: {"bounds": ["1980-01-01", datetime.date(2009, 12, 31)]} for name in ("born", "died")}
+    pool = pool_of(parties, {"t": {"privacy_unit": "id", "columns": columns}})
+    yield pool
+    pool.close()
+
+
+@pytest.mark.parametrize("sql", [line for line in DATES.splitlines() if line])
+def test_dates_equal_duckdb(births, sql):
+    births.check(sql)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_quantile_between_dates_is_rounded_as_duckdb_does(births, seed):
+    rng = random.Random(seed)
+    low = FIRST + datetime.timedelta(rng.randint(0, 8_000))
+    fraction = rng.choice([0.333, 0.9, 0.1, rng.randint(0, 10**6) / 10**6])
+    births.check(f"SELECT QUANTILE_CONT(born, {fraction}) AS q FROM t WHERE born >= DATE '{low}'")
+
+
+def test_bounds_of_dates_are_shown_as_dates(births):
+    rows = births.session.execute("DESCRIBE t").table.to_pylist()
+    assert [row["bounds"] for row in rows if row["column"] == "born"] == ["[1980-01-01, 2009-12-31]"]
+
+
+def test_under_noise_dates_are_counted_as_they_are(pool_of):
+    columns = {name: {"bounds": ["1980-01-01", "2009-12-31"]} for name in ("born", "died")}
+    noisy = {"min_parties": 1, "noise": "required", "noise_colluders": 0}
+    pool = pool_of({"one": {"t": _births(1, 500)}}, {"t": {"privacy_unit": "id", "columns": columns}}, noisy)
+    sql = "SELECT COUNT(*) AS n FROM t WHERE born < DATE '1990-01-01'"
+    (wanted,) = pool.duckdb.sql(sql).fetchall()[0]
+    assert abs(pool.session.execute(sql).table.to_pylist()[0]["n"] - wanted) < 100
     pool.close()

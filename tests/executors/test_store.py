@@ -212,6 +212,21 @@ BAD = [
         "columns.sex.bounds: the column is no number but VARCHAR; remove bounds, or cast the column in sql",
     ),
     (
+        patients(columns={"sex": {"use": [], "bounds": ["1990-01-01", "2030-12-31"]}}),
+        "columns.sex.bounds: the column is no DATE but VARCHAR; write numbers for a number, or cast the column in sql",
+    ),
+    (
+        patients(columns={"born": {"use": [], "bounds": [1990, 2030]}}),
+        'columns.born.bounds: the column is a DATE; write dates, such as ["1990-01-01", "2030-12-31"]',
+    ),
+    (
+        patients(
+            columns={"d": {"use": [], "bounds": ["2020-01-01", "2020-12-31"]}},
+            sql="SELECT unnest(['2019-12-31', '2020-01-01', '2020-12-31', 'infinity', NULL])::DATE AS d FROM source LIMIT 5",
+        ),
+        "columns.d.bounds: 2 rows are outside [2020-01-01, 2020-12-31]; widen the bounds, or filter the rows in sql",
+    ),
+    (
         patients(columns={"born": {"use": [], "scale": 2}}),
         "columns.born.scale: the column is no number but DATE; remove scale, or cast the column in sql",
     ),

@@ -77,6 +77,10 @@ def test_columns_with_too_many_values_are_refused():
         check_values("MEDIAN", argument, Order("INTEGER", 0, MOST_VALUES), "tables.t.columns.x")
     assert "tables.t.columns.x.bounds" in str(caught.value.hint)
     assert "declare" not in str(caught.value.hint)
+    check_values("MEDIAN", argument, Order("DATE", 1, MOST_VALUES), "tables.t.columns.x")
+    with pytest.raises(PolicyDenied) as caught:
+        check_values("MEDIAN", argument, Order("DATE", 0, MOST_VALUES), "tables.t.columns.x")
+    assert "declare" not in str(caught.value.hint)
     with pytest.raises(PolicyDenied) as caught:
         check_values("MEDIAN", argument, Order("DOUBLE", 0, 1 << 62), "tables.t.columns.x")
-    assert "declare it as a whole number or a DECIMAL" in str(caught.value.hint)
+    assert "declare it as a whole number, a DECIMAL or a DATE" in str(caught.value.hint)
