@@ -102,13 +102,14 @@ def _standing(value: exp.Expr, column: exp.Column) -> exp.Expr:
 
 
 def _rename(inner: exp.Select, taken: set[str]) -> None:
-    """Give the sources of ``inner`` other names where theirs are ``taken``."""
+    """Give the sources of ``inner`` other names where theirs are ``taken``: names that no query in it has, either."""
+    nested = {name for query in inner.find_all(exp.Select) for name in aliases(query)}
     for item, _ in items(inner):
         old = item.alias_or_name
         if old.lower() not in taken:
             continue
         number = 2
-        while f"{old}_{number}".lower() in taken | aliases(inner):
+        while f"{old}_{number}".lower() in taken | nested | aliases(inner):
             number += 1
         name = f"{old}_{number}"
         for column in list(inner.find_all(exp.Column)):

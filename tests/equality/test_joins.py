@@ -71,6 +71,10 @@ SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
 SELECT e, f, 5 AS five, GROUPING(e, f) AS g, COUNT(*) AS n FROM (SELECT FALSE AS e, 5 AS f, age FROM patients) t WHERE age > 30 GROUP BY CUBE (e, f)
 SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
+SELECT COUNT(*) FROM patients t JOIN (SELECT t.patient FROM visits t WHERE EXISTS (SELECT 1 FROM bills t_2 WHERE t_2.visit = t.visit)) s ON s.patient = t.id
+WITH r AS (SELECT sex, COUNT(*) AS n FROM north.patients GROUP BY sex HAVING COUNT(*) * 4 > (SELECT COUNT(*) FROM north.patients WHERE age > 3)) SELECT a.sex, b.n FROM r a JOIN r b ON a.sex = b.sex
+WITH r AS (SELECT region, COUNT(*) FILTER (WHERE age < (SELECT COUNT(*) FROM visits)) AS n FROM patients GROUP BY 1) SELECT a.region, b.n FROM r a JOIN r b ON a.region = b.region
+SELECT r.e, COUNT(*) AS n FROM visits v JOIN (SELECT FALSE AS e, visit FROM bills) r USING (visit) WHERE v.ward IN (SELECT code FROM wards) AND v.days > (SELECT AVG(days) FROM visits) GROUP BY ROLLUP (r.e)
 SELECT sex, COUNT(*) AS n FROM north.patients GROUP BY sex HAVING COUNT(*) * 3 > (SELECT COUNT(*) FROM north.patients)
 SELECT id, (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id) AS n FROM patients p GROUP BY id
 SELECT region, COUNT(DISTINCT id) AS n FROM patients p SEMI JOIN visits v ON p.id = v.patient GROUP BY region

@@ -92,6 +92,7 @@ rows of patients a and patients b would meet across parties: SELECT COUNT(*) FRO
 patients is at north, patients at south: SELECT COUNT(*) FROM north.patients n JOIN south.patients s ON n.id = s.id
 this join keeps the rows of v: SELECT COUNT(*) FROM (VALUES (1)) v(i) LEFT JOIN patients p ON p.id = v.i
 this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES (1)) v(i) ON p.id = v.i
+b names two tables of one FROM: SELECT COUNT(*) FROM patients a SEMI JOIN patients b ON a.id = b.id LEFT JOIN patients b ON a.id = b.id
 this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
 EXCEPT ALL of federated rows compares rows: SELECT COUNT(*) FROM (SELECT age FROM patients EXCEPT ALL SELECT age FROM patients) t
 a subquery inside of an aggregate: SELECT SUM(age) FILTER (WHERE EXISTS (SELECT 1 FROM patients q WHERE q.id = p.id)) FROM patients p
