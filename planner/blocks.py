@@ -129,7 +129,7 @@ def grouping(select: exp.Select) -> list[exp.Expr]:
 def grouping_sets(select: exp.Select) -> list[list[exp.Expr]] | None:
     """Return the keys of each grouping set of ROLLUP, CUBE and GROUPING SETS; None where GROUP BY has none of these.
 
-    Several of them in one GROUP BY multiply, as in SQL:2016, 7.13.
+    Several of them in one GROUP BY multiply, as in SQL:2016, 7.13. A whole number is the place of a projection.
     """
     group = select.args.get("group")
     if group is None or not any(isinstance(each, _SETS) for each in group.expressions):
@@ -137,7 +137,8 @@ def grouping_sets(select: exp.Select) -> list[list[exp.Expr]] | None:
     found: list[list[exp.Expr]] = [[]]
     for each in group.expressions:
         found = [[*before, *keys] for before in found for keys in _sets_of(each)]
-    return [list({key.sql("duckdb"): key for key in keys}.values()) for keys in found]
+    named = [[_at_place(key, select) for key in keys] for keys in found]
+    return [list({key.sql("duckdb"): key for key in keys}.values()) for keys in named]
 
 
 def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
@@ -157,6 +158,12 @@ def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
 def _keys_of(element: exp.Expr) -> list[exp.Expr]:
     bare = element.unnest()
     return [part.unnest() for part in bare.expressions] if isinstance(bare, exp.Tuple) else [bare]
+
+
+def _at_place(key: exp.Expr, select: exp.Select) -> exp.Expr:
+    """Return the projection that a whole number stands for in GROUP BY; any other key as it is."""
+    place = int(key.name) - 1 if isinstance(key, exp.Literal) and key.is_int else -1
+    return select.expressions[place].unalias() if 0 <= place < len(select.expressions) else key
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:

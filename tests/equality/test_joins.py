@@ -68,6 +68,15 @@ SELECT sex, region, age % 2 AS odd, COUNT(*) AS n FROM patients GROUP BY sex, RO
 SELECT sex, region, COUNT(*) AS n FROM patients GROUP BY GROUPING SETS ((sex, region), sex, (), ()) ORDER BY ALL
 SELECT region, COUNT(*) AS n, row_number() OVER (ORDER BY COUNT(*), region) AS r FROM patients GROUP BY ROLLUP (region) ORDER BY 3
 SELECT COUNT(*) AS n FROM patients WHERE age > 1000 GROUP BY ROLLUP (sex)
+SELECT sex, COUNT(*) AS n FROM patients GROUP BY ROLLUP (1)
+SELECT sex, region, COUNT(*) AS n FROM patients GROUP BY CUBE (1, 2)
+SELECT sex, region, COUNT(*) AS n FROM patients GROUP BY GROUPING SETS ((1), 2, ((1, 2)))
+SELECT region, sex, COUNT(*) AS n FROM patients GROUP BY 1, ROLLUP (2)
+SELECT sex AS s, age // 50 AS old, GROUPING(old, s) AS g, COUNT(*) AS n FROM patients GROUP BY ROLLUP ((s, old))
+SELECT sex, region, GROUPING(sex, region) + 1 AS g FROM patients GROUP BY CUBE (sex, region) HAVING GROUPING(sex, region) < 2 ORDER BY GROUPING(region, sex), 1, 2
+SELECT sex AS k0, region AS k1, GROUPING(k0, k1) IN (0, 3) AND k0 = 'F' AS g FROM patients GROUP BY ROLLUP (k0, k1) ORDER BY GROUPING(k0, k1) * 2 - GROUPING(k1), k0, k1
+SELECT sex, region, rank() OVER (PARTITION BY GROUPING(sex, region) ORDER BY COUNT(*)) AS r FROM patients GROUP BY ROLLUP (sex, region)
+SELECT GROUPING(p.sex, v.ward) AS g, COUNT(*) AS n FROM patients p JOIN visits v ON v.patient = p.id GROUP BY CUBE (p.sex, v.ward)
 SELECT e, f, 5 AS five, GROUPING(e, f) AS g, COUNT(*) AS n FROM (SELECT FALSE AS e, 5 AS f, age FROM patients) t WHERE age > 30 GROUP BY CUBE (e, f)
 SELECT w.title, p.sex, SUM(v.days) AS s FROM patients p JOIN visits v ON v.patient = p.id JOIN wards w ON w.code = v.ward GROUP BY CUBE (w.title, p.sex)
 SELECT COUNT(*) FROM north.patients a JOIN north.patients b ON a.sex = b.sex
