@@ -18,9 +18,9 @@ from sqlglot.errors import SqlglotError
 
 from fedsql.answer import Answer
 from fedsql.errors import NotSupportedError, ProgrammingError
-from fedsql.executors.engines.typer import as_sql_error
+from fedsql.executors.engines.typer import as_sql_error, read_twice
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.parse import parse
+from fedsql.planner.parse import parse, unread
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
 
@@ -46,7 +46,8 @@ class LocalTables:
 
     def execute(self, sql: str, parameters: Sequence[object], save: Save, check: Callable[[str], object]) -> Answer:
         """Run a statement that writes; ``save`` answers a query over federated tables, ``check`` binds one."""
-        tree = _parsed(sql)
+        with read_twice(sql):
+            tree = _parsed(sql)
         if isinstance(tree, exp.Drop) and tree.args.get("kind") == "VIEW":
             return self._drop_view(tree)
         name = self._target(tree)
@@ -54,6 +55,11 @@ class LocalTables:
             return self._create_view(tree, name, check)
         if name in self._views:
             raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
+        if not isinstance(tree, exp.Create) and name not in (known := self.tables()) and not tree.args.get("exists"):
+            raise ProgrammingError(
+                f"there is no local table {name}",
+                hint=f"local tables: {', '.join(known) or 'none'}; CREATE TABLE x AS SELECT ... makes one",
+            )
         query = tree.expression if isinstance(tree, exp.Create | exp.Insert) else None
         if isinstance(query, exp.Query) and self._reads_others(query):
             return save(query.sql("duckdb"), parameters, _into(tree))
@@ -187,8 +193,8 @@ class LocalTables:
 def _parsed(sql: str) -> exp.Expr:
     try:
         statements = [each for each in sqlglot.parse(sql, dialect="duckdb") if each is not None]
-    except SqlglotError as error:
-        raise ProgrammingError(f"syntax error: {str(error).splitlines()[0]}") from None
+    except SqlglotError:
+        raise unread() from None
     if len(statements) != 1:
         raise ProgrammingError("one statement at a time", hint="separate statements are run one after the other")
     (tree,) = statements
@@ -196,7 +202,7 @@ def _parsed(sql: str) -> exp.Expr:
     creates = not isinstance(tree, exp.Create | exp.Drop) or tree.args.get("kind") in ("TABLE", "VIEW")
     if not isinstance(tree, kinds) or not creates:
         raise NotSupportedError(
-            f"{sql.split()[0].upper()} {sql.split()[1].upper() if len(sql.split()) > 1 else ''} is not answered",
+            f"{' '.join(sql.upper().split()[:2])} is not answered",
             hint="local tables and views: CREATE TABLE, CREATE VIEW, INSERT, UPDATE, DELETE, DROP",
         )
     if tree.find(exp.TemporaryProperty) is not None:

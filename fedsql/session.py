@@ -36,7 +36,7 @@ from fedsql.errors import (
 )
 from fedsql.executors.connecting import open_federation
 from fedsql.executors.engines.copies import Copies
-from fedsql.executors.engines.typer import as_sql_error
+from fedsql.executors.engines.typer import as_sql_error, read_twice
 from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.stopwatch import Stopwatch
@@ -171,7 +171,8 @@ class Session:
         given = tuple(parameter(value) for value in parameters)
         missing = self._missing(lost) if self.settings.allow_missing else ()
         name = self._analyst.name
-        tree = parse(sql)
+        with read_twice(sql):
+            tree = parse(sql)
         if self.local.expanded(tree):
             sql = tree.sql("duckdb")
         local = self.local.schemas(tree)

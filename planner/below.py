@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import PolicyDenied
 from fedsql.planner.blocks import (
     aggregate_calls,
     conjuncts,
@@ -70,16 +70,7 @@ class Below:
 
     def sources(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
         """Return what the items of FROM offer to a block."""
-        found: Env = {}
-        for item, _ in items(select):
-            if (name := item.alias_or_name.lower()) in found:  # beside SEMI and ANTI joins DuckDB allows that
-                raise NotSupportedError(
-                    f"{name} names two tables of one FROM: that is not answered over federated rows",
-                    hint="give each an alias of its own",
-                    position=position(item),
-                )
-            found[name] = self._source(item, outer)
-        return found
+        return {item.alias_or_name.lower(): self._source(item, outer) for item, _ in items(select)}
 
     def derived(self, query: exp.Query, alias: str, outer: Sequence[Env] = ()) -> Source:
         """Analyse a derived table or nested query; return it as a source of the block around it."""

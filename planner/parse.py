@@ -6,7 +6,6 @@ import datetime
 import logging
 import re
 from decimal import Decimal
-from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -24,11 +23,22 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _TYPED = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")
 _MISREAD = {"log2": "write ln(x) / ln(2)"}
+_INSTEAD = {
+    "EXPLAIN": "EXPLAIN SELECT ...",
+    "PIVOT": "SELECT COUNT(*) FILTER (WHERE k = 'a') AS a, ... FROM t; PIVOT works on released results: FROM (...) PIVOT",
+    "SHOW": "SHOW PARTIES, SHOW TABLES, SHOW BUDGET, SHOW SETTINGS; DESCRIBE t for the columns of t",
+    "SUMMARIZE": "SELECT COUNT(x), AVG(x), STDDEV(x) FROM t; DESCRIBE t for the columns of t",
+    "VALUES": "SELECT * FROM (VALUES ...) v",
+}
 _MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
 
 
+class Unread(ProgrammingError):
+    """A text that is no SQL to the parser. DuckDB's own parser may know better what is wrong with it."""
+
+
 def parse(sql: str) -> exp.Query:
-    """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect."""
+    """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
     try:
         sql, tokens = _number_marks(sql)
         statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
@@ -37,9 +47,9 @@ def parse(sql: str) -> exp.Query:
         where = (
             (first["line"], max(1, first["col"] - len(first.get("highlight") or "") + 1)) if first.get("line") else None
         )
-        raise ProgrammingError(f"syntax error: {_said(first)}", position=where) from None
-    except TokenError as error:
-        raise ProgrammingError(f"syntax error: {str(error).splitlines()[0]}") from None
+        raise unread(first.get("highlight"), where) from None
+    except TokenError:
+        raise unread() from None
     if not statements:
         raise ProgrammingError("there is no statement")
     if len(statements) > 1:
@@ -56,10 +66,15 @@ def parse(sql: str) -> exp.Query:
             position=(tokens[0].line, 1),
         )
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Values):
-        kind = tree.name.upper() if isinstance(tree, exp.Command) else tree.key.upper()
+        kind = (tree.key if tokens[0].token_type in (TokenType.WITH, TokenType.L_PAREN) else tokens[0].text).upper()
         raise NotSupportedError(
-            f"{kind} is not answered: federated tables are read-only",
-            hint="write a SELECT; SHOW TABLES and DESCRIBE t tell what there is",
+            f"{kind} is not answered{'' if kind in _INSTEAD else ': federated tables are read-only'}",
+            hint=_INSTEAD.get(kind, "write a SELECT; SHOW TABLES and DESCRIBE t tell what there is"),
+            position=(tokens[0].line, 1),
+        )
+    if (place := tree.find(exp.PositionalColumn)) is not None:
+        raise NotSupportedError(
+            f"{place.sql('duckdb')} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work"
         )
     _check_meaning(tokens)
     for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
@@ -92,13 +107,14 @@ def _check_meaning(tokens: list[Token]) -> None:
             raise NotSupportedError(f"{token.text} is not answered", hint=_MISREAD[token.text.lower()], position=where)
 
 
-def _said(error: dict[str, Any]) -> str:
-    """Return what sqlglot says of a mistake; where it speaks of its own classes, the place alone."""
-    description = str(error.get("description") or "this is no SQL")
-    if "<" not in description:
-        return description
-    near = (error.get("highlight") or "").strip()
-    return f"something is missing or misplaced near {near!r}" if near else "something is missing or misplaced"
+def unread(near: str | None = None, where: tuple[int, int] | None = None) -> Unread:
+    """Return the error of a text that cannot be read, ``near`` some of it: what the parser says speaks of its classes."""
+    near = (near or "").strip()
+    return Unread(
+        f"syntax error: something is missing or misplaced{f' near {near!r}' if near else ''}",
+        hint="names stand in double quotes" if near == "`" else "write this part in another way",
+        position=where,
+    )
 
 
 def _number_marks(sql: str) -> tuple[str, list[Token]]:

@@ -6,6 +6,7 @@ partials -> fragments (-> noise).
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import replace
 from threading import Lock
@@ -22,11 +23,11 @@ from fedsql.planner.logical import describe
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.plans import Plan, digest_of
-from fedsql.planner.positions import shown
+from fedsql.planner.positions import position, shown
 from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
-from fedsql.planner.schema import Schema, resolve_tables
+from fedsql.planner.schema import Schema, check_aliases, resolve_tables
 from fedsql.planner.typer import Typer
 
 _memo: OrderedDict[bytes, Plan] = OrderedDict()
@@ -75,10 +76,11 @@ def _remembered(key: bytes) -> Plan | None:
 def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> Plan:
     stages = [("parse", text)]
     resolve_tables(tree, schema)
+    check_aliases(tree)
     try:
         qualified = qualify(tree, dialect="duckdb", schema=_nested(schema), quote_identifiers=True)
     except OptimizeError as error:
-        raise ProgrammingError(str(error).split(" Line:")[0].rstrip(".")) from None
+        raise _unclear(tree, str(error)) from None
     assert isinstance(qualified, exp.Query)
     stages.append(("qualify", shown(qualified, tables=True, pretty=True)))
     prepared, trace = rewrite(qualified, catalog)
@@ -107,6 +109,18 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     ]
     stages.append(("final", shown(done.final, tables=True, pretty=True)))
     return replace(made, digest=digest_of(made), stages=tuple(stages))
+
+
+def _unclear(tree: exp.Query, text: str) -> ProgrammingError:
+    """Return the error of a name that DuckDB knows, and the planner cannot place; ``text`` may quote the name."""
+    quoted_names = re.findall(r"'(\w+)'", text)
+    found = [column for column in tree.find_all(exp.Column) if column.name in quoted_names]
+    which = f"what {found[0].name} names" if found else "what a name in this statement stands for"
+    return ProgrammingError(
+        f"the planner cannot tell {which}",
+        hint="write table.column, give each table in FROM an alias; DESCRIBE t tells the columns of t",
+        position=position(found[0]) if found else None,
+    )
 
 
 def _nested(schema: Schema) -> dict[str, object]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
-from fedsql.errors import ProgrammingError
+from fedsql.errors import NotSupportedError, ProgrammingError
+from fedsql.planner.blocks import items
 from fedsql.planner.catalog import Catalog, TableOffer
 from fedsql.planner.positions import position
 from fedsql.types import SqlType
@@ -90,6 +91,21 @@ def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
             )
         table.set("db", exp.to_identifier(UNION))
     return tree
+
+
+def check_aliases(tree: exp.Query) -> None:
+    """Raise NotSupportedError where two items of one FROM have one name. DuckDB allows it where nothing needs the name."""
+    for select in tree.find_all(exp.Select):
+        seen = set()
+        for item, _ in items(select):
+            name = item.alias_or_name.lower()
+            if name and name in seen:
+                raise NotSupportedError(
+                    f"{name} names two tables of one FROM: that is not answered",
+                    hint="give each an alias of its own",
+                    position=position(item),
+                )
+            seen.add(name)
 
 
 def is_cte_reference(table: exp.Table) -> bool:

@@ -6,9 +6,11 @@ their offers or a statement of a question: no file, network or extension can be 
 
 from __future__ import annotations
 
+import difflib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -16,6 +18,7 @@ import duckdb
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.logical import MARGIN
+from fedsql.planner.parse import Unread
 from fedsql.planner.schema import Local, mirror
 from fedsql.types import is_type, quoted
 
@@ -28,6 +31,23 @@ _LOCKED = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+_CLAUSES = (
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "JOIN",
+    "USING",
+    "UNION",
+    "WITH",
+    "DISTINCT",
+)
+_QUOTES = ('"', "\u2018", "\u2019", "\u201c", "\u201d")  # of a name, or what word processors make of a text's
+_MOST_TAKEN = 6  # lists of types in a hint
+_IN_ORDER = "SELECT ... FROM ... JOIN ... ON ... WHERE ... GROUP BY ... HAVING ... ORDER BY ... LIMIT ..."
 
 
 class DuckDBTyper:
@@ -74,6 +94,20 @@ def _type(text: str) -> str:
     return text
 
 
+@contextmanager
+def read_twice(sql: str) -> Iterator[None]:
+    """Where ``sql`` is Unread inside, raise DuckDB's complaint about it, if it has one: it knows the place better."""
+    try:
+        yield
+    except Unread as unread:
+        try:
+            with duckdb.connect(":memory:", config=dict(_LOCKED)) as database:
+                database.extract_statements(sql)
+        except duckdb.Error as error:
+            raise as_sql_error(error) from None
+        raise ProgrammingError(unread.message, hint=unread.hint, position=unread.position) from None
+
+
 def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | NotSupportedError | DataError:
     """Turn DuckDB's complaint about a statement into ours: one line, its advice as the hint, the caret's place.
 
@@ -84,14 +118,42 @@ def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | Not
     hint = " ".join(lines[1:]).replace(": : ", ": ") or None
     if hint and len(hint) > 300:
         hint = hint[:300] + " ..."
+    if called := re.match(r"No function matches the given name and argument types '(\w+|[^\w(]+)\((.*)\)'\.", message):
+        message = f"no {called[1]} takes ({called[2].replace('_LITERAL', '')})"
+        hint = f"it takes {_taken(lines)}; CAST(x AS type) changes a type"
     position = None
     if match := re.search(r"LINE (\d+): (.*)\n(\s*)\^", str(error)):
         number, text, pad = match.groups()
         shown = len(pad) - len(f"LINE {number}: ")
         shown -= before if number == "1" else 0
         position = (int(number), shown + 1) if shown >= 0 and not text.startswith("...") else None
+        if message.startswith("syntax error"):
+            hint = _mistyped(f"LINE {number}: {text}", len(pad))
+        elif f"LINE {number}: {text}"[len(pad) :].startswith(_QUOTES):
+            name = re.match(r'Referenced column "(.*)" not found', message)
+            hint = f"text stands in single quotes: '{name[1].strip(''.join(_QUOTES))}'" if name else hint
     if isinstance(error, duckdb.NotImplementedException):
         return NotSupportedError(message, hint=hint, position=position)
     if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
         return DataError(message, hint=hint, position=position)
     return ProgrammingError(message, hint=hint, position=position)
+
+
+def _taken(lines: Sequence[str]) -> str:
+    """Return which types of arguments a function takes, from DuckDB's lines of candidates, such as f(x INTEGER, /) -> DOUBLE."""
+    found = [match[1].split(", ") for line in lines if (match := re.search(r"\((.*)\) -> ", line))]
+    listed = [", ".join(each.split(" ", 1)[-1] for each in types if each != "/") for types in found]
+    several = [f"({types})" for types in dict.fromkeys(listed)]
+    return ", ".join([*several[:_MOST_TAKEN], *(["..."] if len(several) > _MOST_TAKEN else [])]) or "other arguments"
+
+
+def _mistyped(line: str, place: int) -> str:
+    """Return a hint for a syntax error at ``place``: the word there, or the one before it, may be a clause's, misspelt."""
+    before, here = re.findall(r"\w+", line[:place])[-1:], re.findall(r"^\w+", line[place:])
+    for word in (*before, *here):
+        near = difflib.get_close_matches(word.upper(), _CLAUSES, n=1, cutoff=0.75)
+        if near and near[0] != word.upper():
+            return f"did you mean {near[0]}?"
+    if before and before[0].upper() in ("GROUP", "ORDER") and [word.upper() for word in here] != ["BY"]:
+        return f"{before[0].upper()} BY ..."
+    return f"the order is: {_IN_ORDER}"

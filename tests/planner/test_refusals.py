@@ -92,6 +92,13 @@ rows of patients a and patients b would meet across parties: SELECT COUNT(*) FRO
 patients is at north, patients at south: SELECT COUNT(*) FROM north.patients n JOIN south.patients s ON n.id = s.id
 this join keeps the rows of v: SELECT COUNT(*) FROM (VALUES (1)) v(i) LEFT JOIN patients p ON p.id = v.i
 this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES (1)) v(i) ON p.id = v.i
+v names two tables of one FROM: SELECT COUNT(*) FROM patients v SEMI JOIN patients v ON true
+p names two tables of one FROM: WITH t AS (SELECT * FROM patients p JOIN patients p ON true) SELECT COUNT(*) FROM patients
+PIVOT is not answered: PIVOT patients ON sex USING COUNT(*)
+VALUES is not answered: VALUES (1)
+SUMMARIZE is not answered: SUMMARIZE patients
+SHOW is not answered: SHOW COLUMNS FROM patients
+#1 is not answered: SELECT COUNT(*) FROM patients GROUP BY #1
 b names two tables of one FROM: SELECT COUNT(*) FROM patients a SEMI JOIN patients b ON a.id = b.id LEFT JOIN patients b ON a.id = b.id
 this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
 EXCEPT ALL of federated rows compares rows: SELECT COUNT(*) FROM (SELECT age FROM patients EXCEPT ALL SELECT age FROM patients) t
@@ -121,8 +128,6 @@ TRUNCATE patients
 CALL pragma_version()
 VACUUM
 USE memory
-PIVOT patients ON sex USING COUNT(*)
-SUMMARIZE patients
 """
 ATTACKS = """
 SUM(charges * (1 + 1e12 * greatest(age - 38, 0)))
@@ -237,13 +242,39 @@ def test_functions_that_are_volatile_or_read_the_system(open_session, condition,
         ("no party is called information_schema", (1, 15), "SELECT * FROM information_schema.tables"),
         ("Cannot access file", (1, 15), "SELECT * FROM read_csv('/etc/passwd')"),
         ("one statement at a time", None, "SELECT 1; SELECT 2"),
-        ("syntax error", (1, 12), "SELEC COUNT(*) FROM patients"),
+        ('syntax error at or near "SELEC"', (1, 1), "SELEC COUNT(*) FROM patients"),
+        ("the planner cannot tell what rowid names", (1, 37), "SELECT COUNT(*) FROM patients WHERE rowid > 3"),
         ("there is no statement", None, " ; "),
         ("there is no setting threads", None, "SET threads = 1"),
     ],
 )
 def test_mistakes_have_a_place(open_session, message, position, sql):
     assert refused(open_session, ProgrammingError, message, sql).position == position
+
+
+HINTS = """
+did you mean SELECT? SELCT COUNT(*) FROM patients
+did you mean FROM? SELECT COUNT(*) FORM patients
+GROUP BY ... SELECT COUNT(*) FROM patients GROUP sex
+the order is: SELECT ... FROM ... JOIN ... ON ... WHERE ... SELECT COUNT(*) FROM patients ORDER BY 1 GROUP BY 1
+the order is: SELECT ... FROM ... JOIN ... ON ... WHERE ... SELECT COUNT(* FROM patients
+write this part in another way SELECT COUNT(*) FROM patients WHERE age => 3
+names stand in double quotes SELECT COUNT(*) FROM `patients`
+text stands in single quotes: 'F' SELECT COUNT(*) FROM patients WHERE sex = "F"
+text stands in single quotes: 'F' SELECT COUNT(*) FROM patients WHERE sex = \u2018F\u2019
+it takes (DECIMAL), (SMALLINT), (INTEGER) SELECT AVG(sex) FROM patients
+local tables: none; CREATE TABLE x AS SELECT ... makes one INSERT INTO nowhere VALUES (1)
+"""
+
+
+@pytest.mark.parametrize("case", HINTS.strip().splitlines())
+def test_mistakes_are_told_with_what_works(open_session, case):
+    start = max(case.rfind(word) for word in (" SELECT COUNT", " SELCT", " SELECT AVG", " INSERT"))
+    hint, sql = case[:start], case[start + 1 :]
+    with pytest.raises(ProgrammingError) as caught:
+        open_session.execute(sql)
+    assert caught.value.hint.startswith(hint)
+    assert "expecting" not in caught.value.message.lower()
 
 
 ANSWERED = {
