@@ -7,6 +7,7 @@ party, and no copied relation may be kept by an outer join: every party would pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -35,10 +36,9 @@ def check_joins(below: Below, env: Env, select: exp.Select) -> None:
         else:
             inner += found
     outer = dict(apart)
-    for item, join in items(select):
-        name = item.alias_or_name.lower()
-        if join is None or join.kind not in ("SEMI", "ANTI"):
-            _check_weights(below, env, env[name], [*inner, *outer.get(name, ())], item)
+    _check_weights(
+        below, env, [(item, [*inner, *outer.get(item.alias_or_name.lower(), ())]) for item in kept_items(select)]
+    )
     if len(federated) < 2:
         return
     together = {name: {name} for name in federated}  # at one party
@@ -84,32 +84,49 @@ def _check_same_parties(below: Below, first: Source, second: Source, select: exp
         )
 
 
-def _check_weights(below: Below, env: Env, source: Source, known: Sequence[exp.Expr], item: exp.Expr) -> None:
-    """A copied relation may repeat rows: without noise that would be a weight, unless at most one row of it fits."""
+def _check_weights(below: Below, env: Env, waiting: list[tuple[exp.Expr, list[exp.Expr]]]) -> None:
+    """A copied relation may repeat rows: without noise that would be a weight, unless at most one row of it fits.
+
+    ``waiting``: each item with the conditions that hold for its rows. One after the other is found to be fixed by federated
+    rows, and by what these fix: two relations that fix each other alone may still repeat all rows.
+    """
+    while waiting:
+        left = [each for each in waiting if not _fits_once(below, env, *each)]
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    for item, _ in waiting:
+        below.hazards.append(_repeating(env[item.alias_or_name.lower()], item))
+
+
+def _fits_once(below: Below, env: Env, item: exp.Expr, known: Sequence[exp.Expr]) -> bool:
+    """Say whether at most one row of a source fits rows of those that are federated, or known to be single."""
+    source = env[item.alias_or_name.lower()]
     if source.federated or source.single:
-        return
+        return True
     own, keys = source.alias.lower(), []
     for conjunct in known:
         sides = (conjunct.this, conjunct.expression) if isinstance(conjunct, exp.EQ) else ()
         for key, other in (sides, sides[::-1]) if sides else ():
             if not isinstance(key, exp.Column) or key.table.lower() != own:
                 continue
-            if all(column.table.lower() != own for column in other.find_all(exp.Column)):
+            others = [env.get(column.table.lower()) for column in other.find_all(exp.Column)]
+            if all(each is None or each.federated or each.single for each in others):  # None: of a block around
                 keys.append((key.name.lower(), _types(below, env, other)))
     offers = below.catalog.tables(source.public or "")
     source.single = bool(source.public) and any(_is_unique(offers, name) for name, _ in keys)
-    if source.single:  # for each row at most one of it
-        return
     typed = tuple(key for key in keys if source.input and key[1])
-    source.single = bool(typed)
-    below.hazards.append(
-        Hazard(
-            f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
-            "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
-            position(item),
-            source.input,
-            typed,
-        )
+    if typed:
+        source.single = True
+        below.hazards.append(replace(_repeating(source, item), input=source.input, keys=typed))
+    return source.single
+
+
+def _repeating(source: Source, item: exp.Expr) -> Hazard:
+    return Hazard(
+        f"without noise, a join with {source.alias} may repeat rows, and so weigh them",
+        "use it in IN (SELECT ...) or EXISTS, or join it to the released result in an outer query",
+        position(item),
     )
 
 

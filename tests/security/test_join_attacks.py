@@ -69,6 +69,9 @@ SELECT COUNT(*) FROM patients p LEFT JOIN regions r ON r.code = p.region AND p.a
 SELECT COUNT(*) FROM (SELECT p.id, COUNT(*) AS n FROM patients p JOIN weights w ON w.i < p.age GROUP BY p.id) t
 SELECT SUM(t.n) FROM (SELECT id, SUM(CASE WHEN age = 97 THEN 1000000 ELSE 1 END) AS n FROM patients GROUP BY id) t
 SELECT SUM(t.s) FROM (SELECT age - lag(age) OVER (PARTITION BY id ORDER BY age) AS s FROM patients) t
+SELECT COUNT(*) FROM patients p, regions a JOIN regions b ON a.number = b.number
+SELECT COUNT(*) FROM patients p JOIN regions a ON true JOIN regions b ON a.number = b.number WHERE a.number <= p.age - 95
+SELECT COUNT(*) FROM patients p JOIN regions a ON a.code = p.region JOIN regions b ON a.number = b.number
 SELECT SUM(p.age * w.v) FROM patients p JOIN (SELECT 41 AS a, 7 AS v) w ON p.age = w.a
 """
 
