@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -72,7 +73,8 @@ class TableOffer:
 
     ``unit_unique``: the party verified that each unit has at most one row. ``rows`` is the row count rounded up to a
     power of two (public size). ``data_version`` changes whenever the data may have changed; it tells nothing else.
-    ``content``: SHA-256 of a public table's rows as they are sent (32 bytes), empty for all others.
+    ``content``: SHA-256 of a public table's rows as they are sent (32 bytes), empty for all others. ``unique``: of a public
+    table, sets of columns of which no two rows share all values (`ColumnOffer.unique` says so of single ones).
     """
 
     party: str
@@ -89,10 +91,16 @@ class TableOffer:
     rows: int = 0
     data_version: str = ""
     content: bytes = b""
+    unique: tuple[tuple[str, ...], ...] = ()
 
     def column(self, name: str) -> ColumnOffer | None:
         """Return the column called ``name`` (any case), or None."""
         return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+    def holds_once(self, names: AbstractSet[str]) -> bool:
+        """Say whether no two rows of a public table share the values of the columns ``names`` (lower case)."""
+        keys = [(c.name,) for c in self.columns if c.unique] + list(self.unique)
+        return self.public and any(names >= {name.lower() for name in key} for key in keys)
 
 
 @dataclass(frozen=True)
@@ -270,7 +278,10 @@ def _values(record: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
 def _table_offer(record: dict[str, Any]) -> TableOffer:
     """Read a table of an offer; what JSON-like data flattened becomes tuples, sets and decimals again."""
     columns = tuple(_column_offer(_values(column, _COLUMN)) for column in record["columns"])
-    return TableOffer(**record | {"columns": columns, "analysts": tuple(record["analysts"])})
+    unique = tuple(tuple(names) for names in record["unique"])
+    if not all(unique):
+        raise ValueError("an offer with a key of no columns")
+    return TableOffer(**record | {"columns": columns, "analysts": tuple(record["analysts"]), "unique": unique})
 
 
 def _column_offer(record: dict[str, Any]) -> ColumnOffer:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from fedsql.planner.blocks import conjuncts, is_outer, items, kept_items
-from fedsql.planner.catalog import TableOffer
 from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
 from fedsql.planner.sources import Env, NotLocal, Source
@@ -114,7 +113,7 @@ def _fits_once(below: Below, env: Env, item: exp.Expr, known: Sequence[exp.Expr]
             if all(each is None or each.federated or each.single for each in others):  # None: of a block around
                 keys.append((key.name.lower(), _types(below, env, other)))
     offers = below.catalog.tables(source.public or "")
-    source.single = bool(source.public) and any(_is_unique(offers, name) for name, _ in keys)
+    source.single = bool(source.public) and all(o.holds_once({name for name, _ in keys}) for o in offers if o.public)
     typed = tuple(key for key in keys if source.input and key[1])
     if typed:
         source.single = True
@@ -138,11 +137,6 @@ def _types(below: Below, env: Env, expression: exp.Expr) -> tuple[str, ...]:
         offer.column(name) for index, name in (known.bases if known else ()) for offer in below.scans[index].offers
     ]
     return tuple(sorted({column.type for column in columns if column is not None}))
-
-
-def _is_unique(offers: Sequence[TableOffer], name: str) -> bool:
-    columns = [offer.column(name) for offer in offers if offer.public]
-    return all(column is not None and column.unique for column in columns)
 
 
 def _check_padding(below: Below, env: Env, item: exp.Expr, join: exp.Join) -> None:

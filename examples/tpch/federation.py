@@ -24,6 +24,7 @@ _UNITS: dict[str, dict[str, Any]] = {
     "orders": {"references": {"o_custkey": "customer.c_custkey"}, "privacy_unit": "customer.c_custkey"},
     "lineitem": {"references": {"l_orderkey": "orders.o_orderkey"}, "privacy_unit": "customer.c_custkey"},
 }
+_KEYS = {"partsupp": [["ps_partkey", "ps_suppkey"]]}  # of several columns: those of one are found
 _BOUNDS = {  # by the specification; without them a sum's slot is as wide as its type, and a ciphertext holds fewer
     "l_extendedprice": [900, 105_000], "l_quantity": [1, 50], "l_discount": [0, 0.1], "l_tax": [0, 0.08],
     "o_totalprice": [0, 1_000_000], "c_acctbal": [-1000, 10_000],
@@ -59,6 +60,7 @@ def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str,
         for name in PUBLIC if number == 0 else ():
             rows = database.sql(f"FROM {name}").to_arrow_table()
             tables[name] = {"source": rows, "public": True, "columns": {c: {} for c in rows.column_names}}
+            tables[name] |= {"unique": _KEYS[name]} if name in _KEYS else {}
         parties[party] = {"tables": tables, "release": release or OPEN}
     return {"name": "tpch", "parties": parties}
 

@@ -112,6 +112,9 @@ def verify(
     if table.public:
         distinct = _unique(database, name, [column.name for column in columns])
         columns = [replace(column, unique=column.name in distinct) for column in columns]
+        for names in table.unique:
+            if several := _shared(database, name, names):
+                return Verified(None, (("unique", f"{_rows(several)}equal to another one in {', '.join(names)}"),))
     offer = TableOffer(
         party=party,
         name=name,
@@ -126,6 +129,7 @@ def verify(
         public=table.public,
         rows=1 << (rows - 1).bit_length() if rows else 0,
         data_version=data_version,
+        unique=table.unique,
     )
     return Verified(offer, ())
 
@@ -247,6 +251,16 @@ def _unique(database: duckdb.DuckDBPyConnection, name: str, columns: Sequence[st
     tests = ", ".join(f"count(DISTINCT {quoted(column)}) = count({quoted(column)})" for column in columns)
     row = database.execute(f"SELECT {tests} FROM memory.main.{quoted(name)}").fetchall()[0]
     return {column for column, unique in zip(columns, row, strict=True) if unique}
+
+
+def _shared(database: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> int:
+    """Return how many rows of a table share the values of ``columns`` with an earlier one; NULLs equal nothing."""
+    listed = ", ".join(map(quoted, columns))
+    known = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
+    row: tuple[int] = database.execute(
+        f"SELECT count(*) - count(DISTINCT ({listed})) FROM memory.main.{quoted(name)} WHERE {known}"
+    ).fetchall()[0]
+    return row[0]
 
 
 def _rows(count: int) -> str:

@@ -165,6 +165,9 @@ def _table(party: PartyConfig, table: TableConfig) -> Iterator[tuple[tuple[str, 
                 ("columns", name, "use"),
                 'missing; write use = [...] with some of "group", "filter", "aggregate", "join"',
             )
+    for name in (name for names in table.unique for name in names):
+        if name.lower() not in kept_columns(table):
+            yield ("unique",), f"{name} is no listed column{near(name, table.columns)}"
     tables = {name.lower(): other for name, other in party.tables.items()}
     listed_columns = {name.lower() for name in table.columns}
     for column_name, target in table.references.items():

@@ -84,6 +84,7 @@ class TableConfig(_Model):
     references: dict[ColumnName, str] = {}
     analysts: Names = ("*",)
     public: Flag = False
+    unique: tuple[Names, ...] = ()
     columns: Annotated[dict[ColumnName, ColumnConfig], AfterValidator(distinct)] = {}
 
     @field_validator("source")
@@ -109,6 +110,10 @@ class TableConfig(_Model):
     def _nobody_in_public(self) -> TableConfig:
         if self.public and self.privacy_unit:
             raise ValueError("public = true promises that nobody is protected here; remove it, or privacy_unit")
+        if self.unique and not self.public:
+            raise ValueError("unique tells joins of a public table's keys; write public = true, or remove unique")
+        if not all(self.unique):
+            raise ValueError('unique lists the columns of each key: unique = [["a", "b"]]')
         return self
 
 

@@ -82,7 +82,19 @@ IN_PARTY = [
     (
         TABLE + "colums = { }\n",
         "north.toml: tables.patients.colums: unknown key; did you mean columns? valid: source, sql, privacy_unit, "
-        "unit_scope, max_rows_per_unit, max_groups_per_unit, references, analysts, public, columns",
+        "unit_scope, max_rows_per_unit, max_groups_per_unit, references, analysts, public, unique, columns",
+    ),
+    (
+        TABLE + 'unique = [["code", "year"]]\n',
+        "north.toml: tables.patients: unique tells joins of a public table's keys; write public = true, or remove unique",
+    ),
+    (
+        TABLE + "public = true\nunique = [[]]\n",
+        'north.toml: tables.patients: unique lists the columns of each key: unique = [["a", "b"]]',
+    ),
+    (
+        TABLE + 'public = true\nunique = [["code", "yaer"]]\ncolumns = { code = {}, year = {} }\n',
+        "north.toml: tables.patients.unique: yaer is no listed column; did you mean year?",
     ),
     (
         TABLE + 'references = { patient = "patients" }\n',
@@ -439,7 +451,7 @@ def test_mistakes_in_python_name_the_place_and_show_no_rows():
         "federation: parties.north.tables.patients.source: expected a path or a URI (from Python also an Arrow table, "
         "a reader or a data frame)",
         "federation: parties.north.tables.patients.colums: unknown key; did you mean columns? valid: source, sql, "
-        "privacy_unit, unit_scope, max_rows_per_unit, max_groups_per_unit, references, analysts, public, columns",
+        "privacy_unit, unit_scope, max_rows_per_unit, max_groups_per_unit, references, analysts, public, unique, columns",
         "federation: parties.south.name: 'x' is [parties.south] in federation; write one name in both",
     )
 

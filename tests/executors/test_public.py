@@ -187,6 +187,19 @@ def test_a_reference_is_no_way_out_for_an_unlisted_column():
         store(**tables)
 
 
+def test_keys_of_several_columns_are_verified():
+    listed = {"c0": {}, "c1": {}}
+    pairs = {"source": ONE, "columns": listed, "public": True, "unique": [["c0", "C1"]]}
+    rows = "(1, 1), (1, 2), (NULL, 1), (NULL, 1)"
+    (offer,) = store(t={**pairs, "sql": f"SELECT * FROM (VALUES {rows}) v(c0, c1)"}).offers()
+    assert [offer.holds_once(names) for names in ({"c0", "c1"}, {"c0"}, {"c1"}, set())] == [True, False, False, False]
+    with pytest.raises(ConfigError) as error:
+        store(t={**pairs, "sql": f"SELECT * FROM (VALUES {rows}, (1, 2)) v(c0, c1)"})
+    assert error.value.problems == (
+        "federation: parties.north.tables.t.unique: 1 row is equal to another one in c0, C1",
+    )
+
+
 def test_a_copy_is_a_table_and_is_kept_once():
     owner, other = store(t=codes()), store("south", u=codes())
     table, columns = offered(owner)

@@ -151,7 +151,8 @@ def test_a_local_table_does_not_take_the_place_of_an_offered_one(world):
 
 
 def offer(name: str = "t", column: str = "v", type_: str = "INTEGER") -> Offer:
-    return Offer("north", (TableOffer("north", name, (ColumnOffer(column, type_),)),), ReleasePolicy(), bytes(32))
+    table = TableOffer("north", name, (ColumnOffer(column, type_),), unique=((column,),))
+    return Offer("north", (table,), ReleasePolicy(), bytes(32))
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -218,6 +219,8 @@ def broken(edit: object) -> bytes:
         lambda r: r["tables"][0].update(rows=None),
         lambda r: r["tables"][0].update(analysts="*"),
         lambda r: r["tables"][0].update(references={"a": 1}),
+        lambda r: r["tables"][0].update(unique=[[]]),
+        lambda r: r["tables"][0].update(unique=["v"]),
         lambda r: r["tables"][0]["columns"][0].update(bounds=["0", "NaN"]),
         lambda r: r["tables"][0]["columns"][0].update(bounds=["0", "x"]),
         lambda r: r["tables"][0]["columns"][0].update(bounds=["1", "0"]),

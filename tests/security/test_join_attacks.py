@@ -42,6 +42,8 @@ def federation(noise: str = "none") -> dict:
         if number == 0:
             rows = {"code": ["a", "b", "b"], "number": [1, 2, 3]}
             tables["regions"] = {"source": pa.table(rows), "public": True, "columns": {"code": {}, "number": {}}}
+            rows = {"code": ["a", "a", "b", "b"], "number": [1, 2, 1, 2]}
+            tables["pairs"] = tables["regions"] | {"source": pa.table(rows), "unique": [["code", "Number"]]}
         release = {"min_group_size": K, "min_parties": 1, "noise": noise, "budget": {"epsilon": 100}}
         parties[party] = {"tables": tables, "release": release}
     return {"name": "attacked", "parties": parties}
@@ -72,6 +74,9 @@ SELECT SUM(t.s) FROM (SELECT age - lag(age) OVER (PARTITION BY id ORDER BY age) 
 SELECT COUNT(*) FROM patients p, regions a JOIN regions b ON a.number = b.number
 SELECT COUNT(*) FROM patients p JOIN regions a ON true JOIN regions b ON a.number = b.number WHERE a.number <= p.age - 95
 SELECT COUNT(*) FROM patients p JOIN regions a ON a.code = p.region JOIN regions b ON a.number = b.number
+SELECT COUNT(*) FROM patients p JOIN pairs q ON q.code = p.region
+SELECT COUNT(*) FROM patients p JOIN pairs q ON q.code = p.region AND q.number <= p.age
+SELECT COUNT(*) FROM patients p JOIN pairs q ON q.code = p.region JOIN regions r ON q.number = r.number
 SELECT SUM(p.age * w.v) FROM patients p JOIN (SELECT 41 AS a, 7 AS v) w ON p.age = w.a
 """
 
@@ -85,6 +90,9 @@ def test_rows_carry_no_weights(session: Session, sql: str) -> None:
 def test_a_key_that_is_unique_carries_none(session: Session) -> None:
     sql = "SELECT r.code, COUNT(*) AS n FROM patients p JOIN regions r ON r.number = p.age % 3 + 1 AND r.number < p.age GROUP BY 1"
     assert sum(row["n"] for row in session.execute(sql).table.to_pylist()) == 24
+    keys = "q.code = p.region AND q.number = p.age % 2 + 1"
+    for join in (f"JOIN pairs q ON {keys}", f"JOIN pairs q ON {keys} JOIN regions r ON r.number = q.number"):
+        assert session.execute(f"SELECT COUNT(*) AS n FROM patients p {join}").table.to_pylist() == [{"n": 24}]
     assert session.execute("SELECT COUNT(*) FROM patients WHERE age IN (SELECT i FROM weights)").table.to_pylist()
 
 
