@@ -20,7 +20,7 @@ from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.siblings import Beside
-from fedsql.planner.summable import Argument, line, polynomial, split
+from fedsql.planner.summable import Argument, line, null_as_data, polynomial, split
 from fedsql.types import SqlType
 
 
@@ -90,7 +90,11 @@ def decompose(
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:
     """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
     if aggregate.function not in COUNTS:
-        part = _with_presence(split(argument, type_ == "BOOLEAN"), argument, typing)
+        part = split(argument, type_ == "BOOLEAN")
+        if part.truth is not None:
+            padded = any(_is_conditional(column, typing) for column in argument.find_all(exp.Column))
+            part = replace(part, chosen=padded or not null_as_data(part.truth))
+        part = _with_presence(part, argument, typing)
         if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
             part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
         return part

@@ -9,7 +9,7 @@ that decide, on secret shares, whether a group and each of its cells may be show
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -335,6 +335,7 @@ class Builder:
         rows = _and(condition, inside, *present)
         names, units, nonzero = [], [], []
         made_of: list[Part] = []
+        rests: list[Rest] = []  # what is counted beside what is summed: less this, it would open the others
         for monomial, coefficient in sorted(polynomial.terms.items()):
             factors = [code(name, len(monomial) > 1) for name in monomial]
             if not factors:
@@ -355,9 +356,13 @@ class Builder:
             taking_part = _and(condition, here) if split.otherwise else rows
             names.insert(0, self.count(taking_part))
             made_of.append((names[0], taking_part, []))
+            if taking_part and split.otherwise and (condition or split.truth is not None):
+                rests.append(self.none_or_enough(_and(taking_part, f"NOT coalesce({inside}, false)")))
+            if taking_part and split.otherwise and (condition or split.chosen):
+                rests.append(self.none_or_enough(f"NOT coalesce({taking_part}, false)"))
         value = [f"{render(split.value)} <> 0"]
         parts = [n for n in nonzero if n] if len(nonzero) > 1 else []
-        cell = self._cell(aggregate, (split,), condition, render, present, value, parts, made_of)
+        cell = self._cell(aggregate, (split,), condition, render, present, value, parts, made_of, rests)
         self.outputs.append(
             Output(aggregate.name, aggregate.type, aggregate.function, tuple(names), tuple(units), (), cell)
         )
@@ -372,10 +377,12 @@ class Builder:
         nonzero: list[str],
         parts: list[list[str]],
         made_of: list[Part],
+        rests: Sequence[Rest] = (),
     ) -> int | None:
         """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest.
 
-        ``parts``: the same must hold for each monomial of a sum, or SUM(a + b) less SUM(b) would open a rare a.
+        ``parts``: the same must hold for each monomial of a sum, or SUM(a + b) less SUM(b) would open a rare a. ``rests``
+        are further ones that must hold none or k.
         """
         k = self.min_group_size
         if self.noisy:
@@ -391,7 +398,7 @@ class Builder:
             return None
         enough = self.test(self.count_units(_and(*conditions, *present, *nonzero)), k)
         also = tuple(self.test(self.count_units(_and(*conditions, *present, *part)), k) for part in parts)
-        rests = []
+        rests = list(rests)
         if conditions:
             rests.append(self.none_or_enough(f"NOT coalesce({_and(*conditions)}, false)"))
         if self.beside is not None:

@@ -29,13 +29,14 @@ class Argument:
     """An aggregate's argument, split: ``value`` where ``condition`` holds (None: everywhere), else 0 or NULL.
 
     ``otherwise``: rows outside of the condition count as 0 (they take part in an average). ``truth``: the argument itself,
-    where it is a condition: rows for which it is NULL take no part.
+    where it is a condition: rows for which it is NULL take no part. ``chosen``: the query decides which these are.
     """
 
     value: exp.Expr
     condition: exp.Expr | None = None
     otherwise: bool = False
     truth: exp.Expr | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ def split(argument: exp.Expr, is_boolean: bool) -> Argument:
             test = exp.EQ(this=exp.paren(node.this.copy()), expression=branch.this.copy())
         return Argument(branch.args["true"], test, _zero(node.args.get("default")))
     return Argument(argument)
+
+
+def null_as_data(truth: exp.Expr) -> bool:
+    """Say whether a condition is NULL just where its one column is: then the data decides that, as for a column itself."""
+    compared = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Not, exp.Paren, exp.Literal, exp.Boolean)
+    named = {column.sql("duckdb") for column in truth.find_all(exp.Column)}
+    return len(named) == 1 and all(
+        isinstance(node, (*compared, exp.Column, exp.Identifier, exp.Neg)) for node in truth.walk()
+    )
 
 
 def polynomial(

@@ -36,15 +36,19 @@ EXAMPLES = int(os.environ.get("FEDSQL_FUZZ", "200")) // QUERIES
 class Call:
     """An aggregate: its SQL; the conditions of its cell: ``present`` and each of ``parts`` in k units, under ``when``.
 
-    ``when`` "" is no condition.
+    ``when`` "" is no condition. Of each of ``others`` there are no units or k.
     """
 
     sql: str
     present: str = "true"
     when: str = ""
     parts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
+OR = "a > 1 OR NULLIF(h = 2, true)"
+TAKES = "coalesce(h = 1 AND a IS NOT NULL, false)"
+OF_TWO = ("NOT NULLIF(a > 1, h = 2)", "NULLIF(a > 1, h = 2) IS NULL")
 CALLS = [
     Call("COUNT(*)"),
     Call("COUNT(a)", "a IS NOT NULL"),
@@ -63,9 +67,28 @@ CALLS = [
     Call("COUNT(DISTINCT a)", "a IS NOT NULL"),
     Call("COUNT(DISTINCT c)", "c IS NOT NULL"),
     Call("COUNT(DISTINCT g) FILTER (WHERE h > 0)", "g IS NOT NULL", "h > 0"),
-    Call("BOOL_AND(f)", "true", "f"),
-    Call("BOOL_OR(a > 1)", "true", "a > 1"),
-    Call("BOOL_AND(a > -2) FILTER (WHERE h = 1)", "true", "a > -2 AND h = 1"),
+    Call("BOOL_AND(f)", "true", "f", others=("NOT f",)),
+    Call("BOOL_OR(a > 1)", "true", "a > 1", others=("a <= 1",)),
+    Call(
+        "BOOL_AND(a > -2) FILTER (WHERE h = 1)",
+        "true",
+        "a > -2 AND h = 1",
+        others=("a <= -2 AND h = 1", f"NOT ({TAKES})"),
+    ),
+    Call("BOOL_OR(NULLIF(a > 1, h = 2))", "true", "NULLIF(a > 1, h = 2)", others=OF_TWO),
+    Call("AVG((a > 1 OR NULLIF(h = 2, true))::INT)", "true", OR, others=(f"NOT ({OR})", f"({OR}) IS NULL")),
+    Call(
+        "AVG(CASE WHEN f THEN 1 ELSE 0 END) FILTER (WHERE h = 1)",
+        "true",
+        "f AND h = 1",
+        others=("f IS NOT TRUE AND h = 1", "h <> 1"),
+    ),
+    Call(
+        "AVG((a > 1)::INT) FILTER (WHERE f)",
+        "true",
+        "a > 1 AND f",
+        others=("a <= 1 AND f", "(a IS NOT NULL AND f) IS NOT TRUE"),
+    ),
     Call("COUNT(a) FILTER (WHERE f)", "a IS NOT NULL", "f"),
     Call("SUM(a)", "a <> 0"),
     Call("SUM(b)", "b <> 0"),
@@ -88,7 +111,7 @@ CALLS = [
     Call("AVG(CASE WHEN f THEN a ELSE 0 END)", "a <> 0", "f"),
     Call("AVG(CASE WHEN f THEN b END)", "b <> 0", "f"),
     Call("AVG(f::INT)", "f"),
-    Call("AVG((a > 1)::INT)", "true", "a > 1"),
+    Call("AVG((a > 1)::INT)", "true", "a > 1", others=("a <= 1",)),
     Call("SUM(a) FILTER (WHERE f)", "a <> 0", "f"),
     Call("AVG(b) FILTER (WHERE g = 'x')", "b <> 0", "g = 'x'"),
     Call("SUM(CASE WHEN f THEN a END) FILTER (WHERE h = 1)", "a <> 0", "f AND h = 1"),
@@ -153,6 +176,7 @@ def model(keys, calls, where, k, min_parties):
             ]
             if call.when:
                 needed.append(f"{units} FILTER (WHERE ({call.when}) IS NOT TRUE) NOT BETWEEN 1 AND {k - 1}")
+            needed += [f"{units} FILTER (WHERE {other}) NOT BETWEEN 1 AND {k - 1}" for other in call.others]
             value = f"CASE WHEN {' AND '.join(needed)} THEN {value} END"
         columns.append(f"{value} AS c{n}")
     text = f"SELECT {', '.join(columns)} FROM pooled" + (f" WHERE {where}" if where else "")
