@@ -54,9 +54,16 @@ def united(below: Below, query: exp.SetOperation, alias: str, outer: Sequence[En
         one_unit &= _check_ids(below, query, name, listed)
         for known in listed:
             below.use_column("join" if known.domain is not None else "group", known, {})
-    if isinstance(query, exp.Union):  # a side may be the rows of another that meet a condition, many times over
+    if isinstance(query, exp.Union):
+        # A side may be the rows of another that meet a condition, many times over. And where each row is there once, a
+        # side of one person may have values so large that the others are no more than the last digits of the sum.
         below.hazards.append(
-            Hazard(f"without noise, {name} may repeat rows, and so weigh them", _HINT, position(query))
+            Hazard(
+                f"without noise, {name} may repeat rows, and so weigh them",
+                "aggregate each side first, and then the union: SELECT SUM(s) FROM (SELECT SUM(x) AS s FROM a UNION ALL"
+                " SELECT SUM(y) FROM b) t",
+                position(query),
+            )
         )
     columns = dict(zip(names, listed, strict=True))
     return Source(alias, True, columns, (*left.scans, *right.scans), unit, one_unit, listed=listed)

@@ -161,6 +161,16 @@ def test_weights_are_refused(guarded: Any) -> None:
             guarded.session.execute(f"SELECT {call} FROM (SELECT age AS v FROM people UNION ALL {times}) t")
 
 
+def test_a_side_of_few_is_not_hidden_among_others(guarded: Any) -> None:
+    """The age of one person and the days of others, each row once: the sum would be that age, and a little more."""
+    one = "SELECT age * 1000 AS v FROM people WHERE age > 95"
+    with pytest.raises(PolicyDenied, match="UNION ALL may repeat rows") as refusal:
+        guarded.session.execute(f"SELECT SUM(v) FROM ({one} UNION ALL SELECT days FROM stays) t")
+    assert "aggregate each side first, and then the union" in str(refusal.value)
+    sides = "SELECT SUM(age) AS s FROM people UNION ALL SELECT SUM(days) FROM stays"
+    guarded.check(f"SELECT SUM(s) AS s FROM ({sides}) t")
+
+
 def test_units_of_several_kinds_are_refused(guarded: Any) -> None:
     with pytest.raises(NotSupportedError, match="not of one privacy unit each"):
         guarded.session.execute(
