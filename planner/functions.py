@@ -301,9 +301,8 @@ def _check_words(node: exp.Expr) -> None:
 
 def _check_print(tree: exp.Expr) -> None:
     """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
-    text = tree.sql("duckdb")
+    text = (tree.select("*") if isinstance(tree, exp.Select) and not tree.expressions else tree).sql("duckdb")
     if isinstance(tree, exp.Select):
-        text = (tree if tree.expressions else tree.select("*")).sql("duckdb")
         read = [parse_one(text, dialect="duckdb")]
     else:
         read = parse_one(f"SELECT {text}", dialect="duckdb").expressions
