@@ -103,7 +103,7 @@ class RowsSql:
         for query in body.find_all(exp.SetOperation):
             if not isinstance(query.parent, exp.SetOperation):
                 self._unify(query)
-        Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
+        Secure(lambda sql: [t for _, t in self.typer.describe(sql)], self._mirrored, self._known).block(body)
         return body
 
     def _unify(self, query: exp.SetOperation) -> None:
