@@ -221,10 +221,11 @@ def check_scalar(expression: exp.Expr) -> None:
 
 def check_rows(select: exp.Select) -> None:
     """Raise unless all that a block below the cut computes, nested blocks included, is on the allow-lists."""
+    passed, calls = (*_STRUCTURE, *_WINDOWS), (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)
     for node in select.walk():
-        if isinstance(node, (*_STRUCTURE, *_WINDOWS)):
+        if isinstance(node, passed):
             continue
-        if isinstance(node, (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)):
+        if isinstance(node, calls):
             if isinstance(node, WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window) is None:
                 raise _not_at_a_party(node)
             continue
