@@ -167,7 +167,7 @@ class RowsSql:
 
     def _mirrored(self, node: exp.Expr) -> str:
         """Return the SQL of an expression or a FROM item as the typer knows it."""
-        if not any(not table.db and table.name in self.inputs for table in node.find_all(exp.Table)):
+        if not self.inputs or not any(not t.db and t.name in self.inputs for t in node.find_all(exp.Table)):
             return node.sql("duckdb")
         holder = self._with_inputs(exp.Tuple(expressions=[node.copy()]))
         found: exp.Expr = holder.expressions[0]
