@@ -20,7 +20,7 @@ from fedsql.executors.roles.directory import Directory
 from fedsql.executors.roles.party import Party
 from fedsql.executors.transport.node import Offered
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.explain import explain
+from fedsql.planner.explain import Stages, explain
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 
@@ -70,18 +70,19 @@ def dry_run(file: Path, federation_file: Path, sql: str, analyst: str, settings:
             lines.append(f"  it would refuse: {analyst} is not among the analysts of the federation file ({listed})")
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
         try:
-            plan = known.plan(Question(known.catalog.federation, analyst, sql, now, settings=settings))
+            question = Question(known.catalog.federation, analyst, sql, now, settings=settings)
+            plan = known.plan(question)
         except Error as error:
             verb = "refuse" if isinstance(error, PrivacyError) else "not answer"
             return "\n".join([*lines, f"  it would {verb}: {error.message}"]), error
-        lines += _told(party, plan, analyst)
+        lines += _told(party, plan, known.stages(question), analyst)
         refusal = _refusal(party, plan, analyst)
         return "\n".join(lines if refusal is None else [*lines, f"  it would refuse: {refusal.message}"]), refusal
     finally:
         party.close()
 
 
-def _told(party: Party, plan: Plan, analyst: str) -> Iterator[str]:
+def _told(party: Party, plan: Plan, stages: Stages, analyst: str) -> Iterator[str]:
     mine = [release for release in plan.releases if party.name in release.contributors]
     if lent := [table.name for table in plan.lent if table.owner == party.name]:
         yield f"  it would send its public {', '.join(lent)} to whoever lacks it"
@@ -97,7 +98,7 @@ def _told(party: Party, plan: Plan, analyst: str) -> Iterator[str]:
     else:
         left = min(spent.epsilon_left, spent.total_left)
         yield f"  it would charge epsilon {plan.epsilon:g}; {analyst} has {left:.3g} left"
-    yield from ("  " + line for line in explain(plan).splitlines())
+    yield from ("  " + line for line in explain(plan, stages).splitlines())
 
 
 def _refusal(party: Party, plan: Plan, analyst: str) -> Error | None:

@@ -77,10 +77,10 @@ class LocalTables:
 
     def schemas(self, tree: exp.Expr) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         """Return the columns of every local table that ``tree`` names."""
-        known = self.tables()
         named = {t.name.lower() for t in tree.find_all(exp.Table) if t.db.lower() in ("", UNION)}
-        taken = set(self._catalog().names())
-        return tuple((name, known[name]) for name in sorted(named & known.keys() - taken))
+        named -= set(self._catalog().names())
+        known = self.tables() if named else {}
+        return tuple((name, known[name]) for name in sorted(named & known.keys()))
 
     def tables(self) -> dict[str, tuple[tuple[str, str], ...]]:
         """Return the columns (name, type) of every local table."""

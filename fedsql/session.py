@@ -125,8 +125,8 @@ class Session:
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing and asks nobody."""
-        plan, _, _ = self._plan(sql, parameters)
-        return explain(plan, stage)
+        plan, question, _ = self._plan(sql, parameters)
+        return explain(plan, self.federation.directory.stages(question), stage)
 
     def interrupt(self) -> None:
         """Stop the query that runs now, from another thread, and return when it has; do nothing when none runs.
@@ -177,11 +177,11 @@ class Session:
             sql = tree.sql("duckdb")
         local = self.local.schemas(tree)
         question = Question(directory.catalog.federation, name, sql, now, given, self.settings, local, missing=missing)
-        before = tree.sql("duckdb")
-        bound = bind_now(bind_parameters(tree, given), now).sql("duckdb")
+        bound = bind_now(bind_parameters(tree, given), now) or bool(given)
+        text = tree.sql("duckdb") if bound else sql.strip()
         typer = directory.typer(local)
         resolve_tables(tree, typer.tables)  # complains about unknown tables in our words: it knows the parties
-        described = typer.describe(sql.strip() if bound == before else bound)
+        described = typer.describe(text)
         return question, tuple(described)
 
     def _missing(self, lost: Collection[str]) -> tuple[str, ...]:

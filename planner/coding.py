@@ -24,7 +24,8 @@ _HUGE = 1 << 126  # sums stay below HUGEINT's and DECIMAL(38)'s limits when thei
 class Coded:
     """An integer-valued SQL expression: a value is ``unit`` * integer + ``offset``; |integer| <= ``limit``; NULL is left out.
 
-    ``present`` is SQL that says whether the row's value takes part; None where every row has one. ``sum_as_is`` is set when SUM over the plain
+    ``present`` is SQL that says whether the row's value takes part; None where every row has one. ``value`` is SQL that is NULL
+    in just the rows where ``present`` is false, if the argument itself is that. ``sum_as_is`` is set when SUM over the plain
     argument already yields the unscaled integer (DECIMAL). ``low`` and ``high`` bound the integer from both sides.
     """
 
@@ -35,6 +36,7 @@ class Coded:
     high: int
     sum_as_is: str | None = None
     offset: Fraction = Fraction(0)
+    value: str | None = None
 
     @property
     def limit(self) -> int:
@@ -87,11 +89,12 @@ def code(
             position=position(argument),
         )
     if type_.family == "boolean":
-        return Coded(f"CAST({sql} AS TINYINT)", f"{sql} IS NOT NULL", Fraction(1), 0, 1)
+        return Coded(f"CAST({sql} AS TINYINT)", f"{sql} IS NOT NULL", Fraction(1), 0, 1, value=sql)
     if type_.family == "integer":
-        return Coded(sql, f"{sql} IS NOT NULL", Fraction(1), low, high)
+        return Coded(sql, f"{sql} IS NOT NULL", Fraction(1), low, high, value=sql)
     as_is = sql if limit * ROW_CAP < 10**37 else None
-    return Coded(_unscaled(sql, type_, limit), f"{sql} IS NOT NULL", Fraction(1, factor), low, high, as_is)
+    unscaled = _unscaled(sql, type_, limit)
+    return Coded(unscaled, f"{sql} IS NOT NULL", Fraction(1, factor), low, high, as_is, value=sql)
 
 
 def _unscaled(sql: str, type_: SqlType, limit: int) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlglot import exp
 
@@ -46,7 +47,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import MARGIN, Release, Sibling, margin_of
-from fedsql.planner.positions import position, shown
+from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.rules.decorrelate import decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
 from fedsql.planner.sources import Env, NotLocal
@@ -59,8 +60,8 @@ _UPPER = ("expressions", "having", "qualify", "order", "distinct", "windows", "l
 class _Cutter:
     catalog: Catalog
     inputs: Inputs
+    trace: Trace
     releases: list[Release] = field(default_factory=list)
-    trace: list[tuple[str, str]] = field(default_factory=list)
 
     def query(self, query: exp.Query, inside: bool = False) -> bool:
         """Cut in ``query``; return whether what is left of it yields federated rows. ``inside``: of a cut block."""
@@ -122,12 +123,12 @@ class _Cutter:
             if below and (stays or _part(select, query) not in _UPPER) and self.linked(select, query):
                 self.inlined(query)
                 continue
-            before = shown(query, tables=True, pretty=True)
+            before = shown(query, tables=True, pretty=True) if self.trace.wanted else ""
             inner = decorrelate(query) if self.yields_rows(query) else None
             if inner is not None and isinstance(query, exp.Select):
-                self.trace.append(("decorrelate", f"{before}\n->\n{shown(query, tables=True, pretty=True)}"))
+                self.trace.add("decorrelate", partial(_rewritten, before, query))
                 if restrict_keys(query, inner, self.catalog):
-                    self.trace.append(("restrict_keys", shown(inner, tables=True, pretty=True)))
+                    self.trace.add("restrict_keys", partial(shown, inner, tables=True, pretty=True))
                 self.query(inner)  # a release, whatever its keys: the query around it looks up groups of all parties
             if self.query(query):
                 raise PolicyDenied(
@@ -310,23 +311,19 @@ def _check_margins(tree: exp.Query) -> None:
 
 @dataclass(frozen=True)
 class Cut:
-    """A statement after the cut: ``final`` over released relations, the ``releases``, and the ``inputs`` of some of these.
-
-    ``trace`` holds (rule, text) for what was rewritten on the way.
-    """
+    """A statement after the cut: ``final`` over released relations, the ``releases``, and the ``inputs`` of some of these."""
 
     final: exp.Query
     releases: tuple[Release, ...]
     inputs: tuple[Input, ...]
-    trace: tuple[tuple[str, str], ...]
 
 
-def cut(tree: exp.Query, catalog: Catalog) -> Cut:
-    """Cut a statement that `rules.rewrite` has prepared.
+def cut(tree: exp.Query, catalog: Catalog, trace: Trace) -> Cut:
+    """Cut a statement that `rules.rewrite` has prepared. Into the ``trace`` goes what is rewritten on the way.
 
     Raises PolicyDenied when rows would move, NotSupportedError for what is not answered.
     """
-    cutter = _Cutter(catalog, Inputs(catalog))
+    cutter = _Cutter(catalog, Inputs(catalog), trace)
     if cutter.query(tree):
         raise PolicyDenied(
             "this query would move rows: it reads federated rows and does not aggregate them",
@@ -335,7 +332,7 @@ def cut(tree: exp.Query, catalog: Catalog) -> Cut:
         )
     for query in (tree, *(each.query for each in cutter.inputs.found)):
         _check_margins(query)
-    return Cut(tree, tuple(cutter.releases), tuple(cutter.inputs.found), tuple(cutter.trace))
+    return Cut(tree, tuple(cutter.releases), tuple(cutter.inputs.found))
 
 
 def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
@@ -361,6 +358,10 @@ def _part(select: exp.Select, node: exp.Expr) -> str | None:
     while node.parent is not None and node.parent is not select:
         node = node.parent
     return node.arg_key
+
+
+def _rewritten(before: str, query: exp.Expr) -> str:
+    return f"{before}\n->\n{shown(query, tables=True, pretty=True)}"
 
 
 def _compared(query: exp.Expr) -> list[exp.Select]:

@@ -207,15 +207,18 @@ def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> 
 def _coded(argument: exp.Expr, type_: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
     rewritten = safe(argument, known, typing.type_of)
     coded = code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
-    return replace(coded, present=None) if _is_required(argument, type_, typing) else coded
+    return replace(coded, present=None, value=None) if _is_required(argument, type_, typing) else coded
 
 
 def _counted(argument: exp.Expr, type_: str, typing: Typing, render: Render) -> Coded:
     """Code what is counted, never summed: any type will do; NaN and infinities count as NULL."""
     sql = render(argument) if isinstance(argument, exp.Column) else f"({render(argument)})"  # as it is when summed
     is_float = SqlType.parse(type_).family == "float"
-    present = f"coalesce(isfinite(CAST({sql} AS DOUBLE)), false)" if is_float else f"{sql} IS NOT NULL"
-    return Coded(sql, None if _is_required(argument, type_, typing) else present, Fraction(1), 0, 1)
+    if _is_required(argument, type_, typing):
+        return Coded(sql, None, Fraction(1), 0, 1)
+    if is_float:
+        return Coded(sql, f"coalesce(isfinite(CAST({sql} AS DOUBLE)), false)", Fraction(1), 0, 1)
+    return Coded(sql, f"{sql} IS NOT NULL", Fraction(1), 0, 1, value=sql)
 
 
 def _is_required(argument: exp.Expr, type_: str, typing: Typing) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import Filter, Rows, describe
@@ -12,19 +12,25 @@ from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
 
 _WIDTH = 80
+Stages = Sequence[tuple[str, str]]  # (name, text), of `planning.stages`
 
 
-def explain(plan: Plan, stage: str | None = None) -> str:
-    """Return the text of EXPLAIN, or of one stage of planning. Raises ProgrammingError naming the stages."""
+def explain(plan: Plan, stages: Stages, stage: str | None = None) -> str:
+    """Return the text of EXPLAIN, or of one of the ``stages`` of planning. Raises ProgrammingError naming the stages."""
     if stage is not None:
-        found = [text for name, text in plan.stages if name.split(" (")[0] == stage]
+        found = [text for name, text in stages if name.split(" (")[0] == stage]
         if not found:
-            names = ", ".join(dict.fromkeys(name.split(" (")[0] for name, _ in plan.stages))
+            names = ", ".join(dict.fromkeys(name.split(" (")[0] for name, _ in stages))
             raise ProgrammingError(f"there is no stage {stage}", hint=f"stages of this statement: {names}")
         return "\n".join(found)
     if not plan.releases:
         return "This statement reads no federated table: it runs in your own session and sends nothing."
-    return "\n".join([*(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)), *_end(plan)])
+    return "\n".join(
+        [
+            *(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)),
+            *_end(plan, dict(stages)["final"]),
+        ]
+    )
 
 
 def notices(plan: Plan) -> tuple[str, ...]:
@@ -194,9 +200,9 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
     yield from _item(known, 4)
 
 
-def _end(plan: Plan) -> Iterator[str]:
+def _end(plan: Plan, final: str) -> Iterator[str]:
     yield "Then, in your own DuckDB:"
-    yield from _indented(dict(plan.stages)["final"], indent=2)
+    yield from _indented(final, indent=2)
     yield "Privacy cost:"
     if plan.epsilon is None:
         count = len(plan.releases)

@@ -221,10 +221,11 @@ def check_scalar(expression: exp.Expr) -> None:
 
 def check_rows(select: exp.Select) -> None:
     """Raise unless all that a block below the cut computes, nested blocks included, is on the allow-lists."""
+    passed, calls = (*_STRUCTURE, *_WINDOWS), (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)
     for node in select.walk():
-        if isinstance(node, (*_STRUCTURE, *_WINDOWS)):
+        if isinstance(node, passed):
             continue
-        if isinstance(node, (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)):
+        if isinstance(node, calls):
             if isinstance(node, WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window) is None:
                 raise _not_at_a_party(node)
             continue
@@ -301,9 +302,8 @@ def _check_words(node: exp.Expr) -> None:
 
 def _check_print(tree: exp.Expr) -> None:
     """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
-    text = tree.sql("duckdb")
+    text = (tree.select("*") if isinstance(tree, exp.Select) and not tree.expressions else tree).sql("duckdb")
     if isinstance(tree, exp.Select):
-        text = (tree if tree.expressions else tree.select("*")).sql("duckdb")
         read = [parse_one(text, dialect="duckdb")]
     else:
         read = parse_one(f"SELECT {text}", dialect="duckdb").expressions

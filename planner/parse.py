@@ -7,8 +7,8 @@ import logging
 import re
 from decimal import Decimal
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects import DuckDB
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -41,7 +41,7 @@ def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
     try:
         sql, tokens = _number_marks(sql)
-        statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
+        statements = [s for s in DuckDB().parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         where = (
@@ -118,12 +118,12 @@ def unread(near: str | None = None, where: tuple[int, int] | None = None) -> Unr
 
 
 def _number_marks(sql: str) -> tuple[str, list[Token]]:
-    """Write each ? as $1, $2, ...: the order of the text is the order of the parameters. Also return the tokens."""
-    tokens = sqlglot.tokenize(sql, dialect="duckdb")
+    """Write each ? as $1, $2, ...: the order of the text is the order of the parameters. Also return its tokens."""
+    tokens = DuckDB().tokenize(sql)
     marks = [t for t in tokens if t.token_type in _MARKS and t.text.startswith("?")]
     for number, token in reversed(list(enumerate(marks, start=1))):
         sql = f"{sql[: token.start]}${number}{sql[token.start + 1 :]}"
-    return sql, tokens
+    return sql, DuckDB().tokenize(sql) if marks else tokens
 
 
 def literal(type_text: str, value: str | None) -> exp.Expr:
@@ -195,8 +195,12 @@ def bind_parameters(tree: exp.Query, parameters: tuple[tuple[str, str | None], .
     return tree
 
 
-def bind_now(tree: exp.Query, now: str) -> exp.Query:
-    """Put the question's own clock in place of now(), current_date and their like, so that all parties agree."""
+def bind_now(tree: exp.Query, now: str) -> bool:
+    """Put the question's own clock in place of now(), current_date and their like, so that all parties agree.
+
+    Return whether there was any.
+    """
+    found = False
     stamp = f"{now}+00"
     constants = {
         exp.CurrentDate: ("DATE", now[:10]),
@@ -212,4 +216,5 @@ def bind_now(tree: exp.Query, now: str) -> exp.Query:
         if kind in constants:
             type_text, value = constants[kind]
             node.replace(exp.cast(exp.Literal.string(value), type_text, dialect="duckdb"))
-    return tree
+            found = True
+    return found

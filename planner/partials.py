@@ -187,9 +187,9 @@ class Builder:
         units = self.count_units(condition)
         return Rest(self.test(units, 1), (self.test(units, self.min_group_size),))
 
-    def count(self, condition: str | None) -> str:
-        """Add the partial COUNT(*) of the rows under ``condition``."""
-        return self.partial((f"COUNT(*){_filter(condition)}",), ROW_CAP)
+    def count(self, condition: str | None, value: str = "*") -> str:
+        """Add the partial COUNT of the rows under ``condition``, or of those of them that have a ``value``."""
+        return self.partial((f"COUNT({value}){_filter(condition)}",), ROW_CAP)
 
     def distinct(self, label: str, condition: str | None) -> str:
         """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
@@ -243,6 +243,10 @@ class Builder:
         present = [c.present for c in coded if c.present]
         rows = _and(condition, *present)
         function = aggregate.function
+        value = None
+        if self.min_group_size == 1 and len(coded) == 1 and condition is None:
+            value = coded[0].value  # COUNT of it costs far less than a FILTER, which cells need above 1
+        counted = (None, value) if value is not None else (rows, "*")
         if self.noisy and function in SQUARES | {"avg"} | PAIRS:  # around the middle of its bounds a value weighs half
             coded = tuple(c.around((c.low + c.high) // 2) for c in coded)
         names: tuple[str, ...]
@@ -254,11 +258,11 @@ class Builder:
         elif aggregate.distinct:
             names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:
-            names = (self.count(rows),)
+            names = (self.count(*counted),)
         elif function == "sum":
             names, factors = (self.sum(coded[0], condition),), (coded,)
         elif function in MEANS:
-            names, factors = (self.count(rows), self.sum(coded[0], condition)), ((), coded)
+            names, factors = (self.count(*counted), self.sum(coded[0], condition)), ((), coded)
         elif function in PAIRS:
             y, x = coded  # DuckDB's order: f(y, x), over rows where both are present
             names, factors = (self.count(rows), self.sum(x, rows), self.sum(y, rows)), ((), (x,), (y,))
@@ -266,11 +270,11 @@ class Builder:
                 names += (self.product(x, x, rows), self.product(y, y, rows), self.product(x, y, rows))
                 factors += ((x,), (y,), (x, y))
         else:
-            names = (self.count(rows), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
+            names = (self.count(*counted), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
             factors = ((), coded, coded)
         nonzero = [f"{c.sql} <> 0" for c in coded] if function not in COUNTS else []
         made_of = [(name, rows, [f"{f.sql} <> 0" for f in each]) for name, each in zip(names, factors, strict=True)]
-        cell = self._cell(aggregate, splits, condition, render, present, nonzero, [], made_of)
+        cell = self._cell(aggregate, splits, condition, render, present, nonzero, [], made_of, value=value)
         units, offsets = tuple(c.unit for c in coded), tuple(c.offset for c in coded)
         self.outputs.append(Output(aggregate.name, aggregate.type, function, names, units, offsets, cell))
 
@@ -378,11 +382,13 @@ class Builder:
         parts: list[list[str]],
         made_of: list[Part],
         rests: Sequence[Rest] = (),
+        value: str | None = None,
     ) -> int | None:
         """Return the cell of an aggregate: k units with a non-NULL, non-zero argument; and 0 or k in a condition's rest.
 
         ``parts``: the same must hold for each monomial of a sum, or SUM(a + b) less SUM(b) would open a rare a. ``rests``
-        are further ones that must hold none or k.
+        are further ones that must hold none or k. ``value``: SQL that is NULL in just the rows that do not take part, if
+        there is any.
         """
         k = self.min_group_size
         if self.noisy:
@@ -390,7 +396,8 @@ class Builder:
         if k == 1:  # only whether a SUM or a single value is NULL must be known; other functions count their rows
             if aggregate.function not in ("sum", *EXTREMES, *QUANTILES):
                 return None
-            return self.cell(Cell(self.test(self.count_units(_and(condition, *present)), 1)))
+            rows = f"COUNT({value})" if value is not None else self.count_units(_and(condition, *present))
+            return self.cell(Cell(self.test(rows, 1)))
         conditions = ([condition] if condition else []) + [
             render(s.condition) for s in splits if s.condition is not None
         ]

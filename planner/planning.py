@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from sqlglot import exp
@@ -18,12 +20,12 @@ from sqlglot.optimizer.qualify import qualify
 from fedsql.codec import digest
 from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.cut import cut
+from fedsql.planner.cut import Cut, cut
 from fedsql.planner.logical import describe
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.plans import Plan, digest_of
-from fedsql.planner.positions import position, shown
+from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
@@ -52,18 +54,25 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
     if (known := _remembered(asked)) is not None:
         return known
     tree = bind_parameters(parse(question.sql), question.parameters)
-    before = tree.sql("duckdb")
-    tree = bind_now(tree, question.now)
+    timeless = not bind_now(tree, question.now)
     text = tree.sql("duckdb")
     meant = digest(["meant", text, *whose])
-    made = _remembered(meant) or _plan(tree, text, question, catalog.without(question.missing), typer, schema)
+    made = _remembered(meant) or _plan(tree, text, question, catalog, typer, schema, Trace())
     with _memo_lock:
         _memo[meant] = made
-        if text == before:  # it does not depend on the clock: the next one need not be parsed to be known
+        if timeless:  # it does not depend on the clock: the next one need not be parsed to be known
             _memo[asked] = made
         while len(_memo) > _MEMO_SIZE:
             _memo.popitem(last=False)
     return made
+
+
+def stages(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> tuple[tuple[str, str], ...]:
+    """Plan ``question`` as `plan` does, and return (name, text) of each stage, for EXPLAIN."""
+    tree, trace = bind_parameters(parse(question.sql), question.parameters), Trace(wanted=True)
+    bind_now(tree, question.now)
+    _plan(tree, tree.sql("duckdb"), question, catalog, typer, schema, trace)
+    return tuple(trace.stages)
 
 
 def _remembered(key: bytes) -> Plan | None:
@@ -73,8 +82,11 @@ def _remembered(key: bytes) -> Plan | None:
         return _memo.get(key)
 
 
-def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> Plan:
-    stages = [("parse", text)]
+def _plan(
+    tree: exp.Query, text: str, question: Question, catalog: Catalog, typer: Typer, schema: Schema, trace: Trace
+) -> Plan:
+    catalog = catalog.without(question.missing)
+    trace.add("parse", lambda: text)
     resolve_tables(tree, schema)
     check_aliases(tree)
     try:
@@ -82,14 +94,10 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
     except OptimizeError as error:
         raise _unclear(tree, str(error)) from None
     assert isinstance(qualified, exp.Query)
-    stages.append(("qualify", shown(qualified, tables=True, pretty=True)))
-    prepared, trace = rewrite(qualified, catalog)
-    stages += trace
-    done = cut(prepared, catalog)
-    stages += done.trace
-    listed = [f"{i.name}: {shown(i.query, tables=True)}" for i in done.inputs]
-    after = "\n".join([shown(done.final, tables=True, pretty=True), *listed, *(describe(r) for r in done.releases)])
-    stages.append(("cut", after))
+    trace.add("qualify", partial(shown, qualified, tables=True, pretty=True))
+    done = cut(rewrite(qualified, catalog, trace), catalog, trace)
+    final = partial(shown, done.final, tables=True, pretty=True)
+    trace.add("cut", lambda: "\n".join([final(), *_listed(done)]))
     planner = Planner(catalog, question.analyst, typer, schema)
     planned = planner.releases(done)
     copies = planner.copies(done)
@@ -98,17 +106,21 @@ def _plan(tree: exp.Query, text: str, question: Question, catalog: Catalog, type
         planner.local_sql(done.final),
         digest([text, question.settings.epsilon, question.settings.accuracy, list(question.missing)]),
         b"",
-        (),
         copies=copies,
         inputs=tuple(planner.inputs.values()),
     )
     made = with_noise(made, question.settings)
-    stages += [(f"logical ({r.release.relation})", describe(r.release)) for r in made.releases]
-    stages += [
-        ("fragments", "\n".join(f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()))
-    ]
-    stages.append(("final", shown(done.final, tables=True, pretty=True)))
-    return replace(made, digest=digest_of(made), stages=tuple(stages))
+    for release in made.releases:
+        trace.add(f"logical ({release.release.relation})", partial(describe, release.release))
+    fragments = [f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()]
+    trace.add("fragments", lambda: "\n".join(fragments))
+    trace.add("final", final)
+    return replace(made, digest=digest_of(made))
+
+
+def _listed(done: Cut) -> Iterator[str]:
+    yield from (f"{i.name}: {shown(i.query, tables=True)}" for i in done.inputs)
+    yield from map(describe, done.releases)
 
 
 def _unclear(tree: exp.Query, text: str) -> ProgrammingError:

@@ -89,7 +89,7 @@ class Plan:
     """A planned statement. ``final`` is the SQL over released relations that the analyst's own DuckDB runs.
 
     ``meaning`` is a digest of the normalised statement (equal questions share it); ``digest`` one of all that parties
-    do; ``stages`` the text of each stage for EXPLAIN; ``rdp`` the Renyi curve that is charged (None: an exact query).
+    do; ``rdp`` the Renyi curve that is charged (None: an exact query).
     ``copies`` are the public tables that ``final`` and ``inputs`` read; the latter are what the analyst computes before the
     stages that read them.
     """
@@ -98,7 +98,6 @@ class Plan:
     final: str
     meaning: bytes
     digest: bytes
-    stages: tuple[tuple[str, str], ...]
     epsilon: float | None = None
     delta: float | None = None
     rdp: tuple[float, ...] | None = None

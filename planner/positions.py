@@ -1,10 +1,25 @@
-"""How a node looks to the user who wrote it: where it stands in the text, and its SQL without our quotes."""
+"""How a node looks to the user who wrote it: where it stands in the text, its SQL without our quotes, each stage's text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sqlglot import exp
+
+
+@dataclass
+class Trace:
+    """The (name, text) of each stage of planning, in order, where they are ``wanted``: to write them takes as long as to plan."""
+
+    wanted: bool = False
+    stages: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, name: str, text: Callable[[], str]) -> None:
+        """Note a stage as it is now."""
+        if self.wanted:
+            self.stages.append((name, text()))
 
 
 def position(node: exp.Expr) -> tuple[int, int] | None:

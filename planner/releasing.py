@@ -21,6 +21,7 @@ from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
+from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.sensitivity import check_noisy, contribution
 from fedsql.planner.siblings import Beside
@@ -217,7 +218,14 @@ def _typed(release: Release, typing: Typing) -> Release:
     listed = ", ".join(f"{item} AS c{i}" for i, item in enumerate(items))
     types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table}{where}{grouped}")]
     arguments = [argument for a in release.aggregates for argument in a.arguments]
-    found = iter(typing.types_of(arguments) if arguments else [])
+    parts = [
+        *arguments,
+        *(k.expression for k in release.keys),
+        *(a.condition for a in release.aggregates if a.condition),
+    ]
+    parts += [release.input.condition] if isinstance(release.input, FilterNode) else []
+    soon = to_type((node for part in parts for node in part.walk()), {typing.leaf.alias.lower()})
+    found = iter(typing.types_of([*arguments, *soon]))
     count = len(release.keys)
     return replace(
         release,

@@ -15,7 +15,7 @@ from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
 from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
-from fedsql.planner.logical import Rows, Scan
+from fedsql.planner.logical import Rows
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
 from fedsql.planner.typer import Typer
@@ -37,15 +37,6 @@ class RowsSql:
     inputs: Mapping[str, Columns]
     _written: dict[tuple[bool, bool], list[str | exp.Table]] = field(default_factory=dict, init=False, repr=False)
 
-    def mirror(self) -> str:
-        """Return the relation, with its alias, as the typer knows it."""
-        listed = (
-            ", ".join(f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns) or "1 AS nothing"
-        )
-        body = self._with_inputs(self.rows.query.copy())
-        body.set("expressions", [])
-        return f"({_selecting(body, listed)}) AS {quoted(self.rows.alias)}"
-
     def typed(self) -> Rows:
         """Return the rows with DuckDB's types on their columns, and offers that describe them for every party."""
         listed = [c.expression.sql("duckdb") for c in self.rows.columns]
@@ -56,6 +47,10 @@ class RowsSql:
         columns = tuple(replace(c, type=t) for c, t in zip(self.rows.columns, types, strict=True))
         rows = replace(self.rows, columns=columns)
         return replace(rows, offers=tuple(self._offer(rows, party) for party in rows.parties))
+
+    def mirror(self) -> str:
+        """Return the relation, with its alias, as the typer knows it: of the types that `typed` has found, without rows."""
+        return f"({_empty({c.name: c.type for c in self.rows.columns}, unit=False)}) AS {quoted(self.rows.alias)}"
 
     def at(self, party: str, clamp: bool, unit: bool, numbered: bool) -> str:
         """Return the relation as ``party`` computes it, without its alias.
@@ -103,7 +98,7 @@ class RowsSql:
         for query in body.find_all(exp.SetOperation):
             if not isinstance(query.parent, exp.SetOperation):
                 self._unify(query)
-        Secure(lambda sql: self.typer.describe(sql)[0][1], self._mirrored, self._known).block(body)
+        Secure(lambda sql: [t for _, t in self.typer.describe(sql)], self._mirrored, self._known).block(body)
         return body
 
     def _unify(self, query: exp.SetOperation) -> None:
@@ -130,15 +125,19 @@ class RowsSql:
             if s.name == table.name.lower() and (s.party or UNION).lower() == table.db.lower()
         )
         held = next((offer for offer in scan.offers if offer.party == party), None)
-        columns = self._columns_of(scan)
+        columns = self._columns[scan.party, scan.name]
         return f"({base_table(held, columns, clamp, self.catalog, unit=unit) if held else _empty(columns, unit=unit)})"
 
-    def _columns_of(self, scan: Scan) -> dict[str, str]:
-        """Return the columns of a table that the query names, with their types in the union."""
-        mirrored = self.schema[scan.party.lower() if scan.party else "main"][scan.name]
+    @cached_property
+    def _columns(self) -> dict[tuple[str | None, str], dict[str, str]]:
+        """The columns of each scanned table that the query names, with their types in the union."""
         used = {column.name.lower() for column in self.rows.query.find_all(exp.Column)}
         used |= {c.expression.name.lower() for c in self.rows.columns}
-        return {name: type_ for name, type_ in mirrored.items() if name in used}
+        found = {}
+        for scan in self.rows.scans:
+            mirrored = self.schema[scan.party.lower() if scan.party else UNION][scan.name]
+            found[scan.party, scan.name] = {name: type_ for name, type_ in mirrored.items() if name in used}
+        return found
 
     def _carry_unit(self, item: exp.Expr) -> None:
         """Let a derived table pass on the privacy unit of its rows, or of its groups, which are of one unit each."""
@@ -168,7 +167,7 @@ class RowsSql:
 
     def _mirrored(self, node: exp.Expr) -> str:
         """Return the SQL of an expression or a FROM item as the typer knows it."""
-        if not any(not table.db and table.name in self.inputs for table in node.find_all(exp.Table)):
+        if not self.inputs or not any(not t.db and t.name in self.inputs for t in node.find_all(exp.Table)):
             return node.sql("duckdb")
         holder = self._with_inputs(exp.Tuple(expressions=[node.copy()]))
         found: exp.Expr = holder.expressions[0]
@@ -299,9 +298,8 @@ def _empty(columns: Mapping[str, str], *, unit: bool) -> str:
 
 
 def _selecting(body: exp.Select, listed: str) -> str:
-    """Return the SQL of ``body`` with this select list."""
-    rest = body.copy()
-    rest.set("expressions", [exp.Star()])
-    text = rest.sql("duckdb", copy=False)
+    """Return the SQL of ``body`` with this select list; ``body`` is no more of use then."""
+    body.set("expressions", [exp.Star()])
+    text = body.sql("duckdb", copy=False)
     assert text.startswith("SELECT *")
     return f"SELECT {listed}{text.removeprefix('SELECT *')}"

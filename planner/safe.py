@@ -7,7 +7,7 @@ rows where DuckDB would have raised. Constants are no exception, for inside of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from sqlglot import exp
 
@@ -29,6 +29,8 @@ _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeE
 _DECIMAL_DIGITS = 38
 _WITHIN_A_DAY = ("HOUR", "MINUTE", "SECOND", "MILLISECOND", "MICROSECOND")
 
+_ASKED = (exp.Column, exp.Literal, exp.Cast, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)
+
 TypeOf = Callable[[exp.Expr], str]
 
 
@@ -48,6 +50,24 @@ def safe(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
         if type(node) is exp.Cast:
             node.replace(exp.TryCast(this=node.this, to=node.to))
     return exp.func("TRY", root.this, dialect="duckdb") if risky else root.this
+
+
+def to_type(nodes: Iterable[exp.Expr], tables: Container[str]) -> list[exp.Expr]:
+    """Return those of ``nodes`` whose types `safe` may well ask for, so that they are asked for in one question.
+
+    Those alone that mean the same wherever they stand: of columns they read those of ``tables`` (in lower case) only.
+    """
+    return [node for node in nodes if isinstance(node, _ASKED) and _stands_alone(node, tables)]
+
+
+def _stands_alone(node: exp.Expr, tables: Container[str]) -> bool:
+    for part in node.walk():
+        if isinstance(part, exp.Column):
+            if part.table.lower() not in tables or isinstance(part.this, exp.Star):
+                return False
+        elif isinstance(part, exp.Query | exp.Subquery | exp.Window | exp.Lambda | exp.AggFunc | exp.Anonymous):
+            return False
+    return not (isinstance(node, exp.Literal) and node.is_string)
 
 
 def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:

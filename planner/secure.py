@@ -6,18 +6,18 @@ raise at such a place is refused, with the cast that helps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.blocks import conjuncts, grouping, is_grouped, is_query, items
+from fedsql.planner.blocks import conjuncts, grouping, is_grouped, is_query, items, outer_nodes, own_nodes
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.functions import WINDOW_FUNCTIONS, is_aggregate
 from fedsql.planner.positions import position, shown
-from fedsql.planner.safe import TypeOf, guard_zero, may_raise, safe, safe_condition
+from fedsql.planner.safe import TypeOf, guard_zero, may_raise, safe, safe_condition, to_type
 from fedsql.types import SqlType
 
 _CLAUSES = ("where", "having", "qualify")
@@ -26,15 +26,17 @@ _NEUTRAL = (exp.Window, exp.Filter, exp.Exists, exp.Any, exp.All)
 
 @dataclass(frozen=True)
 class Secure:
-    """Makes blocks safe; ``describe`` asks DuckDB for the type of a query's one column."""
+    """Makes blocks safe; ``describe`` asks DuckDB for the types of a query's columns."""
 
-    describe: Callable[[str], str]
+    describe: Callable[[str], list[str]]
     render: Callable[[exp.Expr], str]  # SQL as the typer knows it
     known: Callable[[Sequence[exp.Select]], Known]  # of a block and those around it
 
     def block(self, select: exp.Select, outer: Sequence[exp.Select] = ()) -> None:
         """Rewrite ``select`` and all blocks in it, in place, innermost last."""
-        rows, groups = self._typing(select, outer, grouped=False), self._typing(select, outer, grouped=True)
+        rows = groups = self._typing(select, outer)
+        if is_grouped(select) and (keys := grouping(select)):
+            groups = self._typing(select, outer, keys)
         known = self.known([select, *outer])
         nested = [node for node in select.find_all(exp.Select) if node is not select and _holder(node) is select]
         for _, join in items(select):
@@ -49,7 +51,7 @@ class Secure:
         for query in nested:
             self.block(query, outer if _is_derived(query) else [select, *outer])
 
-    def _typing(self, select: exp.Select, outer: Sequence[exp.Select], *, grouped: bool) -> TypeOf:
+    def _typing(self, select: exp.Select, outer: Sequence[exp.Select], keys: Sequence[exp.Expr] = ()) -> TypeOf:
         sources, seen = [], set[str]()
         for block in (select, *outer):
             for item, _ in items(block):
@@ -57,14 +59,16 @@ class Secure:
                     seen.add(item.alias_or_name.lower())
                     sources.append(self.render(item))
         from_ = f" FROM {', '.join(sources)}" if sources else ""
-        keys = [key.sql("duckdb") for key in grouping(select)] if grouped and is_grouped(select) else []
-        by = f" GROUP BY {', '.join(keys)}" if keys else ""
+        by = f" GROUP BY {', '.join(key.sql('duckdb') for key in keys)}" if keys else ""
         types: dict[str, str] = {}
 
         def type_of(node: exp.Expr) -> str:
             text = self.render(node)
             if text not in types:
-                types[text] = self.describe(f"SELECT {text} AS c{from_}{by}")
+                also = [] if types or by else to_type(_own(select), seen)
+                asked = list(dict.fromkeys([text, *map(self.render, also)]))
+                listed = ", ".join(f"{each} AS c{i}" for i, each in enumerate(asked))
+                types.update(zip(asked, self.describe(f"SELECT {listed}{from_}{by}"), strict=True))
             return types[text]
 
         return type_of
@@ -127,6 +131,14 @@ class Secure:
                     node.set(name, [self._part(v, rows, groups, known) for v in value])
             return node
         return self._expression(node, rows, groups, known)
+
+
+def _own(select: exp.Select) -> Iterator[exp.Expr]:
+    """Walk the expressions and join conditions of a block without entering nested queries."""
+    for _, join in items(select):
+        if join is not None and (on := join.args.get("on")) is not None:
+            yield from outer_nodes(on)
+    yield from own_nodes(select)
 
 
 def _hard(node: exp.Expr) -> bool:

@@ -10,7 +10,8 @@ from typing import Protocol
 from fedsql.errors import ProtocolError
 from fedsql.executors.engines.typer import DuckDBTyper
 from fedsql.planner.catalog import Catalog, Digests
-from fedsql.planner.planning import plan
+from fedsql.planner.explain import Stages
+from fedsql.planner.planning import plan, stages
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question
 from fedsql.planner.schema import Local
@@ -44,6 +45,11 @@ class Directory:
         """Plan a question against this catalog."""
         typer = self.typer(question.local)
         return plan(question, self.catalog, typer, typer.tables)
+
+    def stages(self, question: Question) -> Stages:
+        """Return (name, text) of each stage of planning a question."""
+        typer = self.typer(question.local)
+        return stages(question, self.catalog, typer, typer.tables)
 
     def at(self, offers: Digests) -> Directory:
         """Return the view in which the offers have these digests, or the newest there is: see `Directories`."""

@@ -74,15 +74,18 @@ def session():
     opened.close()
 
 
+def asked(sql: str) -> Question:
+    return Question("golden", "analyst", sql, "2020-02-29 12:00:00")
+
+
 def planned(session: Session, sql: str) -> Plan:
-    question = Question("golden", "analyst", sql, "2020-02-29 12:00:00")
-    plan: Plan = session.federation.directory.plan(question)
+    plan: Plan = session.federation.directory.plan(asked(sql))
     return plan
 
 
 def rendered(session: Session, sql: str) -> str:
     """Return the blocks of a script."""
-    stages = [(name, text) for name, text in planned(session, sql).stages if name != "parse"]
+    stages = [(name, text) for name, text in session.federation.directory.stages(asked(sql)) if name != "parse"]
     answer = session.execute(sql)
     header = " | ".join(f"{name} {type_}" for name, type_ in answer.columns)
     rows = zip(*(column.to_pylist() for column in answer.table.columns), strict=True)
