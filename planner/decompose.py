@@ -91,10 +91,12 @@ def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing)
     """Split an argument's condition off; what an expression that is counted makes NULL is a condition, too."""
     if aggregate.function not in COUNTS:
         part = split(argument, type_ == "BOOLEAN")
+        deciding = part.truth if part.truth is not None else part.value  # where it is NULL a row takes no part
+        padded = tuple(column for column in deciding.find_all(exp.Column) if _is_conditional(column, typing))
         if part.truth is not None:
-            padded = any(_is_conditional(column, typing) for column in argument.find_all(exp.Column))
-            part = replace(part, chosen=padded or not null_as_data(part.truth))
-        part = _with_presence(part, argument, typing)
+            part = replace(part, chosen=bool(padded) or not null_as_data(part.truth))
+        else:
+            part = replace(part, chosen=bool(padded), padded=padded)
         if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
             part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
         return part
@@ -105,14 +107,6 @@ def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing)
 
 def _is_conditional(column: exp.Column, typing: Typing) -> bool:
     return isinstance(typing.leaf, Rows) and typing.leaf.column(column.name).conditional
-
-
-def _with_presence(part: Argument, argument: exp.Expr, typing: Typing) -> Argument:
-    """Count the presence of columns that the query itself may have made NULL as a condition."""
-    columns = [c for c in argument.find_all(exp.Column) if _is_conditional(c, typing)]
-    present = [exp.Not(this=exp.Is(this=c.copy(), expression=exp.null())) for c in columns]
-    given = [part.condition] if part.condition is not None else []
-    return replace(part, condition=exp.and_(*(c.copy() for c in given), *present)) if present else part
 
 
 def _add_polynomial(

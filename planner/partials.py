@@ -360,7 +360,7 @@ class Builder:
             taking_part = _and(condition, here) if split.otherwise else rows
             names.insert(0, self.count(taking_part))
             made_of.append((names[0], taking_part, []))
-            if taking_part and split.otherwise and (condition or split.truth is not None):
+            if taking_part and split.otherwise and (condition or split.truth is not None or split.padded):
                 rests.append(self.none_or_enough(_and(taking_part, f"NOT coalesce({inside}, false)")))
             if taking_part and split.otherwise and (condition or split.chosen):
                 rests.append(self.none_or_enough(f"NOT coalesce({taking_part}, false)"))
@@ -398,9 +398,10 @@ class Builder:
                 return None
             rows = f"COUNT({value})" if value is not None else self.count_units(_and(condition, *present))
             return self.cell(Cell(self.test(rows, 1)))
-        conditions = ([condition] if condition else []) + [
-            render(s.condition) for s in splits if s.condition is not None
-        ]
+        conditions = [condition] if condition else []
+        for split in splits:
+            conditions += [render(split.condition)] if split.condition is not None else []
+            conditions += [f"{render(column)} IS NOT NULL" for column in split.padded]
         if not present and not nonzero and not conditions:
             return None
         enough = self.test(self.count_units(_and(*conditions, *present, *nonzero)), k)

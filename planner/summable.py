@@ -29,13 +29,15 @@ class Argument:
     """An aggregate's argument, split: ``value`` where ``condition`` holds (None: everywhere), else 0 or NULL.
 
     ``otherwise``: rows outside of the condition count as 0 (they take part in an average). ``truth``: the argument itself,
-    where it is a condition: rows for which it is NULL take no part. ``chosen``: the query decides which these are.
+    where it is a condition: rows for which it is NULL take no part. ``padded``: columns of the value that the query may have
+    made NULL, so that their presence is a condition like any other. ``chosen``: the query decides which rows take no part.
     """
 
     value: exp.Expr
     condition: exp.Expr | None = None
     otherwise: bool = False
     truth: exp.Expr | None = None
+    padded: tuple[exp.Expr, ...] = ()
     chosen: bool = False
 
 
@@ -123,7 +125,8 @@ def line(
     """Read an argument as slope * column + offset; return (column, slope, offset). Raises PolicyDenied otherwise."""
     found = polynomial(argument, whole, types, known, table)
     slopes = {m: c for m, c in found.terms.items() if m and c}
-    if argument.condition is not None or found.degree != 1 or len(slopes) != 1 or len(found.columns) != 1:
+    plain = found.degree == 1 and len(slopes) == 1 and len(found.columns) == 1 and found.required
+    if argument.condition is not None or not plain:
         raise PolicyDenied(
             f"without noise, {shown(whole)} may not be squared: only a column, scaled or shifted",
             hint=f"put a condition into FILTER; ask the owner to declare the expression as a column: tables.{table}.sql",
@@ -148,7 +151,8 @@ def _read(node: exp.Expr, types: Mapping[str, SqlType], known: Known) -> Polynom
         return inner if inner is not None and _keeps_values(node, inner, types, known) else None
     if isinstance(node, exp.Coalesce) and len(node.expressions) == 1 and _zero(node.expressions[0]):
         inner = _read(node.this, types, known)
-        return inner if inner is None else Polynomial(inner.terms, frozenset()) if () not in inner.terms else None
+        whole = inner is not None and all(inner.required <= set(monomial) for monomial in inner.terms)
+        return Polynomial(inner.terms, frozenset()) if inner is not None and whole and () not in inner.terms else None
     if not isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div):
         return None
     left, right = _read(node.left, types, known), _read(node.right, types, known)

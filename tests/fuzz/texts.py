@@ -498,7 +498,7 @@ class Writer:
         kind = "count" if count else draw.pick(["count", "sum", "sum", "avg", "units", "moments", "pairs", "condition"])
         plain = [(t, f) for t, f in self.data(scope) if f in NUMBERS]
         if not self.world.exact:  # what is computed in a subquery may not be summed
-            shown = {s.alias for s in scope if not s.padded and s.alias[0] == "t"}
+            shown = {s.alias for s in scope if s.alias[0] == "t"}
             plain = [(t, f) for t, f in plain if t.split(".")[0] in shown and t.split(".")[1] in DATA]
         text = "COUNT(*)"
         if kind == "count" and draw.chance(60):
@@ -506,7 +506,7 @@ class Writer:
         elif kind in ("sum", "avg") and plain:
             value, family = draw.pick(plain)
             if draw.chance(40) and family != "double":
-                value = self.value(scope, family) if self.world.exact else f"2 * {value} + 1"
+                value = self.value(scope, family) if self.world.exact else self.summable(scope, value)
             text = f"{kind.upper()}({value})"
         elif kind == "units":
             ids = [f"{s.alias}.{c.name}" for s in scope if s.federated for c in s.ids()]
@@ -520,6 +520,14 @@ class Writer:
         if self.world.exact and draw.chance(4):
             return f"{text} FILTER (WHERE {self.average(scope, 0)})"
         return text + (f" FILTER (WHERE {self.simple(scope)})" if draw.chance(20) else "")
+
+    def summable(self, scope: Scope, value: str) -> str:
+        """Return what may be summed above a least size of one."""
+        if self.draw.chance(40):
+            return f"2 * {value} + 1"
+        part = self.draw.pick([value, f"coalesce({value}, 0)"])
+        rest = self.draw.pick(["", " ELSE 0"])
+        return part if self.draw.chance(40) else f"CASE WHEN {self.simple(scope)} THEN {part}{rest} END"
 
     def inner_call(self, scope: Scope) -> tuple[str, str]:
         """Return an aggregate below the cut, and its family."""
