@@ -65,7 +65,7 @@ def outcome(pool: Pool, made: World, sql: str) -> str:
     except duckdb.BinderException as error:
         if re.search(UNCLEAR, str(error)):
             return "unclear"
-        raise
+        raise AssertionError(f"{error}\n\n{made.script(sql)}") from error
     try:
         if made.exact:
             pool.check(sql, scale=1e4)
