@@ -13,6 +13,7 @@ from fedsql.errors import InternalError
 from fedsql.planner.partials import Partial
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
+from fedsql.privacy.tree import BRANCHES
 
 
 def recheck(plan: Plan) -> None:
@@ -52,6 +53,11 @@ def _curve(release: ReleasePlan, noise: Noise, largest: int, partial: Partial | 
         groups = _rows(release)
         if release.noise_of_units is not None:
             groups = min(groups, max(offer.max_groups_per_unit for offer in offers))
+    if partial is not None and partial.ranges is not None:  # a row is counted once, and again in each coarser level
+        while partial.ranges.count > BRANCHES**groups:
+            groups += 1
+        if noise.grid != 1:
+            raise InternalError("counts in ranges are not sent as they are")
     honest = len(release.contributors) - min(release.terms.noise_colluders, len(release.contributors) - 1)
     if noise.moved.most < needed or noise.moved.groups < groups:
         raise InternalError("the noise of a value is sized for less than one unit can do")
