@@ -15,7 +15,15 @@ QUERIES = [
     "SELECT g, COUNT(DISTINCT id) AS n, STDDEV(v) AS d FROM t GROUP BY g",
     "SELECT k, COUNT(DISTINCT id) AS n, CORR(v, w) AS c FROM t GROUP BY k",
     "SELECT k, COUNT(DISTINCT g) AS n, (SELECT SUM(w) FROM t) AS s FROM t GROUP BY k",
+    "SELECT g, MEDIAN(w) AS m, COUNT(*) AS n FROM t GROUP BY g",
+    "SELECT k, QUANTILE_DISC(v, 0.9) AS q FROM t GROUP BY k",
 ]
+
+
+RELEASE = {
+    "noise": "required",
+    "aggregates": ["count", "sum", "avg", "stddev", "corr", "count_distinct", "quantile"],
+}
 
 
 @pytest.fixture(scope="module", params=["party", "global"])
@@ -27,7 +35,7 @@ def connection(request):
     columns["v"]["bounds"], columns["w"]["bounds"] = [0, 10], [-(10**6), 10**6]
     bounds = {"privacy_unit": "id", "unit_scope": request.param, "max_rows_per_unit": 4, "max_groups_per_unit": 3}
     table = {"source": pa.table(rows), "columns": columns, **bounds}
-    parties = {n: {"tables": {"t": table}, "release": {"noise": "required"}} for n in ("a", "b", "c")}
+    parties = {n: {"tables": {"t": table}, "release": RELEASE} for n in ("a", "b", "c")}
     with fedsql.connect({"parties": parties}) as opened:
         yield opened
 
