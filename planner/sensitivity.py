@@ -2,7 +2,7 @@
 
 Values are clamped to verified bounds and rows per unit are bounded below the cut, so a unit moves a sum by at most
 D = rows per unit x largest |value| (x the number of parties where units may be at several). Sums are rounded to a
-public grid before noise is added; rounding moves D by at most one grid step per party (one unit added or removed).
+public grid before noise is added; rounding moves D by at most one grid step for each party and group that a unit is in.
 Discrete Laplace or Skellam noise, whichever is smaller for all partials of a statement at the same cost.
 """
 
@@ -180,7 +180,10 @@ def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensi
         return 1, Sensitivity(unit.rows * unit.parties, len(partial.ranges.sizes))
     largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
     grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
-    moved = -(-largest // grid) + (unit.parties if grid > 1 else 0)
+    rounded = unit.parties * (
+        1 if partial.once else unit.groups
+    )  # once at each party, in each group that it has rows in
+    moved = -(-largest // grid) + (rounded if grid > 1 else 0)
     return grid, Sensitivity(moved, unit.groups if partial.once else 1)  # its rows are so many in all groups together
 
 

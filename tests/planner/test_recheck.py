@@ -7,7 +7,9 @@ import pytest
 
 import fedsql
 from fedsql.errors import InternalError
+from fedsql.planner.partials import Partial
 from fedsql.planner.recheck import recheck
+from fedsql.planner.sensitivity import Contribution, _shape
 from fedsql.privacy.mechanisms import DiscreteLaplace, Sensitivity
 
 QUERIES = [
@@ -83,3 +85,17 @@ def test_groups_may_not_be_shown_undecided(connection):
     plan = planned(connection, QUERIES[2])
     with pytest.raises(InternalError, match="without a decision"):
         recheck(replace(plan, releases=(replace(plan.releases[0], noise_of_units=None),)))
+
+
+@pytest.mark.parametrize("groups", [1, 8, 50, 2000])
+@pytest.mark.parametrize("largest", [1, 7, 1000])
+def test_rounding_in_every_group_that_a_unit_is_in_is_covered(groups, largest):
+    """A unit adds one row to each of some groups, whose sums are such that each is rounded to the other side."""
+    unit = Contribution(rows=groups, parties=1, groups=groups)
+    grid, moved = _shape(Partial("p", (), 1 << 40, 8, 0, largest), unit, 1024)
+
+    def steps(value):
+        return (2 * value + grid) // (2 * grid)
+
+    most = max(steps(before + largest) - steps(before) for before in range(grid))
+    assert groups * most <= moved.l1
