@@ -182,6 +182,9 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
     if output.fraction is None:
         return order.value(codes[0])
     type_ = SqlType.parse(output.type)
+    if order.digits is not None:
+        least, most = (float(order.value(code)) for code in codes)
+        return least + above(output.fraction, parts[0], least, most)
     low, high = (order.whole(code) * (_DAY if order.is_date else 1) for code in codes)
     step = above(output.fraction, parts[0], low, high)
     if type_.family == "float":

@@ -177,11 +177,14 @@ def _add_quantile(
     """Add a quantile: of a column that has few values."""
     call, type_ = aggregate.function.upper(), typing.type_of(part.value)
     fraction = fraction_of(call, aggregate.arguments[1] if len(aggregate.arguments) > 1 else None)
-    order = order_of(call, part.value, type_, known, upwards=True)
+    order = order_of(call, part.value, type_, known, upwards=True, digits=_digits(part.value, typing))
     check_values(call, part.value, order, _owner_key(part.value, typing))
-    coded = (
-        _days(part.value, order, render) if order.is_date else _coded(part.value, type_, typing, known, squares=False)
-    )
+    if order.digits is not None:
+        coded = _in_digits(part.value, order, order.digits, render)
+    elif order.is_date:
+        coded = _days(part.value, order, render)
+    else:
+        coded = _coded(part.value, type_, typing, known, squares=False)
     builder.add_quantile(aggregate, coded, order, fraction, part, condition, render)
 
 
@@ -210,6 +213,29 @@ def _days(argument: exp.Expr, order: Order, render: Render) -> Coded:
     """Code a date by its days."""
     sql = whole_sql(render(argument), order.type)
     return Coded(sql, f"({sql}) IS NOT NULL", Fraction(1), order.low, order.high)
+
+
+def _digits(argument: exp.Expr, typing: Typing) -> int | None:
+    """Return how many digits after the point a double has: as declared, or as it is rounded; None where neither says."""
+    node = argument.unnest()
+    if isinstance(node, exp.Column):
+        found = [column.scale for offer in typing.leaf.offers if (column := offer.column(node.name)) is not None]
+        scales = [scale for scale in found if scale is not None]
+        return max(scales) if scales and len(scales) == len(found) else None
+    if not isinstance(node, exp.Round | exp.Floor | exp.Ceil):
+        return None
+    places = node.args.get("decimals")
+    if places is None:
+        return 0
+    return int(places.name) if isinstance(places, exp.Literal) and places.name in "0123456789" else None
+
+
+def _in_digits(argument: exp.Expr, order: Order, digits: int, render: Render) -> Coded:
+    """Code a double in units of the last of its digits that matter."""
+    value = f"CAST({render(argument)} AS DOUBLE)"
+    finite = f"coalesce(isfinite({value}), false)"
+    whole = f"TRY_CAST(round({value} * {10**digits}::DOUBLE) AS BIGINT)"
+    return Coded(f"(CASE WHEN {finite} THEN {whole} END)", finite, Fraction(1, 10**digits), order.low, order.high)
 
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:
