@@ -70,6 +70,8 @@ def check_values(call: str, argument: exp.Expr, order: Order, owner_key: str) ->
         whole = ""
         if SqlType.parse(order.type).family == "float":
             whole = " and .scale, its digits after the point; or round(x, 1) of a column that has bounds"
+        elif order.type.upper() == "TIMESTAMP":
+            whole = f", dates; then {call}(CAST({shown(argument)} AS DATE)) is answered"
         elif not (order.is_whole or order.is_date):
             whole = ", and declare it as a whole number, a DECIMAL or a DATE (tables.*.sql)"
         raise PolicyDenied(

@@ -66,6 +66,12 @@ def ranges_of(low: int, high: int, groups: int | None, rows: float) -> Ranges:
 
 def check_bounds(call: str, argument: exp.Expr, order: Order, key: str, *, known: bool) -> None:
     """Raise PolicyDenied where no bounds are ``known`` that ranges could be cut from, naming the owner's ``key``."""
+    if order.type.upper() == "TIMESTAMP":
+        raise NotSupportedError(
+            f"under noise {call} of {shown(argument)} is not answered: timestamps are taken by day",
+            hint=f"{call}(CAST({shown(argument)} AS DATE))",
+            position=position(argument),
+        )
     if not known or order.high - order.low >= _WIDEST:
         raise PolicyDenied(
             f"under noise {call} of {shown(argument)} ({order.type}) needs to know between which bounds its values are",

@@ -281,3 +281,25 @@ def test_doubles_of_many_digits_are_refused_with_what_would_do(measures):
     assert "tables.t.columns.y.bounds = [low, high] and .scale" in str(caught.value.hint)
     with pytest.raises(PolicyDenied, match="it can have more than 65,536 values"):
         measures.session.execute("SELECT MEDIAN(round(y, 3)) FROM t")
+
+
+def test_timestamps_have_quantiles_by_day(pool_of):
+    rng = random.Random(7)
+    start = datetime.datetime(1990, 5, 1)
+    at = [None if rng.random() < 0.2 else start + datetime.timedelta(seconds=rng.randrange(10**8)) for _ in range(60)]
+    last = [*at[:59], datetime.datetime(1999, 12, 31, 23, 59, 59, 999999)]
+    held = {
+        name: {"t": pa.table({"v": pa.array(each, pa.timestamp("us"))})}
+        for name, each in {"one": at, "two": last}.items()
+    }
+    pool = pool_of(held, {"t": {"columns": {"v": {"bounds": ["1990-01-01", "1999-12-31"]}}}})
+    pool.check(
+        "SELECT QUANTILE_DISC(CAST(v AS DATE), [0, 0.5, 1]) AS d, MEDIAN(v::DATE) AS m, MIN(v) AS a, MAX(v) AS z FROM t"
+    )
+    assert [row["bounds"] for row in pool.session.execute("DESCRIBE t").table.to_pylist()] == [
+        "[1990-01-01, 1999-12-31]"
+    ]
+    with pytest.raises(PolicyDenied, match="it can have more than 65,536 values") as caught:
+        pool.session.execute("SELECT MEDIAN(v) FROM t")
+    assert "CAST(v AS DATE)" in str(caught.value.hint)
+    pool.close()
