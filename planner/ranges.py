@@ -18,6 +18,7 @@ from fedsql.privacy.tree import BRANCHES, tree_sizes
 
 MOST_COUNTS = 1 << 16  # of one quantile, in all public groups together
 MOST_SENT = 1 << 20  # of one quantile, in all groups together, where their number is not public
+_MOST_TOGETHER = 1 << 15  # of all quantiles of a release, in one group: the outline of a release holds no more
 _DEEPEST = 3  # levels
 _MANY_ROWS = 1 << 13  # in a group: from here on the finest ranges cost less than what they add
 _WIDEST = 1 << 100  # bounds of whole numbers: their differences fit 128 bits
@@ -62,6 +63,15 @@ def ranges_of(low: int, high: int, groups: int | None, rows: float) -> Ranges:
         levels -= 1
     width = -(-(high - low + 1) // BRANCHES**levels)
     return Ranges(low, width, -(-(high - low + 1) // width))
+
+
+def check_together(counts: int) -> None:
+    """Raise NotSupportedError where the quantiles of a release take too many ``counts`` in each group."""
+    if counts > _MOST_TOGETHER:
+        raise NotSupportedError(
+            f"the quantiles asked for take {counts:,} noisy counts a group, and {_MOST_TOGETHER:,} is the most",
+            hint="ask for those of fewer columns at once: all quantiles of one column take its counts but once",
+        )
 
 
 def check_bounds(call: str, argument: exp.Expr, order: Order, key: str, *, known: bool) -> None:

@@ -20,6 +20,7 @@ from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
+from fedsql.planner.ranges import check_together
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.sensitivity import check_noisy, contribution
@@ -146,6 +147,7 @@ class Planner:
         }
         parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}
         shape, circuit = ways[leaf.offers[0].unit_unique]
+        check_together(sum(p.ranges.counts for p in shape.partials if p.ranges is not None))
         check_comparisons([p.rank for p in shape.partials if p.rank is not None], groups)
         bound = unit if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}

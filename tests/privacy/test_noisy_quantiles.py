@@ -169,6 +169,12 @@ def test_what_is_refused_names_what_to_write(world, sql, error, message, hint):
     assert hint in str(caught.value.hint)
 
 
+def test_more_counts_than_a_release_holds_are_refused_before_anything_is_asked(world):
+    many = ", ".join(f"MEDIAN(age + {i})" for i in range(300))
+    with pytest.raises(NotSupportedError, match=r"take \d+,\d+ noisy counts a group"):
+        world[0].session.execute(f"SELECT {many}, MEDIAN(cost), MEDIAN(cents) FROM t")
+
+
 # --- the same question costs what was planned -------------------------------------------------------------------
 
 
