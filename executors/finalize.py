@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedsql.crypto.packing import Column, to_ints
 from fedsql.executors.margins import margin
 from fedsql.executors.protocol.outline import Label
+from fedsql.executors.ranges import Quantile, quantile
 from fedsql.planner.logical import margin_of
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
@@ -45,14 +46,22 @@ def finalize(
     rows = np.asarray(positions if not hidden else [0], np.intp)
     grids = [n.grid for n in plan.noise] if plan.noise is not None else [1] * len(plan.partials)
     opened = {
-        partial.name: [value * grid for value in to_ints(column[rows])]
-        for partial, column, grid in zip(plan.partials, columns, grids, strict=True)
+        partial.name: [value * grid for value in to_ints(columns[start][rows])]
+        for partial, start, grid in zip(plan.partials, plan.starts, grids, strict=True)
     }
     certain = _certain_counts(plan)
     arrays: dict[str, pa.Array] = {}
     for index, key in enumerate(plan.release.keys):
         arrays[key.name] = pa.array([label[index] for label in labels], pa.string())
     for output in plan.outputs:
+        if output.ranges is not None:
+            found = _quantiles(plan, output, columns, rows)
+            arrays[output.name] = _array(
+                [None if each is None or hidden else each.value for each in found], output.type
+            )
+            margins = [None if each is None or hidden else each.margin for each in found]
+            arrays[margin_of(output.name)] = pa.array(margins, pa.float64())
+            continue
         parts = [opened[name] for name in output.partials]
         least = certain.get(output.partials[0], 0)
         values = [_value(output, [part[i] for part in parts], least) for i in range(len(rows))]
@@ -66,6 +75,17 @@ def finalize(
         if plan.noise is not None:
             arrays[margin_of(output.name)] = _margins(plan, output, parts, least)
     return pa.table(arrays)
+
+
+def _quantiles(
+    plan: ReleasePlan, output: Output, columns: Sequence[Column], rows: NDArray[np.intp]
+) -> list[Quantile | None]:
+    """Return what the noisy counts in ranges tell of a quantile in each of the ``rows``."""
+    assert plan.noise is not None
+    (at,) = (index for index, partial in enumerate(plan.partials) if partial.name == output.partials[0])
+    own = columns[plan.starts[at] : plan.starts[at] + plan.partials[at].columns]
+    counts = zip(*(to_ints(column[rows]) for column in own), strict=True)
+    return [quantile(output, plan.noise[at], opened) for opened in counts]
 
 
 def _margins(plan: ReleasePlan, output: Output, parts: Sequence[Sequence[int]], least: float) -> pa.Array:
@@ -162,6 +182,9 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
     if output.fraction is None:
         return order.value(codes[0])
     type_ = SqlType.parse(output.type)
+    if order.digits is not None:
+        least, most = (float(order.value(code)) for code in codes)
+        return least + above(output.fraction, parts[0], least, most)
     low, high = (order.whole(code) * (_DAY if order.is_date else 1) for code in codes)
     step = above(output.fraction, parts[0], low, high)
     if type_.family == "float":

@@ -1,21 +1,16 @@
 """How far each noisy value of an answer may be off: the half-width of its 95 % interval, group by group.
 
 A count's or a sum's follows from its noise alone. Any other value is a function of several noisy sums: its error is that
-of the function's tangent at the opened sums (the delta method), whose terms are independent, so their variances add.
-Between two terms and many, the 95 % quantile goes from that of the noise's law to the normal distribution's; it is told
-by the excess kurtosis. Nothing but what was released goes in, so a margin costs nothing more.
+of the function's tangent at the opened sums (the delta method), whose terms are independent, so their variances add. Nothing but what was released goes in, so a margin costs nothing more.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from fedsql.planner.partials import Output
 from fedsql.planner.sensitivity import Noise
-
-_NORMAL = 1.959964
-_HEAVIER = 0.0577  # of the quantile, for each unit of excess kurtosis: exact for the Laplace law (kurtosis 3)
+from fedsql.privacy.mechanisms import half_width
 
 Value = Callable[[Sequence[int]], float | None]
 
@@ -41,7 +36,7 @@ def margin(output: Output, noise: Sequence[Noise], opened: Sequence[int], value:
         kurtosis += term**2 * each.kurtosis
     if not variance:
         return 0.0
-    return (_NORMAL + _HEAVIER * min(3.0, kurtosis / variance**2)) * math.sqrt(variance)
+    return float(half_width(variance, kurtosis / variance**2))
 
 
 def _slope(value: Value, opened: Sequence[int], index: int, step: int) -> float | None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 _SIGNED = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 _UNSIGNED = {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}
+DATED = ("DATE", "TIMESTAMP")  # whose bounds are dates, offered as days since 1970-01-01
 _TEMPORAL = {"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _TOKEN = re.compile(r"""[A-Za-z_]\w*|\d+|"(?:[^"]|"")+"|'(?:[^']|'')*'|[(\[,\])]|\s+""")
 

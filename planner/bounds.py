@@ -1,7 +1,7 @@
 """Interval arithmetic: how large can an expression be, given verified bounds and types of its columns.
 
 Bounds decide slot widths (exactness), fixed-point positions of DOUBLE, and, with noise, sensitivities. Intervals are of
-exact rationals (of dates: days since 1970-01-01); None means unknown. An unknown interval never narrows anything.
+exact rationals (of dates and timestamps: days since 1970-01-01); None means unknown. An unknown interval never narrows anything.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 
 from fedsql.codec import decode, digest, encode, fits
 from fedsql.errors import ProgrammingError, ProtocolError
-from fedsql.types import is_type
+from fedsql.types import DATED, is_type
 
 _MOST = 1 << 63  # every number of an offer is below it
 USES = ("group", "filter", "aggregate", "join")
@@ -63,7 +63,7 @@ class ColumnOffer:
         """The bounds as people write them: numbers, or dates."""
         if self.bounds is None:
             return None
-        low, high = (date_of(bound) if self.type == "DATE" else bound for bound in self.bounds)
+        low, high = (date_of(bound) if self.type in DATED else bound for bound in self.bounds)
         return str(low), str(high)
 
 
@@ -291,7 +291,7 @@ def _column_offer(record: dict[str, Any]) -> ColumnOffer:
         low, high = read["bounds"] = tuple(Decimal(bound) for bound in record["bounds"])
         if not (low.is_finite() and high.is_finite() and low <= high):
             raise ValueError("an offer with bounds that are none")
-        if record["type"] == "DATE" and not all(
+        if record["type"] in DATED and not all(
             _EARLIEST <= bound <= _LATEST and bound % 1 == 0 for bound in (low, high)
         ):
             raise ValueError("an offer with dates that are none")

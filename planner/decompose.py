@@ -9,15 +9,16 @@ from sqlglot import exp
 
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import PolicyDenied
-from fedsql.planner.bounds import Known
+from fedsql.planner.bounds import Known, interval
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
-from fedsql.planner.ordered import order_of, whole_sql
+from fedsql.planner.ordered import Order, order_of, whole_sql
 from fedsql.planner.partials import COUNTS, EXTREMES, MEANS, SQUARES, Builder, Render
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
+from fedsql.planner.ranges import check_bounds, check_inside, ranges_of
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, line, null_as_data, polynomial, split
@@ -32,12 +33,12 @@ def decompose(
     unique: bool,
     beside: Beside | None = None,
     *,
-    unknown: bool = False,
+    groups: int | None = None,
 ) -> tuple[Builder, Circuit | None]:
     """Return the partials, tests and outputs of a typed release, and its circuit (None under noise).
 
     ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already;
-    ``unknown``: noise decides which groups are shown. Names, thresholds and widths are the same whatever ``unique`` is;
+    ``groups``: how many there are, None where their keys are not public: then noise decides which are shown. Names, thresholds and widths are the same whatever ``unique`` is;
     only the SQL that counts units differs.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
@@ -45,7 +46,7 @@ def decompose(
     exact_units = unit_counter(unique)
     builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
     survive = builder.groups(terms.min_parties) if not terms.noisy else ()
-    if unknown:
+    if terms.noisy and groups is None:
         builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise
 
     def render(expression: exp.Expr) -> str:
@@ -61,6 +62,9 @@ def decompose(
             [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
         )
         splits = tuple(_split(aggregate, argument, type_, typing) for argument, type_ in pairs)
+        if terms.noisy and aggregate.function in QUANTILES:
+            _add_noisy_quantile(builder, aggregate, condition, typing, known, render, groups)
+            continue
         if aggregate.function in (*EXTREMES, *QUANTILES):
             part = _single(aggregate, splits[0], plain=terms.min_group_size > 1)
             add = _add_extreme if aggregate.function in EXTREMES else _add_quantile
@@ -171,14 +175,65 @@ def _add_quantile(
     """Add a quantile: of a column that has few values."""
     call, type_ = aggregate.function.upper(), typing.type_of(part.value)
     fraction = fraction_of(call, aggregate.arguments[1] if len(aggregate.arguments) > 1 else None)
-    order = order_of(call, part.value, type_, known, upwards=True)
+    order = order_of(call, part.value, type_, known, upwards=True, digits=_digits(part.value, typing))
     check_values(call, part.value, order, _owner_key(part.value, typing))
-    if order.is_date:
-        sql = whole_sql(render(part.value), type_)
-        coded = Coded(sql, f"({sql}) IS NOT NULL", Fraction(1), order.low, order.high)
+    if order.digits is not None:
+        coded = _in_digits(part.value, order, order.digits, render)
+    elif order.is_date:
+        coded = _days(part.value, order, render)
     else:
         coded = _coded(part.value, type_, typing, known, squares=False)
     builder.add_quantile(aggregate, coded, order, fraction, part, condition, render)
+
+
+def _add_noisy_quantile(
+    builder: Builder,
+    aggregate: Aggregate,
+    condition: str | None,
+    typing: Typing,
+    known: Known,
+    render: Render,
+    groups: int | None,
+) -> None:
+    """Add a quantile that noisy counts in ranges tell."""
+    call, argument = aggregate.function.upper(), aggregate.arguments[0]
+    type_, key = typing.type_of(argument), _owner_key(argument, typing)
+    fraction = fraction_of(call, aggregate.arguments[1] if len(aggregate.arguments) > 1 else None)
+    check_inside(call, fraction, argument)
+    order = order_of(call, argument, type_, known, upwards=True)
+    check_bounds(call, argument, order, key, known=interval(argument, known) is not None)
+    coded = _days(argument, order, render) if order.is_date else _coded(argument, type_, typing, known, squares=False)
+    rows = sum(offer.rows for offer in typing.leaf.offers)
+    builder.add_noisy_quantile(aggregate, coded, ranges_of(coded.low, coded.high, groups, rows), fraction, condition)
+
+
+def _days(argument: exp.Expr, order: Order, render: Render) -> Coded:
+    """Code a date by its days."""
+    sql = whole_sql(render(argument), order.type)
+    return Coded(sql, f"({sql}) IS NOT NULL", Fraction(1), order.low, order.high)
+
+
+def _digits(argument: exp.Expr, typing: Typing) -> int | None:
+    """Return how many digits after the point a double has: as declared, or as it is rounded; None where neither says."""
+    node = argument.unnest()
+    if isinstance(node, exp.Column):
+        found = [column.scale for offer in typing.leaf.offers if (column := offer.column(node.name)) is not None]
+        scales = [scale for scale in found if scale is not None]
+        return max(scales) if scales and len(scales) == len(found) else None
+    if not isinstance(node, exp.Round | exp.Floor | exp.Ceil):
+        return None
+    places = node.args.get("decimals")
+    if places is None:
+        return 0
+    return int(places.name) if isinstance(places, exp.Literal) and places.name in "0123456789" else None
+
+
+def _in_digits(argument: exp.Expr, order: Order, digits: int, render: Render) -> Coded:
+    """Code a double in units of the last of its digits that matter."""
+    value = f"CAST({render(argument)} AS DOUBLE)"
+    finite = f"coalesce(isfinite({value}), false)"
+    whole = f"TRY_CAST(round({value} * {10**digits}::DOUBLE) AS BIGINT)"
+    return Coded(f"(CASE WHEN {finite} THEN {whole} END)", finite, Fraction(1, 10**digits), order.low, order.high)
 
 
 def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Coded:

@@ -9,7 +9,7 @@ from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import Plan, ReleasePlan
-from fedsql.planner.sensitivity import Noise
+from fedsql.planner.sensitivity import Noise, off_by
 
 _WIDTH = 80
 Stages = Sequence[tuple[str, str]]  # (name, text), of `planning.stages`
@@ -66,8 +66,8 @@ def notices(plan: Plan) -> tuple[str, ...]:
 def margins(release: ReleasePlan) -> dict[str, float | None]:
     """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
 
-    AVG depends on the group's size: None when a condition leaves that open; else for a group without NULLs that has an
-    even share of the rows.
+    AVG and quantiles depend on the group's size: None when a condition leaves that open; else for a group without NULLs
+    that has an even share of the rows, quantiles where values are spread evenly between their bounds.
     """
     if release.noise is None:
         return {}
@@ -82,7 +82,7 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) 
     half *= float(output.units[0])
     if output.function == "sum":
         return half
-    if output.function != "avg":
+    if output.function != "avg" and output.ranges is None:
         return None
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
@@ -90,6 +90,9 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) 
     aggregate = next(a for a in release.release.aggregates if a.name == output.name)
     if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
+    if output.ranges is not None:
+        rank = off_by(output, by_name[output.partials[0]])
+        return output.ranges.even_error(rank, rows) * abs(float(output.units[0]))
     widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
     counted = by_name[output.partials[0]].error95 * widest * float(output.units[0])
     return (half + counted) / rows
@@ -143,7 +146,15 @@ def _release(release: ReleasePlan) -> Iterator[str]:
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
             even = " in groups of even size" if output.function == "avg" and margin is not None else ""
-            yield f"    - {name} = {output.function}: {shown}{even}"
+            if output.ranges is not None:
+                even = "" if margin is None else " where values are spread evenly"
+                (noise,) = (
+                    n for p, n in zip(release.partials, release.noise, strict=True) if p.name == output.partials[0]
+                )
+                even += (
+                    f"; its rank +- {off_by(output, noise):.4g} rows, in {output.ranges.count:,} ranges of its bounds"
+                )
+            yield from _item(f"{name} = {output.function}: {shown}{even}", 4)
         if release.unit.parties > 1:
             yield from _item(
                 f"a unit may be at {release.unit.parties} parties, and the noise covers that"
@@ -153,7 +164,7 @@ def _release(release: ReleasePlan) -> Iterator[str]:
 
 
 def _sent(release: ReleasePlan) -> Iterator[str]:
-    size = sum(p.width + 1 for p in release.partials)
+    size = sum((p.width + 1) * p.columns for p in release.partials)
     if release.domain is None:
         yield from _item("keyed tags of its group keys, shuffled (16 bytes a group), to the coordinator", 4)
     if release.circuit is not None and len(release.contributors) > 1:
@@ -166,7 +177,7 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
             yield from _item(f"{extremes} {what} a group as secret shares, to two computing parties", 4)
         if counts := sum(partial.rank.values for partial in shared if partial.rank is not None):
             yield from _item(f"{counts} counts a group, for quantiles, as secret shares, to two computing parties", 4)
-    sums = len(release.partials)
+    sums = sum(partial.columns for partial in release.partials)
     yield from _item(
         f"{sums} masked sum{'s' * (sums != 1)} a group ({size} bytes) in Paillier ciphertexts, to the coordinator", 4
     )
@@ -178,8 +189,10 @@ def _sent(release: ReleasePlan) -> Iterator[str]:
 
 def _learns(release: ReleasePlan) -> Iterator[str]:
     made = "you: the groups shown and their values (and the sums and counts these are made of)"
-    if any(output.fraction is not None for output in release.outputs):
+    if any(output.fraction is not None and output.ranges is None for output in release.outputs):
         made += "; of each median and quantile_cont, the two values that it lies between, and how many values there are"
+    if any(output.ranges is not None for output in release.outputs):
+        made += "; of each quantile, noisy counts of the values in ranges between their bounds"
     if release.release.most_frequent:
         made += f"; so you see the distinct values under {release.release.values_of}, and how many rows have each one"
     elif release.release.values_of:

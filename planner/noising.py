@@ -15,7 +15,7 @@ from fedsql.errors import DataError
 from fedsql.planner.partials import Output, Partial
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.question import Settings
-from fedsql.planner.sensitivity import calibrated, curve, tau
+from fedsql.planner.sensitivity import calibrated, curve, off_by, tau
 
 _OF_DELTA = 2.0**-10  # what deciding about the groups of one release takes of the budget's delta
 _UNITS = Partial("units", (), 0, 8, once=True)  # the noisy number of units that a group is shown by
@@ -88,6 +88,11 @@ def relative_error(release: ReleasePlan, output: Output) -> float:
     # Public sizes are powers of two above the true ones: half of each is there for certain.
     rows = max(1.0, sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),))))
     first = noise[output.partials[0]].error95
+    if output.ranges is not None:
+        ranges, unit = output.ranges, abs(float(output.units[0]))
+        middle = (ranges.low + ranges.count * ranges.width / 2) * unit + float(output.offsets[0])
+        off = ranges.even_error(off_by(output, noise[output.partials[0]]), rows) * unit
+        return off / (abs(middle) or ranges.count * ranges.width * unit / 2)
     if output.function == "count":
         return first / rows
     units = [float(unit) for unit in output.units]

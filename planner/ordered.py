@@ -2,11 +2,13 @@
 
 An `Order` maps the values of a type to codes 1, 2, ... that fit ``bits`` bits; 0 stands for no value. The larger code is
 the value that is asked for: for MIN codes run downwards. Numbers are their unscaled integers, dates and times their
-distance from an epoch, doubles the integer that their bits are, turned so that it grows with them.
+distance from an epoch, doubles the integer that their bits are, turned so that it grows with them; or, where it is said
+how many digits after the point matter, their value in units of the last one.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,12 +35,16 @@ _MOMENTS = {
 
 @dataclass(frozen=True)
 class Order:
-    """How values of ``type`` are numbered: as wholes from ``low`` to ``high``, upwards or downwards."""
+    """How values of ``type`` are numbered: as wholes from ``low`` to ``high``, upwards or downwards.
+
+    ``digits``: of doubles, those after the point that matter; None: they are numbered by their bits.
+    """
 
     type: str
     low: int
     high: int
     upwards: bool = True
+    digits: int | None = None
 
     @property
     def bits(self) -> int:
@@ -48,7 +54,7 @@ class Order:
     @property
     def is_float(self) -> bool:
         """Whether wholes are bits of doubles."""
-        return SqlType.parse(self.type).family == "float"
+        return SqlType.parse(self.type).family == "float" and self.digits is None
 
     @property
     def is_date(self) -> bool:
@@ -71,15 +77,23 @@ class Order:
             bits = whole if whole >= 0 else whole ^ 0x7FFFFFFFFFFFFFFF
             found: float = struct.unpack("<d", struct.pack("<q", bits))[0]
             return found
-        return Fraction(whole, 10 ** SqlType.parse(self.type).scale)
+        return Fraction(whole, 10 ** (self.digits or SqlType.parse(self.type).scale))
 
 
-def order_of(call: str, argument: exp.Expr, type_text: str, known: Known, *, upwards: bool) -> Order:
-    """Return the order of an argument's values. Raises NotSupportedError, naming the ``call``, where there is none."""
+def order_of(
+    call: str, argument: exp.Expr, type_text: str, known: Known, *, upwards: bool, digits: int | None = None
+) -> Order:
+    """Return the order of an argument's values. Raises NotSupportedError, naming the ``call``, where there is none.
+
+    ``digits``: of doubles between known bounds, those after the point that matter.
+    """
     type_ = SqlType.parse(type_text)
-    if type_.family == "float":
-        return Order(type_text, -_FINITE - 1, _FINITE, upwards)  # -0.0 is -1
     range_ = interval(argument, known)
+    if type_.family == "float":
+        if digits is None or range_ is None:
+            return Order(type_text, -_FINITE - 1, _FINITE, upwards)  # -0.0 is -1
+        ends = math.floor(range_.low * 10**digits), math.ceil(range_.high * 10**digits)
+        return Order(type_text, *ends, upwards, digits)
     if (moment := _MOMENTS.get(type_text.upper())) is not None:
         limits: Interval | None = Interval(
             Fraction(0 if type_text.upper() == "TIME" else -moment[2]), Fraction(moment[2])

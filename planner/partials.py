@@ -21,6 +21,7 @@ from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import Order
 from fedsql.planner.quantiles import QUANTILES, Rank, ranks_of
+from fedsql.planner.ranges import Ranges
 from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, Polynomial
 
@@ -58,7 +59,8 @@ class Partial:
 
     ``tagged``: it is a number of distinct values over all parties; ``sql`` lists those of one party, as texts. ``order``: it
     is one share of the code of a value over all parties, and the next partial, which has no ``sql``, the other: of the value
-    at ``rank``, for which ``sql`` is a histogram, else of the largest one.
+    at ``rank``, for which ``sql`` is a histogram, else of the largest one. ``ranges``: it is not one integer but the counts of
+    all levels of these, and ``sql`` a histogram of the finest one.
     """
 
     name: str
@@ -72,6 +74,12 @@ class Partial:
     order: Order | None = None
     rank: Rank | None = None
     once: bool = False  # a unit adds one at most at a party, however many rows it has
+    ranges: Ranges | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many integers it is."""
+        return 1 if self.ranges is None else self.ranges.counts
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Output:
     ``units`` and ``offsets`` turn integers into values. SUM and the means add up their partials (a mean's after the count),
     each times its unit; other functions have one unit and offset for each argument. ``cell`` is the index of its cell; a
     column without one is shown whenever its group is. ``order`` tells what the codes are of, that MIN, MAX and quantiles
-    put together; ``fraction`` is the q of QUANTILE_CONT.
+    put together; ``fraction`` is the q of QUANTILE_CONT, and of any quantile that is read off the counts in ``ranges``.
     """
 
     name: str
@@ -104,6 +112,7 @@ class Output:
     cell: int | None = None
     order: Order | None = None
     fraction: Fraction | None = None
+    ranges: Ranges | None = None
 
 
 @dataclass
@@ -208,6 +217,15 @@ class Builder:
         self.partials.append(Partial(names[1], (), 1 << order.bits, width))
         return names
 
+    def histogram(self, sql: str, ranges: Ranges) -> str:
+        """Add the counts of all levels of ``ranges``, of which ``sql`` is a histogram."""
+        for known in self.partials:
+            if (known.sql, known.ranges) == ((sql,), ranges):
+                return known.name
+        name = f"p{len(self.partials)}"
+        self.partials.append(Partial(name, (sql,), ROW_CAP, slot_width(ROW_CAP, self.parties), ranges=ranges))
+        return name
+
     def sum(self, coded: Coded, condition: str | None) -> str:
         """Add the partial SUM of a coded value."""
         if coded.sum_as_is is not None:
@@ -310,9 +328,7 @@ class Builder:
         """Add a quantile of ``whole``, the code of the value of ``split``; MEDIAN and QUANTILE_CONT also count the values."""
         inside = render(split.condition) if split.condition is not None else None
         rows = _and(condition, inside, whole.present)
-        function = aggregate.function
-        if function == "median":
-            function = "quantile_disc" if aggregate.type == "BOOLEAN" else "quantile_cont"
+        function = _quantile(aggregate)
         histogram = f"histogram(TRY_CAST({whole.sql} AS BIGINT)){_filter(rows)}"
         shares = [name for rank in ranks_of(function, fraction, order) for name in self.shared(histogram, order, rank)]
         names = shares if function == "quantile_disc" else [self.count(rows), *shares]
@@ -322,6 +338,19 @@ class Builder:
         q = fraction if function == "quantile_cont" else None
         self.outputs.append(
             Output(aggregate.name, aggregate.type, function, tuple(names), cell=cell, order=order, fraction=q)
+        )
+
+    def add_noisy_quantile(
+        self, aggregate: Aggregate, whole: Coded, ranges: Ranges, fraction: Fraction, condition: str | None
+    ) -> None:
+        """Add a quantile of ``whole`` that is read off noisy counts of it in ``ranges``."""
+        rows = _filter(_and(condition, whole.present))
+        name = self.histogram(f"histogram({ranges.sql(whole.sql)}){rows}", ranges)
+        units = (whole.unit,), (whole.offset,)
+        self.outputs.append(
+            Output(
+                aggregate.name, aggregate.type, _quantile(aggregate), (name,), *units, fraction=fraction, ranges=ranges
+            )
         )
 
     def add_polynomial(
@@ -431,6 +460,13 @@ class Builder:
             others = f"NOT coalesce({_and(*conditions)}, false)"
             rests.append(self.none_or_enough(_and(others, f"NOT ({beside.finer()})")))
         return list(dict.fromkeys(rests))
+
+
+def _quantile(aggregate: Aggregate) -> str:
+    """Return whether a quantile may lie between two values, "quantile_cont", or is one, "quantile_disc"."""
+    if aggregate.function != "median":
+        return aggregate.function
+    return "quantile_disc" if aggregate.type == "BOOLEAN" else "quantile_cont"
 
 
 def _and(*parts: str | None) -> str | None:

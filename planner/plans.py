@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
@@ -47,6 +48,12 @@ class ReleasePlan:
     def all_noise(self) -> tuple[Noise, ...]:
         """The noise of everything that depends on the data: what is charged."""
         return (*(self.noise or ()), *([self.noise_of_units] if self.noise_of_units is not None else []))
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Where each partial begins among the columns that are sent: most are one, counts in ranges are many."""
+        ends = accumulate((partial.columns for partial in self.partials), initial=0)
+        return tuple(ends)[: len(self.partials)]
 
     @property
     def number(self) -> int:
@@ -160,7 +167,10 @@ def digest_of(made: Plan) -> bytes:
                 [[party, sql] for party, sql in sorted(r.fragments.items())],
                 [[t.name, t.threshold] for t in r.tests],
                 repr(r.circuit),
-                [[p.name, p.width, str(p.limit), p.tagged, repr(p.order), repr(p.rank)] for p in r.partials],
+                [
+                    [p.name, p.width, str(p.limit), p.tagged, repr(p.order), repr(p.rank), repr(p.ranges)]
+                    for p in r.partials
+                ],
                 None if r.domain is None else [list(label) for label in r.domain],
                 repr(r.noise),
                 repr(r.noise_of_units),

@@ -17,6 +17,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.ordered import Order
 from fedsql.planner.positions import position, shown
+from fedsql.types import SqlType
 
 QUANTILES = ("median", "quantile_cont", "quantile_disc")
 MOST_VALUES = 1 << 16  # that a column may have, by its bounds
@@ -66,8 +67,13 @@ def ranks_of(function: str, q: Fraction, order: Order) -> tuple[Rank, ...]:
 def check_values(call: str, argument: exp.Expr, order: Order, owner_key: str) -> None:
     """Raise PolicyDenied when a column may have too many values, naming the bounds that would help."""
     if order.high - order.low >= MOST_VALUES:
-        fits = order.is_whole or order.is_date
-        whole = "" if fits else ", and declare it as a whole number, a DECIMAL or a DATE (tables.*.sql)"
+        whole = ""
+        if SqlType.parse(order.type).family == "float":
+            whole = " and .scale, its digits after the point; or round(x, 1) of a column that has bounds"
+        elif order.type.upper() == "TIMESTAMP":
+            whole = f", dates; then {call}(CAST({shown(argument)} AS DATE)) is answered"
+        elif not (order.is_whole or order.is_date):
+            whole = ", and declare it as a whole number, a DECIMAL or a DATE (tables.*.sql)"
         raise PolicyDenied(
             f"{call} of {shown(argument)} is not answered: it can have more than {MOST_VALUES:,} values ({order.type})",
             hint=f"the owner would set {owner_key}.bounds = [low, high]{whole}; a count per range works: GROUP BY",
@@ -89,6 +95,6 @@ def check_comparisons(ranks: Sequence[Rank], domain: int | None) -> None:
         )
 
 
-def above(q: Fraction, count: int, low: int, high: int) -> float:
+def above(q: Fraction, count: int, low: float, high: float) -> float:
     """Return how far QUANTILE_CONT lies above the lower of the values at both ranks, in DuckDB's doubles."""
     return (high - low) * ((count - 1) * float(q) - math.floor((count - 1) * q))

@@ -13,6 +13,7 @@ from fedsql.errors import InternalError
 from fedsql.planner.partials import Partial
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
+from fedsql.privacy.tree import BRANCHES
 
 
 def recheck(plan: Plan) -> None:
@@ -45,13 +46,19 @@ def _curve(release: ReleasePlan, noise: Noise, largest: int, partial: Partial | 
     offers = release.leaf.offers
     linked = all(offer.privacy_unit is None or offer.unit_scope == "global" for offer in offers)
     places = 1 if linked else len(offers)
-    needed = Fraction(largest * places, noise.grid) + (places if noise.grid > 1 else 0)
+    within = _rows(release) if release.release.keys else 1  # groups that a unit is in
+    if release.noise_of_units is not None:
+        within = min(within, max(offer.max_groups_per_unit for offer in offers))
     once = partial is None or partial.once
-    groups = 1
-    if once and release.release.keys:  # a count of units moves by one in each group that the unit is in
-        groups = _rows(release)
-        if release.noise_of_units is not None:
-            groups = min(groups, max(offer.max_groups_per_unit for offer in offers))
+    groups = within if once else 1  # a count of units moves by one in each group that the unit is in
+    needed = Fraction(largest * places, noise.grid)
+    if noise.grid > 1:  # each sum that a unit is in may be rounded to the other side
+        needed += places if once else places * within
+    if partial is not None and partial.ranges is not None:  # a row is counted once, and again in each coarser level
+        while partial.ranges.count > BRANCHES**groups:
+            groups += 1
+        if noise.grid != 1:
+            raise InternalError("counts in ranges are not sent as they are")
     honest = len(release.contributors) - min(release.terms.noise_colluders, len(release.contributors) - 1)
     if noise.moved.most < needed or noise.moved.groups < groups:
         raise InternalError("the noise of a value is sized for less than one unit can do")

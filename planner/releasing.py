@@ -20,6 +20,7 @@ from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
+from fedsql.planner.ranges import check_together
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
@@ -136,19 +137,19 @@ class Planner:
         if terms.noisy:
             check_noisy([a.function for a in release.aggregates])
         unknown = terms.noisy and domain is None
+        groups = None if domain is None else len(domain)
         unit = contribution(leaf.offers, grouped=bool(release.keys), unknown=unknown)
         beside = self._beside(release) if release.siblings and terms.hides else None
         if beside is not None:
             source = self._flagged(source, beside, typing, known)
         ways = {
-            unique: decompose(release, terms, typing, known, unique, beside, unknown=unknown)
+            unique: decompose(release, terms, typing, known, unique, beside, groups=groups)
             for unique in {o.unit_unique for o in leaf.offers}
         }
         parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}
         shape, circuit = ways[leaf.offers[0].unit_unique]
-        check_comparisons(
-            [p.rank for p in shape.partials if p.rank is not None], None if domain is None else len(domain)
-        )
+        check_together(sum(p.ranges.counts for p in shape.partials if p.ranges is not None))
+        check_comparisons([p.rank for p in shape.partials if p.rank is not None], groups)
         bound = unit if terms.noisy else None
         names = {scan.name for scan in scans_of(leaf)}
         absent = [o.party for name in names for o in self.catalog.tables(name)] + list(self.catalog.unknown)

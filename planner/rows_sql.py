@@ -19,7 +19,7 @@ from fedsql.planner.logical import Rows
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
 from fedsql.planner.typer import Typer
-from fedsql.types import SqlType, quoted
+from fedsql.types import DATED, SqlType, quoted
 
 UNIT = "_unit"
 T = TypeVar("T", bound=exp.Expr)
@@ -269,7 +269,7 @@ def base_table(
         if column is None:  # no expression reads it: it would have been refused
             continue
         value = f"t.{quoted(name)}" if column.type == type_ else f"TRY_CAST(t.{quoted(name)} AS {type_})"
-        if clamp and column.bounds is not None and column.type != "DATE":  # dates are not summed
+        if clamp and column.bounds is not None and column.type not in DATED:  # these are not summed
             low, high = column.bounds
             clamped = f"CAST(least(greatest({value}, {low}), {high}) AS {type_})"
             counts = f"isfinite({value})" if SqlType.parse(type_).family == "float" else f"{value} IS NOT NULL"

@@ -2,7 +2,7 @@
 
 Values are clamped to verified bounds and rows per unit are bounded below the cut, so a unit moves a sum by at most
 D = rows per unit x largest |value| (x the number of parties where units may be at several). Sums are rounded to a
-public grid before noise is added; rounding moves D by at most one grid step per party (one unit added or removed).
+public grid before noise is added; rounding moves D by at most one grid step for each party and group that a unit is in.
 Discrete Laplace or Skellam noise, whichever is smaller for all partials of a statement at the same cost.
 """
 
@@ -14,21 +14,22 @@ from dataclasses import dataclass
 
 from fedsql.errors import DataError, NotSupportedError
 from fedsql.planner.catalog import TableOffer
-from fedsql.planner.partials import Partial
+from fedsql.planner.partials import Output, Partial
 from fedsql.planner.policy import Terms
 from fedsql.privacy.accounting import calibrate, to_epsilon
 from fedsql.privacy.laplace import LEAST_RATE, MOST_RATE
 from fedsql.privacy.mechanisms import DiscreteLaplace, Mechanism, Sensitivity, Skellam
 from fedsql.privacy.noise import LEAST_VARIANCE
+from fedsql.privacy.tree import rank_error
 
 _STEPS = 1 << 10  # grid steps in what one unit may contribute at most
 _FEWEST = 32  # of them: coarser sums would be off by more than their noise hides
 _MARGIN = 1 - 2.0**-40  # keeps rounding of the last digit from a cost that is above what was asked
 _Law = tuple[int, Sensitivity, Mechanism]
-_INSTEAD = dict.fromkeys(
-    ("min", "max", "median", "quantile_cont", "quantile_disc"),
-    "count the rows beyond a bound: COUNT(*) FILTER (WHERE x > 90)",
-) | dict.fromkeys(("bool_and", "bool_or"), "count the rows: COUNT(*) FILTER (WHERE ...)")
+_INSTEAD = {
+    "min": "ask for a low quantile: quantile_cont(x, 0.01)",
+    "max": "ask for a high quantile: quantile_cont(x, 0.99)",
+} | dict.fromkeys(("bool_and", "bool_or"), "count the rows: COUNT(*) FILTER (WHERE ...)")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ class Noise:
     def kurtosis(self) -> float:
         """The excess kurtosis of the sum's noise."""
         return self.mechanism.kurtosis(self.honest, self.parties)
+
+
+def off_by(output: Output, noise: Noise) -> float:
+    """Return how many rows of its rank a quantile that is read off noisy counts may be off (95 %)."""
+    assert output.ranges is not None
+    assert output.fraction is not None
+    return rank_error(output.ranges.sizes, float(output.fraction), noise.variance, noise.kurtosis)
 
 
 @dataclass(frozen=True)
@@ -168,9 +176,14 @@ def _skellam(partials: Sequence[tuple[Partial, Contribution]], epsilon: float, d
 
 def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensitivity]:
     """Return the grid of a partial, such that a unit moves it by about ``steps`` of them at most, and by how many."""
+    if partial.ranges is not None:  # each row is one of the counts of each level
+        return 1, Sensitivity(unit.rows * unit.parties, len(partial.ranges.sizes))
     largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
     grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
-    moved = -(-largest // grid) + (unit.parties if grid > 1 else 0)
+    rounded = unit.parties * (
+        1 if partial.once else unit.groups
+    )  # once at each party, in each group that it has rows in
+    moved = -(-largest // grid) + (rounded if grid > 1 else 0)
     return grid, Sensitivity(moved, unit.groups if partial.once else 1)  # its rows are so many in all groups together
 
 

@@ -22,13 +22,14 @@ from fedsql.crypto.packing import (
 )
 from fedsql.errors import InternalError
 from fedsql.executors.protocol.outline import GroupPartials, Ranks
-from fedsql.executors.protocol.quantiles import check_size
+from fedsql.executors.protocol.quantiles import check_counts, check_size
 from fedsql.planner.ordered import Order
 from fedsql.planner.partials import Partial
 from fedsql.planner.plans import ReleasePlan
 from fedsql.planner.quantiles import Rank
 from fedsql.planner.question import StageInput
 from fedsql.planner.siblings import TOLD, told_columns
+from fedsql.privacy.tree import all_levels
 
 _LARGEST = 1 << 52  # of a number that is compared, at one of at most 255 parties
 
@@ -43,29 +44,25 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
     counts = np.zeros((table.num_rows, len(plan.tests)), np.int64)
     for index, test in enumerate(plan.tests):
         counts[:, index] = _int64(table.column(test.name))
+    placed = list(zip(plan.starts, plan.partials, strict=True))
     return GroupPartials(
         labels=labels,
         counts=counts,
-        columns=[
-            _column(table, partial)
-            if partial.sql and not partial.tagged and partial.order is None
-            else np.zeros((table.num_rows, partial.width), np.uint8)
-            for partial in plan.partials
-        ],
-        cells=list(plan.shown_by.values()),
+        columns=[column for partial in plan.partials for column in _columns(table, partial)],
+        cells=[plan.shown_by[partial.name] for partial in plan.partials for _ in range(partial.columns)],
         values={
             index: [texts or [] for texts in table.column(partial.name).to_pylist()]
-            for index, partial in enumerate(plan.partials)
+            for index, partial in placed
             if partial.tagged
         },
         codes={
             index: _codes(table.column(partial.name), partial.order, partial.width)
-            for index, partial in enumerate(plan.partials)
+            for index, partial in placed
             if partial.order is not None and partial.rank is None
         },
         ranks={
             index: _ranks(table.column(partial.name), partial.order, partial.rank)
-            for index, partial in enumerate(plan.partials)
+            for index, partial in placed
             if partial.order is not None and partial.rank is not None
         },
     )
@@ -73,20 +70,25 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
 
 def _ranks(column: pa.ChunkedArray, order: Order, rank: Rank) -> Ranks:
     """Return what finds a value at a rank, from histograms (maps from wholes to counts) of each group."""
-    maps, rows = _combined(column), len(column)
-    check_size(rows * rank.values)
-    offsets = maps.offsets.to_numpy()
-    groups = np.repeat(np.arange(rows), np.diff(offsets))
-    inside = slice(int(offsets[0]), int(offsets[-1])) if len(offsets) else slice(0, 0)
-    values = maps.keys.to_numpy(zero_copy_only=False)[inside] - order.low
-    if len(values) and not (values.min() >= 0 and values.max() <= order.high - order.low):
-        raise InternalError("a value is outside of its declared bounds")
-    counts = np.zeros((rows, rank.values), np.int64)
-    counts[groups, values] = maps.items.to_numpy(zero_copy_only=False)[inside].astype(np.int64)
-    upto = counts.cumsum(axis=1)
+    check_size(len(column) * rank.values)
+    upto = _histograms(column, order.low, rank.values).cumsum(axis=1)
     if upto.size and int(upto.max()) * rank.times > _LARGEST:
         raise InternalError("there are too many rows for the digits of a quantile")
     return Ranks(rank.times * upto[:, :-1] - rank.less * upto[:, -1:], rank.threshold)
+
+
+def _histograms(column: pa.ChunkedArray, low: int, size: int) -> NDArray[np.int64]:
+    """Return maps from wholes to counts as counts [groups, size] of the wholes from ``low`` on."""
+    maps, rows = _combined(column), len(column)
+    offsets = maps.offsets.to_numpy()
+    groups = np.repeat(np.arange(rows), np.diff(offsets))
+    inside = slice(int(offsets[0]), int(offsets[-1])) if len(offsets) else slice(0, 0)
+    values = maps.keys.to_numpy(zero_copy_only=False)[inside] - low
+    if len(values) and not (values.min() >= 0 and values.max() < size):
+        raise InternalError("a value is outside of its declared bounds")
+    counts = np.zeros((rows, size), np.int64)
+    counts[groups, values] = maps.items.to_numpy(zero_copy_only=False)[inside].astype(np.int64)
+    return counts
 
 
 def _codes(column: pa.ChunkedArray, order: Order, width: int) -> Column:
@@ -119,6 +121,18 @@ def told_groups(plan: ReleasePlan, part: GroupPartials, shown: Bits) -> StageInp
     )
     columns = told_columns(len(plan.release.keys), shown.cells.shape[1])
     return StageInput(f"{TOLD}{plan.number}", columns, rows)
+
+
+def _columns(table: pa.Table, partial: Partial) -> list[Column]:
+    """Return the columns of a partial: zeros where its values are shared or tagged."""
+    if partial.ranges is not None:
+        check_counts(table.num_rows * partial.columns)
+        finest = _histograms(table.column(partial.name), 0, partial.ranges.count)
+        counts = from_int64(all_levels(partial.ranges.sizes, finest).ravel(), partial.width)
+        return list(counts.reshape(table.num_rows, partial.columns, partial.width).swapaxes(0, 1))
+    if not partial.sql or partial.tagged or partial.order is not None:
+        return [np.zeros((table.num_rows, partial.width), np.uint8)]
+    return [_column(table, partial)]
 
 
 def _column(table: pa.Table, partial: Partial) -> Column:

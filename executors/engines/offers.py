@@ -18,7 +18,7 @@ import duckdb
 from fedsql.config.models import ColumnConfig, ReleaseConfig, TableConfig
 from fedsql.config.problems import key
 from fedsql.planner.catalog import USES, ColumnOffer, ReleasePolicy, TableOffer, days
-from fedsql.types import SqlType, quoted
+from fedsql.types import DATED, SqlType, quoted
 
 SCALED_LIMIT = 1 << 48  # the integer part of a fixed-point value, where no bounds tell more
 _NUMBERS = ("integer", "decimal", "float")
@@ -145,19 +145,19 @@ def _bounds(config: ColumnConfig) -> tuple[Decimal, Decimal] | None:
 def _misplaced(type_: str, config: ColumnConfig) -> Iterator[tuple[str, str]]:
     is_number = SqlType.parse(type_).family in _NUMBERS
     has_dates = config.bounds is not None and isinstance(config.bounds[0], datetime.date)
-    if config.bounds is not None and type_ == "DATE" and not has_dates:
-        yield "bounds", 'the column is a DATE; write dates, such as ["1990-01-01", "2030-12-31"]'
-    elif has_dates and type_ != "DATE":
+    if config.bounds is not None and type_ in DATED and not has_dates:
+        yield "bounds", f'the column is a {type_}; write dates, such as ["1990-01-01", "2030-12-31"]'
+    elif has_dates and type_ not in DATED:
         yield "bounds", f"the column is no DATE but {type_}; write numbers for a number, or cast the column in sql"
     for where, given in (("bounds", config.bounds), ("scale", config.scale)):
-        if given is not None and not is_number and (where == "scale" or not (type_ == "DATE" or has_dates)):
+        if given is not None and not is_number and (where == "scale" or not (type_ in DATED or has_dates)):
             yield where, f"the column is no number but {type_}; remove {where}, or cast the column in sql"
 
 
 def _checks(column: str, type_: SqlType, config: ColumnConfig, values: Sequence[str] | None) -> Iterator[_Check]:
     name = quoted(column)
     finite = f"isfinite({name}) AND " if type_.family == "float" else ""
-    kinds = (datetime.date,) if type_.text == "DATE" else (Decimal,) if type_.family in _NUMBERS else ()
+    kinds = (datetime.date,) if type_.text in DATED else (Decimal,) if type_.family in _NUMBERS else ()
     if config.bounds is not None and isinstance(config.bounds[0], kinds):
         low, high = config.bounds
         message = f"outside [{low}, {high}]; widen the bounds, or filter the rows in sql"
@@ -190,7 +190,8 @@ def _exact(column: str, type_: str) -> Iterator[_Check]:
 def _outside(name: str, type_: SqlType, low: Decimal | datetime.date, high: Decimal | datetime.date) -> str:
     """Return the condition for a value out of [low, high], with both rounded inwards to what the type can hold."""
     if isinstance(low, datetime.date) or isinstance(high, datetime.date):
-        return f"{name} < DATE '{low}' OR {name} > DATE '{high}'"  # and so is infinity
+        day = f"CAST({name} AS DATE)" if type_.text == "TIMESTAMP" else name
+        return f"{day} < DATE '{low}' OR {day} > DATE '{high}'"  # and so is infinity
     if type_.family == "float":
         return " OR ".join(
             f"{name} {sign} CAST({literal(format(bound, 'f'))} AS {type_.text})"

@@ -23,6 +23,7 @@ from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline, Ran
 from fedsql.executors.protocol.threshold import Setting, compare, deal_messages, share_counts
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
 from fedsql.planner.quantiles import MOST_COMPARISONS
+from fedsql.planner.ranges import MOST_SENT
 
 Counts = NDArray[np.int64]
 
@@ -49,6 +50,12 @@ def check_size(comparisons: int) -> None:
         raise OperationalError(
             f"quantiles of this question take {comparisons} comparisons; {MOST_COMPARISONS} is the most"
         )
+
+
+def check_counts(counts: int) -> None:
+    """Raise OperationalError when there are too many counts in ranges, for noisy quantiles: likewise."""
+    if counts > MOST_SENT:
+        raise OperationalError(f"quantiles of this question take {counts} counts; {MOST_SENT} is the most")
 
 
 def in_slots(outline: Outline, ranks: Mapping[int, Ranks], slots: Sequence[int], count: int) -> Counts:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
@@ -375,7 +377,11 @@ def _draw(release: ReleasePlan) -> NoiseShares | None:
         return None
 
     def values(rows: int) -> NoiseDraws:
-        return NoiseDraws([n.mechanism.share(n.honest, rows) for n in noise], [n.grid for n in noise])
+        drawn, grids = [], []
+        for partial, own in zip(release.partials, noise, strict=True):
+            drawn += np.split(own.mechanism.share(own.honest, rows * partial.columns), partial.columns)
+            grids += [own.grid] * partial.columns
+        return NoiseDraws(drawn, grids)
 
     if release.domain is not None:
         drawn = values(len(release.domain))

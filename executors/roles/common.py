@@ -40,9 +40,10 @@ def software() -> str:
 def outline_of(plan: ReleasePlan) -> Outline:
     """Return the public shape of a planned release."""
     slots = None if plan.domain is None else len(plan.domain)
-    widths = tuple(partial.width for partial in plan.partials)
-    tagged = tuple(index for index, partial in enumerate(plan.partials) if partial.tagged)
-    coded = [(index, p.order, p.rank) for index, p in enumerate(plan.partials) if p.order is not None]
+    placed = list(zip(plan.starts, plan.partials, strict=True))
+    widths = tuple(partial.width for partial in plan.partials for _ in range(partial.columns))
+    tagged = tuple(index for index, partial in placed if partial.tagged)
+    coded = [(index, p.order, p.rank) for index, p in placed if p.order is not None]
     extremes = tuple((index, order.bits) for index, order, rank in coded if rank is None)
     ranks = tuple((index, rank.values) for index, _, rank in coded if rank is not None)
     return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes, ranks, plan.told)

@@ -17,6 +17,17 @@ from fedsql.privacy.accounting import error95, rdp_laplace, rdp_skellam
 from fedsql.privacy.laplace import LEAST_SUMMED, laplace_share, laplace_threshold, laplace_variance
 from fedsql.privacy.noise import skellam, threshold
 
+_NORMAL = 1.959964
+_HEAVIER = 0.0577  # of the quantile, for each unit of excess kurtosis: exact for the Laplace law (kurtosis 3)
+
+
+def half_width(variance: float | NDArray[np.float64], kurtosis: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the half-width of the 95 % interval of sums of independent noise, from their variance and excess kurtosis.
+
+    Between one term and many, the 95 % quantile goes from that of the noise's law to the normal distribution's.
+    """
+    return np.asarray((_NORMAL + _HEAVIER * np.minimum(3.0, kurtosis)) * np.sqrt(variance), np.float64)
+
 
 @dataclass(frozen=True)
 class Sensitivity:

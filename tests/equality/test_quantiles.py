@@ -222,3 +222,84 @@ def test_under_noise_dates_are_counted_as_they_are(pool_of):
     (wanted,) = pool.duckdb.sql(sql).fetchall()[0]
     assert abs(pool.session.execute(sql).table.to_pylist()[0]["n"] - wanted) < 100
     pool.close()
+
+
+DOUBLES = """
+SELECT MEDIAN(x), QUANTILE_CONT(x, 0.333), QUANTILE_DISC(x, 0.9), QUANTILE_DISC(x, [0, 1]) FROM t
+SELECT g, MEDIAN(x) AS m, MEDIAN(f) FILTER (WHERE x > 0) AS c FROM t GROUP BY g
+SELECT MEDIAN(f), QUANTILE_DISC(f, 0.1), MEDIAN(x) FROM t WHERE g = 'none'
+SELECT MEDIAN(round(y, 1)), QUANTILE_DISC(floor(y), 0.3), QUANTILE_CONT(ceil(y), 0.8), MEDIAN(round(y)) FROM t
+SELECT MEDIAN(CAST(y AS DECIMAL(6, 1))), QUANTILE_DISC(CAST(y AS INTEGER), 0.4) FROM t
+"""
+
+
+def _measures(seed: int, count: int) -> pa.Table:
+    rng = random.Random(seed)
+
+    def some(value):
+        return [None if rng.random() < 0.2 else value() for _ in range(count)]
+
+    columns = {
+        "id": (pa.int64(), list(range(count))),
+        "g": (pa.string(), [rng.choice("ab") for _ in range(count)]),
+        "x": (pa.float64(), some(lambda: rng.choice([-0.0, 50.0, -50.0, round(rng.uniform(-50, 50), 2)]))),
+        "f": (pa.float32(), some(lambda: round(rng.uniform(30, 43), 1))),
+        "y": (pa.float64(), some(lambda: rng.uniform(0, 500))),
+        "z": (pa.float64(), some(lambda: rng.choice([float("nan"), float("inf"), 1.26, 1.34, 2.5]))),
+    }
+    return pa.table({name: pa.array(values, type_) for name, (type_, values) in columns.items()})
+
+
+@pytest.fixture(scope="module")
+def measures(pool_of):
+    """Three parties; `x`, `f` and `z` say how many digits they have, `y` has more than anybody would count."""
+    parties = {name: {"t": _measures(seed, count)} for seed, (name, count) in enumerate({"one": 31, "two": 48, "no": 0}.items())}  # fmt: skip
+    columns = {"x": {"bounds": [-50, 50], "scale": 2}, "f": {"bounds": [30, 43], "scale": 1}, "y": {"bounds": [0, 500]}}
+    columns["z"] = {"bounds": [0, 10], "scale": 1}
+    pool = pool_of(parties, {"t": {"privacy_unit": "id", "columns": columns}})
+    yield pool
+    pool.close()
+
+
+@pytest.mark.parametrize("sql", [line for line in DOUBLES.splitlines() if line])
+def test_doubles_of_few_digits_equal_duckdb(measures, sql):
+    measures.check(sql)
+
+
+def test_digits_that_do_not_matter_are_rounded_off_and_what_is_not_finite_is_null(measures):
+    measures.check(
+        "SELECT QUANTILE_DISC(z, 0.5) AS d, MEDIAN(z) AS m, COUNT(z) AS n FROM t",
+        reference="SELECT QUANTILE_DISC(round(z, 1), 0.5) AS d, MEDIAN(round(z, 1)) AS m, COUNT(z) AS n FROM t"
+        " WHERE isfinite(z)",
+    )
+
+
+def test_doubles_of_many_digits_are_refused_with_what_would_do(measures):
+    with pytest.raises(PolicyDenied, match="it can have more than 65,536 values") as caught:
+        measures.session.execute("SELECT MEDIAN(y) FROM t")
+    assert "round(x, 1)" in str(caught.value.hint)
+    assert "tables.t.columns.y.bounds = [low, high] and .scale" in str(caught.value.hint)
+    with pytest.raises(PolicyDenied, match="it can have more than 65,536 values"):
+        measures.session.execute("SELECT MEDIAN(round(y, 3)) FROM t")
+
+
+def test_timestamps_have_quantiles_by_day(pool_of):
+    rng = random.Random(7)
+    start = datetime.datetime(1990, 5, 1)
+    at = [None if rng.random() < 0.2 else start + datetime.timedelta(seconds=rng.randrange(10**8)) for _ in range(60)]
+    last = [*at[:59], datetime.datetime(1999, 12, 31, 23, 59, 59, 999999)]
+    held = {
+        name: {"t": pa.table({"v": pa.array(each, pa.timestamp("us"))})}
+        for name, each in {"one": at, "two": last}.items()
+    }
+    pool = pool_of(held, {"t": {"columns": {"v": {"bounds": ["1990-01-01", "1999-12-31"]}}}})
+    pool.check(
+        "SELECT QUANTILE_DISC(CAST(v AS DATE), [0, 0.5, 1]) AS d, MEDIAN(v::DATE) AS m, MIN(v) AS a, MAX(v) AS z FROM t"
+    )
+    assert [row["bounds"] for row in pool.session.execute("DESCRIBE t").table.to_pylist()] == [
+        "[1990-01-01, 1999-12-31]"
+    ]
+    with pytest.raises(PolicyDenied, match="it can have more than 65,536 values") as caught:
+        pool.session.execute("SELECT MEDIAN(v) FROM t")
+    assert "CAST(v AS DATE)" in str(caught.value.hint)
+    pool.close()

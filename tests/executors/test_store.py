@@ -222,6 +222,14 @@ BAD = [
     (
         patients(
             columns={"d": {"use": [], "bounds": ["2020-01-01", "2020-12-31"]}},
+            sql="SELECT unnest(['2019-12-31 23:59:59.9', '2020-01-01', '2020-12-31 23:59:59.9', '2021-01-01', 'infinity', NULL])"
+            "::TIMESTAMP AS d FROM source LIMIT 6",
+        ),
+        "columns.d.bounds: 3 rows are outside [2020-01-01, 2020-12-31]; widen the bounds, or filter the rows in sql",
+    ),
+    (
+        patients(
+            columns={"d": {"use": [], "bounds": ["2020-01-01", "2020-12-31"]}},
             sql="SELECT unnest(['2019-12-31', '2020-01-01', '2020-12-31', 'infinity', NULL])::DATE AS d FROM source LIMIT 5",
         ),
         "columns.d.bounds: 2 rows are outside [2020-01-01, 2020-12-31]; widen the bounds, or filter the rows in sql",

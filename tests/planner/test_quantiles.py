@@ -83,4 +83,8 @@ def test_columns_with_too_many_values_are_refused():
     assert "declare" not in str(caught.value.hint)
     with pytest.raises(PolicyDenied) as caught:
         check_values("MEDIAN", argument, Order("DOUBLE", 0, 1 << 62), "tables.t.columns.x")
+    assert "and .scale, its digits after the point; or round(x, 1)" in str(caught.value.hint)
+    check_values("MEDIAN", argument, Order("DOUBLE", 1, MOST_VALUES, digits=2), "tables.t.columns.x")
+    with pytest.raises(PolicyDenied) as caught:
+        check_values("MEDIAN", argument, Order("TIME", 0, 1 << 62), "tables.t.columns.x")
     assert "declare it as a whole number, a DECIMAL or a DATE" in str(caught.value.hint)

@@ -7,7 +7,9 @@ import pytest
 
 import fedsql
 from fedsql.errors import InternalError
+from fedsql.planner.partials import Partial
 from fedsql.planner.recheck import recheck
+from fedsql.planner.sensitivity import Contribution, _shape
 from fedsql.privacy.mechanisms import DiscreteLaplace, Sensitivity
 
 QUERIES = [
@@ -15,7 +17,15 @@ QUERIES = [
     "SELECT g, COUNT(DISTINCT id) AS n, STDDEV(v) AS d FROM t GROUP BY g",
     "SELECT k, COUNT(DISTINCT id) AS n, CORR(v, w) AS c FROM t GROUP BY k",
     "SELECT k, COUNT(DISTINCT g) AS n, (SELECT SUM(w) FROM t) AS s FROM t GROUP BY k",
+    "SELECT g, MEDIAN(w) AS m, COUNT(*) AS n FROM t GROUP BY g",
+    "SELECT k, QUANTILE_DISC(v, 0.9) AS q FROM t GROUP BY k",
 ]
+
+
+RELEASE = {
+    "noise": "required",
+    "aggregates": ["count", "sum", "avg", "stddev", "corr", "count_distinct", "quantile"],
+}
 
 
 @pytest.fixture(scope="module", params=["party", "global"])
@@ -27,7 +37,7 @@ def connection(request):
     columns["v"]["bounds"], columns["w"]["bounds"] = [0, 10], [-(10**6), 10**6]
     bounds = {"privacy_unit": "id", "unit_scope": request.param, "max_rows_per_unit": 4, "max_groups_per_unit": 3}
     table = {"source": pa.table(rows), "columns": columns, **bounds}
-    parties = {n: {"tables": {"t": table}, "release": {"noise": "required"}} for n in ("a", "b", "c")}
+    parties = {n: {"tables": {"t": table}, "release": RELEASE} for n in ("a", "b", "c")}
     with fedsql.connect({"parties": parties}) as opened:
         yield opened
 
@@ -75,3 +85,17 @@ def test_groups_may_not_be_shown_undecided(connection):
     plan = planned(connection, QUERIES[2])
     with pytest.raises(InternalError, match="without a decision"):
         recheck(replace(plan, releases=(replace(plan.releases[0], noise_of_units=None),)))
+
+
+@pytest.mark.parametrize("groups", [1, 8, 50, 2000])
+@pytest.mark.parametrize("largest", [1, 7, 1000])
+def test_rounding_in_every_group_that_a_unit_is_in_is_covered(groups, largest):
+    """A unit adds one row to each of some groups, whose sums are such that each is rounded to the other side."""
+    unit = Contribution(rows=groups, parties=1, groups=groups)
+    grid, moved = _shape(Partial("p", (), 1 << 40, 8, 0, largest), unit, 1024)
+
+    def steps(value):
+        return (2 * value + grid) // (2 * grid)
+
+    most = max(steps(before + largest) - steps(before) for before in range(grid))
+    assert groups * most <= moved.l1

@@ -134,7 +134,8 @@ def opened(added: Added, *, scope: str = "party", rows: int = 1, joined: bool = 
             source = pa.table({"id": pa.array(ids, number), "g": labels, "v": pa.array(values, number)})
             columns = {"id": {"use": ["join"]}, "g": key, "v": value}
             tables = {"t": {"source": source, "privacy_unit": "id", "columns": columns, **unit}}
-        parties[name] = {"tables": tables, "release": {"noise": "required", "budget": {"epsilon": 1e6, "delta": DELTA}}}
+        release = {"noise": "required", "aggregates": ["count", "sum", "quantile"]}
+        parties[name] = {"tables": tables, "release": release | {"budget": {"epsilon": 1e6, "delta": DELTA}}}
     return Session.open({"name": "neighbours", "parties": parties})
 
 
