@@ -117,7 +117,7 @@ class Writer:
     def over_released(self) -> str:
         """Return a query over a query that aggregates."""
         inner = self.released()
-        while "k0" not in inner or "c0" not in inner or " LIMIT" in inner:
+        while " AS k0" not in inner or " AS c0" not in inner or " LIMIT" in inner:
             inner = self.released()
         calls = "COUNT(*) AS n, COUNT(c0) AS m, COUNT(DISTINCT k0) AS o"
         return self.draw.pick(
