@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import Filter, Rows, describe
+from fedsql.planner.margins import answer_names
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -14,8 +15,11 @@ from fedsql.planner.sensitivity import Noise
 _WIDTH = 80
 
 
-def explain(plan: Plan, stage: str | None = None) -> str:
-    """Return the text of EXPLAIN, or of one stage of planning. Raises ProgrammingError naming the stages."""
+def explain(plan: Plan, stage: str | None = None, left: Mapping[str, float | None] | None = None) -> str:
+    """Return the text of EXPLAIN, or of one stage of planning. Raises ProgrammingError naming the stages.
+
+    ``left`` is the epsilon that the analyst has left at each party of a noisy plan; None where it could not be asked.
+    """
     if stage is not None:
         found = [text for name, text in plan.stages if name.split(" (")[0] == stage]
         if not found:
@@ -24,7 +28,8 @@ def explain(plan: Plan, stage: str | None = None) -> str:
         return "\n".join(found)
     if not plan.releases:
         return "This statement reads no federated table: it runs in your own session and sends nothing."
-    return "\n".join([*(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)), *_end(plan)])
+    stages = (line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage))
+    return "\n".join([*stages, *_end(plan, left or {})])
 
 
 def notices(plan: Plan) -> tuple[str, ...]:
@@ -38,6 +43,9 @@ def notices(plan: Plan) -> tuple[str, ...]:
             found.append(
                 f"Every value carries noise (epsilon {plan.epsilon:.4g} for this query, delta {plan.delta:g})."
             )
+            if plan.accuracy is not None and _lone(plan):
+                accuracy = f"{100 * plan.accuracy:.3g} %"
+                found.append(f"The accuracy of {accuracy} is that of a group of all rows; small groups are less exact.")
             if release.noise_of_units is not None and release.circuit is not None:
                 least = units(release, release.circuit.tests[0])
                 found.append(f"Groups of fewer than about {least}, by a noisy count, if any, are not shown.")
@@ -97,11 +105,12 @@ def _stage(plan: Plan, stage: int) -> Iterator[str]:
     for each in plan.inputs:
         if each.name in asked.reads:
             yield from _indented(f"{each.name} = {each.sql}", indent=0)
+    answered = answer_names(plan) if plan.epsilon is not None else {}
     for release in asked.releases:
-        yield from _release(release)
+        yield from _release(release, answered)
 
 
-def _release(release: ReleasePlan) -> Iterator[str]:
+def _release(release: ReleasePlan, answered: Mapping[tuple[str, str], str]) -> Iterator[str]:
     terms = release.terms
     yield from _indented(describe(release.release), indent=0)
     if release.inputs:
@@ -137,7 +146,8 @@ def _release(release: ReleasePlan) -> Iterator[str]:
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
             even = " in groups of even size" if output.function == "avg" and margin is not None else ""
-            yield f"    - {name} = {output.function}: {shown}{even}"
+            column = answered.get((release.release.relation, name))
+            yield from _item(f"{f'{column} = ' if column else ''}{name} = {output.function}: {shown}{even}", 4)
         if release.unit.parties > 1:
             yield from _item(
                 f"a unit may be at {release.unit.parties} parties, and the noise covers that"
@@ -194,7 +204,7 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
     yield from _item(known, 4)
 
 
-def _end(plan: Plan) -> Iterator[str]:
+def _end(plan: Plan, left: Mapping[str, float | None]) -> Iterator[str]:
     yield "Then, in your own DuckDB:"
     yield from _indented(dict(plan.stages)["final"], indent=2)
     yield "Privacy cost:"
@@ -205,8 +215,18 @@ def _end(plan: Plan) -> Iterator[str]:
     else:
         pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
         cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
-        least = "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %)"
+        least = (
+            "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %{_lone(plan)})"
+        )
         yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)
+        if left:
+            told = (f"{name} {'could not be asked' if e is None else f'{e:.4g}'}" for name, e in left.items())
+            yield from _indented(f"epsilon left before it: {', '.join(told)}", indent=2)
+
+
+def _lone(plan: Plan) -> str:
+    """Say what an accuracy is of where nobody knows beforehand how many groups there are."""
+    return " if all rows were one group" * any(r.domain is None and r.terms.noisy for r in plan.releases)
 
 
 def units(release: ReleasePlan, count: int) -> str:

@@ -64,6 +64,11 @@ class Spent:
     queries_used: int
     queries_left: int
 
+    @property
+    def left(self) -> float:
+        """The epsilon that the analyst can still spend."""
+        return min(self.epsilon_left, self.total_left)
+
 
 def cost(db: sqlite3.Connection, charge: Charge, limits: Limits) -> dict[str, float]:
     """Return what ``charge`` costs and what its analyst will have used with it, named as the audit log names them.

@@ -74,6 +74,30 @@ def test_explain_says_what_it_takes_and_settings_say_what_is_set(connection):
     assert ("accuracy", "off") in connection.execute("SHOW SETTINGS").fetchall()
 
 
+def test_explain_names_the_answers_columns_and_what_is_left(connection):
+    connection.execute("SET epsilon = 0.5")
+    lines = connection.explain(SQL.replace("AVG(age)", "ROUND(AVG(age))")).splitlines()
+    expected = [line for line in lines if "+-" in line]
+    assert [line.split(":")[0] for line in expected] == ["    - n = a0 = count", "    - a1 = avg", "    - s = a2 = sum"]
+    shown = connection.execute(SQL).privacy.margins
+    assert f"{shown['n']:.4g}" in expected[0]
+    left = {party: left for party, *_, left in connection.execute("SHOW BUDGET").fetchall()}
+    told = ", ".join(f"{party} {left[party]:.4g}" for party in "abc")
+    assert connection.explain(SQL).splitlines()[-1] == f"  epsilon left before it: {told}"
+
+
+def test_an_accuracy_is_of_one_group_where_nobody_knows_how_many_there_are():
+    source = {"source": pa.table({"g": ["a"] * 4096}), "columns": {"g": {"use": ["group"]}}}
+    release = {"noise": "required", "budget": {"epsilon": 1e6}}
+    federation = {"name": "keys", "parties": {name: {"tables": {"t": source}, "release": release} for name in "ab"}}
+    with fedsql.connect(federation) as opened:
+        opened.execute("SET accuracy = '10%'")
+        sql = "SELECT g, COUNT(*) FROM t GROUP BY g"
+        assert "(the least for an accuracy of 10 % if all rows were one group)" in " ".join(opened.explain(sql).split())
+        notices = opened.execute(sql).privacy.notices
+        assert "The accuracy of 10 % is that of a group of all rows; small groups are less exact." in notices
+
+
 def test_what_no_epsilon_reaches_is_refused_with_what_can_be_had(connection):
     connection.execute("SET accuracy = '0.0001%'")
     with pytest.raises(
