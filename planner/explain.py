@@ -215,10 +215,7 @@ def _end(plan: Plan, left: Mapping[str, float | None]) -> Iterator[str]:
     else:
         pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
         cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
-        least = (
-            "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %{_lone(plan)})"
-        )
-        yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)
+        yield from _indented(f"{cost}{_least(plan)}, at each of {', '.join(plan.parties)}", indent=2)
         if left:
             told = (f"{name} {'could not be asked' if e is None else f'{e:.4g}'}" for name, e in left.items())
             yield from _indented(f"epsilon left before it: {', '.join(told)}", indent=2)
@@ -227,6 +224,15 @@ def _end(plan: Plan, left: Mapping[str, float | None]) -> Iterator[str]:
 def _lone(plan: Plan) -> str:
     """Say what an accuracy is of where nobody knows beforehand how many groups there are."""
     return " if all rows were one group" * any(r.domain is None and r.terms.noisy for r in plan.releases)
+
+
+def _least(plan: Plan) -> str:
+    """Say what accuracy an epsilon was derived from, and of what: nobody may look at the values beforehand."""
+    if plan.accuracy is None:
+        return ""
+    outputs = (output for r in plan.releases if r.terms.noisy for output in r.outputs)
+    middle = " where values are in the middle of their bounds" * any(o.function != "count" for o in outputs)
+    return f" (the least for an accuracy of {100 * plan.accuracy:.3g} %{middle}{_lone(plan)})"
 
 
 def units(release: ReleasePlan, count: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from fedsql.errors import BudgetExhausted, ConfigError, OperationalError, ProtocolError
-from fedsql.privacy.accounting import ORDERS, calibrate, rdp_skellam, to_epsilon
+from fedsql.privacy.accounting import ORDERS, calibrate, rdp_laplace, rdp_skellam, to_epsilon
 from fedsql.privacy.ledger import Charge, Ledger, Limits, Spent
 
 DAY = 86_400.0
@@ -87,6 +87,28 @@ def test_a_smaller_question_still_fits_after_a_refusal(ledger):
     with pytest.raises(BudgetExhausted):
         ledger.charge(noisy(98), LIMITS)
     ledger.charge(noisy(99, rdp=tuple(r / 1000 for r in CURVE)), LIMITS)
+
+
+@pytest.mark.parametrize("asked", range(1, 3))
+@pytest.mark.parametrize("law", ["Skellam", "discrete Laplace"])
+def test_a_refusal_says_which_epsilon_still_fits(ledger, asked, law):
+    for number in range(asked):
+        ledger.charge(noisy(number), LIMITS)
+    with pytest.raises(BudgetExhausted) as refusal:
+        ledger.charge(noisy(98, rdp=tuple(100 * r for r in CURVE)), LIMITS)
+    fits = float(refusal.value.hint.split("SET epsilon = ")[1].split()[0])
+    left = ledger.spent("ada", LIMITS, NOW).left
+    assert 0.9 * left < fits <= left
+    (variance,) = calibrate(fits, LIMITS.delta, [(1, 1)])
+    curve = rdp_skellam(1, 1, variance) if law == "Skellam" else rdp_laplace(1, fits)
+    ledger.charge(noisy(99, rdp=tuple(curve.tolist())), LIMITS)
+
+
+def test_when_next_to_nothing_is_left_no_epsilon_is_named(ledger):
+    ledger.charge(noisy(1, rdp=tuple(rdp_laplace(1, 0.9995).tolist())), LIMITS)
+    with pytest.raises(BudgetExhausted) as refusal:
+        ledger.charge(noisy(2), LIMITS)
+    assert refusal.value.hint == "Too little is left for any question until then."
 
 
 def test_analysts_share_the_total(ledger):
