@@ -69,7 +69,7 @@ def margins(release: ReleasePlan) -> dict[str, float | None]:
     """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
 
     AVG depends on the group's size: None when a condition leaves that open; else for a group without NULLs that has an
-    even share of the rows.
+    even share of the rows, or, where keys are unknown, just as many units as it needs to be shown.
     """
     if release.noise is None:
         return {}
@@ -89,6 +89,8 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) 
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
     rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
+    if release.noise_of_units is not None and release.circuit is not None:
+        rows = release.circuit.tests[0]
     aggregate = next(a for a in release.release.aggregates if a.name == output.name)
     if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
@@ -145,7 +147,8 @@ def _release(release: ReleasePlan, answered: Mapping[tuple[str, str], str]) -> I
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
-            even = " in groups of even size" if output.function == "avg" and margin is not None else ""
+            even = "in groups of even size" if release.domain is not None else "in the smallest groups that are shown"
+            even = f" {even}" if output.function == "avg" and margin is not None and release.release.keys else ""
             column = answered.get((release.release.relation, name))
             yield from _item(f"{f'{column} = ' if column else ''}{name} = {output.function}: {shown}{even}", 4)
         if release.unit.parties > 1:

@@ -97,6 +97,19 @@ def test_an_accuracy_is_of_one_group_where_nobody_knows_how_many_there_are():
         assert "The accuracy of 10 % is that of a group of all rows; small groups are less exact." in notices
 
 
+def test_the_error_of_an_average_is_that_of_the_smallest_groups_where_keys_are_unknown():
+    source = pa.table({"g": ["small"] * 200 + ["large"] * 3800, "v": [30] * 4000})
+    columns = {"g": {"use": ["group"]}, "v": {"use": ["aggregate"], "bounds": [0, 100]}}
+    given = {"tables": {"t": {"source": source, "columns": columns}}, "release": {"noise": "required"}}
+    with fedsql.connect({"name": "keys", "parties": dict.fromkeys("ab", given)}) as opened:
+        sql = "SELECT g, AVG(v) AS m, margin(AVG(v)) AS off FROM t GROUP BY g"
+        (line,) = (line for line in opened.explain(sql).splitlines() if "m = a0" in line)
+        assert line.endswith(" in the smallest groups that are shown")
+        told = float(line.split("+- ")[1].split()[0])
+        off = {g: off for g, _, off in opened.execute(sql).fetchall()}
+    assert 0 < off["large"] < off["small"] < told  # the small one has more units than it needs
+
+
 def test_what_no_epsilon_reaches_is_refused_with_what_can_be_had(connection):
     connection.execute("SET accuracy = '0.0001%'")
     with pytest.raises(
