@@ -7,11 +7,13 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
 
 from fedsql.errors import BudgetExhausted, ConfigError, OperationalError, ProtocolError
+from fedsql.privacy import spending
 from fedsql.privacy.accounting import ORDERS, calibrate, rdp_laplace, rdp_skellam, to_epsilon
 from fedsql.privacy.ledger import Charge, Ledger, Limits, Spent
 
@@ -362,6 +364,30 @@ def test_threads_share_one_ledger_and_do_not_overspend(tmp_path):
         for thread in threads:
             thread.join()
     assert len(accepted) == LIMITS.queries
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_who_looks_before_the_other_wrote_would_spend_twice_and_the_test_sees_it(tmp_path, monkeypatch, locked):
+    if not locked:
+        both_looked, look = threading.Barrier(2), spending.cost
+        monkeypatch.setattr(Ledger, "_transaction", lambda self: nullcontext(self._db))
+        monkeypatch.setattr(spending, "cost", lambda *given: (look(*given), both_looked.wait(30))[0])
+
+    def spend(number):
+        # Without the lock, both may also write the same number into the audit log.
+        with Ledger(tmp_path / "ledger.sqlite") as ledger, suppress(BudgetExhausted, sqlite3.IntegrityError):
+            ledger.charge(noisy(number), replace(LIMITS, epsilon=0.5))
+
+    Ledger(tmp_path / "ledger.sqlite").close()
+    threads = [threading.Thread(target=spend, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        charged, _ = ledger.entries()
+    assert affordable(0.5) == 1
+    assert charged == (1 if locked else 2)
 
 
 def test_many_may_open_a_new_ledger_at_once(tmp_path):
