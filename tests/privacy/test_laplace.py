@@ -107,7 +107,7 @@ def test_the_stated_error_covers_95_percent(mechanism):
     values = sum(mechanism.share(2, 60_000) for _ in range(3))
     inside = np.mean(np.abs(values) <= half)
     assert inside > 0.945
-    assert half < 6 or inside < 0.958
+    assert half < 6 or inside < 0.962  # Skellam: 0.9566 exactly
 
 
 def test_close_to_opendp_and_smaller_than_skellam_for_one_count():
