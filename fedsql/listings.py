@@ -73,6 +73,6 @@ def _budget(federation: Federation, analyst: Analyst) -> Answer:
         if spent is None:
             rows.append((name, None, None, None, None))
             continue
-        left = min(spent.epsilon_left, spent.total_left)
-        rows.append((name, spent.queries_used, spent.queries_left, spent.epsilon_spent, left))
+        epsilon = (round(each, 4) for each in (spent.epsilon_spent, spent.left))
+        rows.append((name, spent.queries_used, spent.queries_left, *epsilon))
     return listing(("party", "queries_used", "queries_left", "epsilon_spent", "epsilon_left"), rows)

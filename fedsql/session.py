@@ -124,9 +124,13 @@ class Session:
         return describe(statement, self.federation.directory, self.local)
 
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
-        """Return what EXPLAIN prints. Costs nothing and asks nobody."""
+        """Return what EXPLAIN prints. Costs nothing, and asks parties for nothing but what is left of a budget."""
         plan, question, _ = self._plan(sql, parameters)
-        return explain(plan, self.federation.directory.stages(question), stage)
+        left: dict[str, float | None] = {}
+        if plan.epsilon is not None and stage is None:
+            spent = self.federation.budgets(self._analyst)
+            left = {name: None if (s := spent.get(name)) is None else s.left for name in plan.parties}
+        return explain(plan, self.federation.directory.stages(question), stage, left)
 
     def interrupt(self) -> None:
         """Stop the query that runs now, from another thread, and return when it has; do nothing when none runs.

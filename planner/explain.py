@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fedsql.errors import ProgrammingError
 from fedsql.planner.logical import Filter, Rows, describe
+from fedsql.planner.margins import answer_names
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise, off_by
@@ -15,8 +16,13 @@ _WIDTH = 80
 Stages = Sequence[tuple[str, str]]  # (name, text), of `planning.stages`
 
 
-def explain(plan: Plan, stages: Stages, stage: str | None = None) -> str:
-    """Return the text of EXPLAIN, or of one of the ``stages`` of planning. Raises ProgrammingError naming the stages."""
+def explain(
+    plan: Plan, stages: Stages, stage: str | None = None, left: Mapping[str, float | None] | None = None
+) -> str:
+    """Return the text of EXPLAIN, or of one of the ``stages`` of planning. Raises ProgrammingError naming the stages.
+
+    ``left`` is the epsilon that the analyst has left at each party of a noisy plan; None where it could not be asked.
+    """
     if stage is not None:
         found = [text for name, text in stages if name.split(" (")[0] == stage]
         if not found:
@@ -28,7 +34,7 @@ def explain(plan: Plan, stages: Stages, stage: str | None = None) -> str:
     return "\n".join(
         [
             *(line for stage in range(plan.last_stage + 1) for line in _stage(plan, stage)),
-            *_end(plan, dict(stages)["final"]),
+            *_end(plan, dict(stages)["final"], left or {}),
         ]
     )
 
@@ -44,6 +50,9 @@ def notices(plan: Plan) -> tuple[str, ...]:
             found.append(
                 f"Every value carries noise (epsilon {plan.epsilon:.4g} for this query, delta {plan.delta:g})."
             )
+            if plan.accuracy is not None and _lone(plan):
+                accuracy = f"{100 * plan.accuracy:.3g} %"
+                found.append(f"The accuracy of {accuracy} is that of a group of all rows; small groups are less exact.")
             if release.noise_of_units is not None and release.circuit is not None:
                 least = units(release, release.circuit.tests[0])
                 found.append(f"Groups of fewer than about {least}, by a noisy count, if any, are not shown.")
@@ -67,7 +76,8 @@ def margins(release: ReleasePlan) -> dict[str, float | None]:
     """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
 
     AVG and quantiles depend on the group's size: None when a condition leaves that open; else for a group without NULLs
-    that has an even share of the rows, quantiles where values are spread evenly between their bounds.
+    that has an even share of the rows, or, where keys are unknown, just as many units as it needs to be shown; quantiles
+    where values are spread evenly between their bounds.
     """
     if release.noise is None:
         return {}
@@ -87,6 +97,8 @@ def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) 
     # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
     # is there for certain, unless a condition leaves rows out.
     rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
+    if release.noise_of_units is not None and release.circuit is not None:
+        rows = release.circuit.tests[0]
     aggregate = next(a for a in release.release.aggregates if a.name == output.name)
     if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
         return None
@@ -106,11 +118,12 @@ def _stage(plan: Plan, stage: int) -> Iterator[str]:
     for each in plan.inputs:
         if each.name in asked.reads:
             yield from _indented(f"{each.name} = {each.sql}", indent=0)
+    answered = answer_names(plan) if plan.epsilon is not None else {}
     for release in asked.releases:
-        yield from _release(release)
+        yield from _release(release, answered)
 
 
-def _release(release: ReleasePlan) -> Iterator[str]:
+def _release(release: ReleasePlan, answered: Mapping[tuple[str, str], str]) -> Iterator[str]:
     terms = release.terms
     yield from _indented(describe(release.release), indent=0)
     if release.inputs:
@@ -145,16 +158,15 @@ def _release(release: ReleasePlan) -> Iterator[str]:
         for name, margin in margins(release).items():
             output = next(o for o in release.outputs if o.name == name)
             shown = "depends on the data" if margin is None else f"+- {margin:.4g}"
-            even = " in groups of even size" if output.function == "avg" and margin is not None else ""
+            even = "in groups of even size" if release.domain is not None else "in the smallest groups that are shown"
+            even = f" {even}" if output.function == "avg" and margin is not None and release.release.keys else ""
             if output.ranges is not None:
                 even = "" if margin is None else " where values are spread evenly"
-                (noise,) = (
-                    n for p, n in zip(release.partials, release.noise, strict=True) if p.name == output.partials[0]
-                )
-                even += (
-                    f"; its rank +- {off_by(output, noise):.4g} rows, in {output.ranges.count:,} ranges of its bounds"
-                )
-            yield from _item(f"{name} = {output.function}: {shown}{even}", 4)
+                first = next(i for i, p in enumerate(release.partials) if p.name == output.partials[0])
+                rank = off_by(output, release.noise[first])
+                even += f"; its rank +- {rank:.4g} rows, in {output.ranges.count:,} ranges of its bounds"
+            column = answered.get((release.release.relation, name))
+            yield from _item(f"{f'{column} = ' if column else ''}{name} = {output.function}: {shown}{even}", 4)
         if release.unit.parties > 1:
             yield from _item(
                 f"a unit may be at {release.unit.parties} parties, and the noise covers that"
@@ -213,7 +225,7 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
     yield from _item(known, 4)
 
 
-def _end(plan: Plan, final: str) -> Iterator[str]:
+def _end(plan: Plan, final: str, left: Mapping[str, float | None]) -> Iterator[str]:
     yield "Then, in your own DuckDB:"
     yield from _indented(final, indent=2)
     yield "Privacy cost:"
@@ -224,8 +236,24 @@ def _end(plan: Plan, final: str) -> Iterator[str]:
     else:
         pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
         cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
-        least = "" if plan.accuracy is None else f" (the least for an accuracy of {100 * plan.accuracy:.3g} %)"
-        yield from _indented(f"{cost}{least}, at each of {', '.join(plan.parties)}", indent=2)
+        yield from _indented(f"{cost}{_least(plan)}, at each of {', '.join(plan.parties)}", indent=2)
+        if left:
+            told = (f"{name} {'could not be asked' if e is None else f'{e:.4g}'}" for name, e in left.items())
+            yield from _indented(f"epsilon left before it: {', '.join(told)}", indent=2)
+
+
+def _lone(plan: Plan) -> str:
+    """Say what an accuracy is of where nobody knows beforehand how many groups there are."""
+    return " if all rows were one group" * any(r.domain is None and r.terms.noisy for r in plan.releases)
+
+
+def _least(plan: Plan) -> str:
+    """Say what accuracy an epsilon was derived from, and of what: nobody may look at the values beforehand."""
+    if plan.accuracy is None:
+        return ""
+    outputs = (output for r in plan.releases if r.terms.noisy for output in r.outputs)
+    middle = " where values are in the middle of their bounds" * any(o.function != "count" for o in outputs)
+    return f" (the least for an accuracy of {100 * plan.accuracy:.3g} %{middle}{_lone(plan)})"
 
 
 def units(release: ReleasePlan, count: int) -> str:

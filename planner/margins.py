@@ -26,14 +26,21 @@ def answer_margins(
     """
     if plan.epsilon is None:
         return {}
+    selected = zip(names, _selected(plan), strict=False)
+    return {name: known[released] for name, (_, released) in selected if released in known}
+
+
+def answer_names(plan: Plan) -> dict[tuple[str, str], str]:
+    """Return the name in the answer of each (relation, column) that it passes on unchanged; of several the last."""
+    return {released: name for name, released in _selected(plan)}
+
+
+def _selected(plan: Plan) -> list[tuple[str, tuple[str, str]]]:
+    """Return the name of each answer column, and the (relation, column) that it is."""
     scope = build_scope(sqlglot.parse_one(plan.final, dialect="duckdb"))
-    found: dict[str, float | None] = {}
     if scope is None or not isinstance(scope.expression, exp.Select):
-        return found
-    for name, selected in zip(names, scope.expression.selects, strict=False):
-        if (where := _released(selected, scope)) in known:
-            found[name] = known[where]
-    return found
+        return []
+    return [(each.alias_or_name, _released(each, scope)) for each in scope.expression.selects]
 
 
 def _released(selected: exp.Expr, scope: Scope) -> tuple[str, str]:

@@ -47,7 +47,11 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
         matching = yield from match(talk, n, names)
     computing = _computing(talk, outline)
     if len(computing) == 2:
-        yield Exchange.of(deal_messages(outline.setting(matching.count, talk.draw), talk.sealer))
+        # A slot that nobody holds is there to blur their number, and noise alone must not let it through.
+        noisy = outline.slots is None and outline.circuit is not None and outline.circuit.noisy
+        barred = np.array([slot not in matching.holders for slot in range(matching.count)]) if noisy else None
+        setting = outline.setting(matching.count, talk.draw)
+        yield Exchange.of(deal_messages(setting, talk.sealer, barred=barred))
         if outline.extremes:
             yield Exchange.of(extremes.deal(talk, outline, matching.count))
         if outline.ranks:
@@ -78,9 +82,9 @@ def conclude(
     aligned = outline.slots is None
     position = {slot: i if aligned else slot for i, slot in enumerate(survivors)}
     rows = padded(len(survivors)) if aligned else matching.count
-    # A slot that nobody holds is there to blur their number. Noise may let it through, without a label.
-    held_by = {slot: matching.holders.get(slot) for slot in survivors} if aligned else {}
-    holder = {slot: secrets.choice(who) for slot, who in held_by.items() if who}
+    if aligned and not set(survivors) <= set(matching.holders):
+        raise ProtocolError(f"{' and '.join(judged)} let a slot through that nobody holds")
+    holder = {slot: secrets.choice(matching.holders[slot]) for slot in survivors} if aligned else {}
     asked = {name: [position[s] for s in survivors if holder.get(s) == name] for name in names}
     messages = []
     for name in names:
@@ -108,7 +112,7 @@ def conclude(
         signatures={name: each["released"] for name, each in judged.items()},
         vector=public.to_bytes(_sum(public, vectors)),
         label_key=given[names[0]].label_key,
-        labels=tuple(boxes.get(position[slot], b"") for slot in survivors) if aligned else (),
+        labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
     )
 
 

@@ -245,6 +245,9 @@ def _decide(
         counts[:, 0] += noise.units(slots.count)
     if len(outline.contributors) == 1:
         bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
+        own = np.zeros(slots.count, bool)  # what is in the others is noise alone
+        own[np.asarray(slots.of, np.intp)] = True
+        bits = Bits(bits.survive & own, bits.cells & own[:, None])
     else:
         setting = outline.setting(slots.count, talk.draw)
         # At once, not with READY: who computes may wait for these before another release that this party waits in goes on.

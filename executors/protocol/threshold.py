@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedsql.codec import encode
 from fedsql.crypto import shares
@@ -81,13 +82,15 @@ def share_counts(
     return tuple(sealer.seal(kind, name, encode(part)) for name, part in zip(setting.computing, parts, strict=True))
 
 
-def deal_messages(setting: Setting, sealer: Sealer, entropy: Entropy = os.urandom) -> tuple[Message, Message]:
-    """Return the coordinator's two messages: a seed for C1, a seed with corrections for C2."""
+def deal_messages(
+    setting: Setting, sealer: Sealer, entropy: Entropy = os.urandom, barred: NDArray[np.bool_] | None = None
+) -> tuple[Message, Message]:
+    """Return the coordinator's two messages: a seed for C1, a seed with corrections for C2 (``barred``: `shares.deal`)."""
     one, two = entropy(SEED_BYTES), entropy(SEED_BYTES)
     kind, (c1, c2) = setting.kind("dealing"), setting.computing
     return (
         sealer.seal(kind, c1, encode(one)),
-        sealer.seal(kind, c2, encode(two + shares.deal(setting.shape, one, two))),
+        sealer.seal(kind, c2, encode(two + shares.deal(setting.shape, one, two, barred))),
     )
 
 

@@ -144,12 +144,10 @@ class Analyst:
         with watch("open"):
             self._verify(outline, released, context, draw, identities)
             columns = open_vector(context, outline, released.rows, released.vector, self.paillier.result())
-            found = self._labels(release, outline, released, context)
+            labels = self._labels(release, outline, released, context)
         with watch("finalize"):
             bits = unpacked_rows(released.bits, outline).cells if outline.circuit is not None else None
-            known = [i for i, label in enumerate(found) if label is not None]
-            labels, positions = [label for label in found if label is not None], [released.positions[i] for i in known]
-            return finalize(release, labels, positions, columns, bits[known] if bits is not None else None)
+            return finalize(release, labels, released.positions, columns, bits)
 
     def _verify(
         self, outline: Outline, released: Released, context: Context, draw: bytes, identities: Mapping[str, bytes]
@@ -171,22 +169,16 @@ class Analyst:
             if not verify(identities[name], signature, context.bind("fedsql", "released", name, record)):
                 raise ProtocolError(f"the verdict on small groups is not signed by {name}")
 
-    def _labels(
-        self, release: ReleasePlan, outline: Outline, released: Released, context: Context
-    ) -> list[Label | None]:
-        """Return the labels of the rows shown: public ones, or unsealed; None of a row that is nothing but noise."""
+    def _labels(self, release: ReleasePlan, outline: Outline, released: Released, context: Context) -> list[Label]:
+        """Return the labels of the rows shown: public ones, or unsealed."""
         if release.domain is not None:
             return [release.domain[position] for position in released.positions]
         key = self.box.open(released.label_key, context.bind("labels", outline.number))
         if len(released.labels) != len(released.positions):
             raise ProtocolError("its rows or labels are not whole")
-        labels: list[Label | None] = []
-        noisy = outline.circuit is not None and outline.circuit.noisy
+        labels: list[Label] = []
         keys = len(release.release.keys)
         for position, sealed in zip(released.positions, released.labels, strict=True):
-            if noisy and not sealed:
-                labels.append(None)
-                continue
             channel, bound = label_channel(key, context, outline.number, position)
             try:
                 label = decode(unpad(channel.open(bound, sealed)))

@@ -120,6 +120,10 @@ class Attempt:
                 mine = [release for release in plan.releases if party.name in release.contributors]
                 self.held = Held(found[0], unpacked(found[1], mine))
                 holds = name_of(self.held.run, context)
+        if party.name in plan.parties and self.held is None:
+            # The others charge when everybody has said hello: nobody pays for a question that one cannot afford.
+            charge, note = self._cost(question, plan, repeated=False)
+            party.ledger.check(charge, party.limits, note)
         talk = Conversation(party.name, context, party.identity, lacks=missing, holds=holds)
         hello = Message.of("hello", party.name, COORDINATOR, talk.hello())
         self.sent.append(hello)
@@ -296,32 +300,33 @@ class Attempt:
 
     def _charge(self, question: Question, plan: Plan, *, repeated: bool) -> None:
         """Charge the question; a ``repeated`` answer costs nothing more, and is written down."""
-        party = self.party
         recheck(plan)
-        party.ledger.charge(
-            Charge(
-                query_id=question.query_id,
-                attempt=question.attempt,
-                analyst=question.analyst,
-                tables=tuple(self._scans(plan)),
-                question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
-                data_version=self._data_version(plan),
-                time=party.clock(),
-                rdp=(0.0,) * len(plan.rdp) if repeated and plan.rdp is not None else plan.rdp,
-                delta=plan.delta_of_groups,
-                answers=sum(party.name in release.contributors for release in plan.releases),
-            ),
-            party.limits,
-            {
-                "sql": question.sql,
-                "parameters": [list(parameter) for parameter in question.parameters],
-                "contributors": [list(names) for names in plan.contributors],
-                "shown": [
-                    {"keys": len(r.release.keys), "values": [a.function for a in r.release.aggregates]}
-                    for r in plan.releases
-                ],
-            },
+        charge, note = self._cost(question, plan, repeated=repeated)
+        self.party.ledger.charge(charge, self.party.limits, note)
+
+    def _cost(self, question: Question, plan: Plan, *, repeated: bool) -> tuple[Charge, dict[str, object]]:
+        """Return what a question costs here, and what the audit log tells of it."""
+        charge = Charge(
+            query_id=question.query_id,
+            attempt=question.attempt,
+            analyst=question.analyst,
+            tables=tuple(self._scans(plan)),
+            question=digest([plan.meaning, question.stage, [asdict(each) for each in question.inputs]]),
+            data_version=self._data_version(plan),
+            time=self.party.clock(),
+            rdp=(0.0,) * len(plan.rdp) if repeated and plan.rdp is not None else plan.rdp,
+            delta=plan.delta_of_groups,
+            answers=sum(self.party.name in release.contributors for release in plan.releases),
         )
+        return charge, {
+            "sql": question.sql,
+            "parameters": [list(parameter) for parameter in question.parameters],
+            "contributors": [list(names) for names in plan.contributors],
+            "shown": [
+                {"keys": len(r.release.keys), "values": [a.function for a in r.release.aggregates]}
+                for r in plan.releases
+            ],
+        }
 
     @property
     def _inputs(self) -> tuple[StageInput, ...]:

@@ -30,6 +30,7 @@ Packed = NDArray[np.uint8]
 
 SEED_BYTES = 32
 _NOISY_LIMIT = 1 << 62
+_BARRED = 1 << 61  # more than noise alone ever is
 
 
 def word_bits(parties: int, thresholds: Sequence[int]) -> int:
@@ -161,8 +162,12 @@ def hold(shape: Shape, seed: bytes, correction: bytes | None = None) -> Dealing:
     return Dealing(fixed[0], words[0], masks, fixed[1:], packed.reshape(2, count, packed.shape[1]), products)
 
 
-def deal(shape: Shape, first_seed: bytes, second_seed: bytes) -> bytes:
-    """Return the correction that makes C2's masks fit C1's: (1 + 2 L) words a test and one bit a gate, per slot."""
+def deal(shape: Shape, first_seed: bytes, second_seed: bytes, barred: NDArray[np.bool_] | None = None) -> bytes:
+    """Return the correction that makes C2's masks fit C1's: (1 + 2 L) words a test and one bit a gate, per slot.
+
+    ``barred`` [P], of a noisy circuit: slots that hold noise alone, which shall not reach a threshold by it. There the
+    offset is of r less 2^61, so what is compared is; nobody but the dealer can tell, for z stays uniformly random.
+    """
     one = hold(shape, first_seed)
     (words, packed), _ = _drawn(shape, second_seed, False)
     r = one.bits ^ words[0]
@@ -171,7 +176,10 @@ def deal(shape: Shape, first_seed: bytes, second_seed: bytes) -> bytes:
     for level in range(shape.levels):
         products += [a[level] & (b[level] << (2 << level)), a[level] & (a[level] << (2 << level))]
     left, right = one.gate_masks ^ packed.reshape(one.gate_masks.shape)
-    parts = (r - one.offset, np.stack(products[:-1]) ^ one.products, (left & right) ^ one.gate_products)
+    offset = r - one.offset
+    if barred is not None:
+        offset -= np.where(barred, _BARRED, 0).astype(shape.dtype)
+    parts = (offset, np.stack(products[:-1]) ^ one.products, (left & right) ^ one.gate_products)
     return b"".join(part.tobytes() for part in parts)
 
 

@@ -38,7 +38,7 @@ STEPS = (
     ),
     Step(
         "What would this question reveal?",
-        "EXPLAIN says beforehand who sends what and who learns what. It asks nobody and costs nothing.",
+        "EXPLAIN says beforehand who sends what and who learns what. It runs nothing and costs nothing.",
         f"EXPLAIN {_BY_HEALTH}",
     ),
     Step(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
@@ -55,7 +56,13 @@ def laplace_threshold(rate: float, honest: int, parties: int, probability: float
         raise ValueError(f"no threshold for rate {rate}, shares of {parties} over {honest}, probability {probability}")
     if rate < LEAST_SUMMED:
         return _chernoff(rate, parties / honest, probability)
-    return int(np.searchsorted(-_tails(rate, parties / honest), -probability / (1 + 1e-9), side="left"))
+    mass, survival = _law(rate, parties / honest)
+    # P(X - Y >= m) is the sum of P(Y = y) P(X >= y + m): all terms are positive. An FFT would lose the tails.
+    return bisect_left(
+        range(len(mass)),
+        -probability / (1 + 1e-9),
+        key=lambda m: -float(mass[: len(mass) - m] @ survival[m:]),
+    )
 
 
 def _chernoff(rate: float, shape: float, probability: float) -> int:
@@ -73,18 +80,16 @@ def _table(rate: float, honest: int) -> Table:
     """Tabulate NegBin(1/honest, exp(-rate)): P(k) / P(k - 1) = q (k - 1 + r) / k. The tail falls at least as fast as q^k."""
     reach = math.ceil(TAIL / rate)
     with gmpy2.context(precision=2 * WORK):
-        q = int(gmpy2.exp(-gmpy2.mpfr(rate)) * gmpy2.mpfr(2) ** WORK)
+        q = gmpy2.mpz(gmpy2.exp(-gmpy2.mpfr(rate)) * gmpy2.mpfr(2) ** WORK)  # an mpz for speed: a table has 10^5 steps
     steps = range(honest, honest * (reach + 1), honest)  # k * honest
     return Table.of(0, list(accumulate(steps, lambda w, k: (w * q >> WORK) * (k - honest + 1) // k, initial=1 << WORK)))
 
 
 @lru_cache(maxsize=64)
-def _tails(rate: float, shape: float) -> NDArray[np.float64]:
-    """Return P(X - Y >= m) for m = 0, 1, ... where X and Y are NegBin(shape, exp(-rate)), until it is below 1e-16."""
+def _law(rate: float, shape: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return P(X = k) and P(X >= k) for k = 0, 1, ... of X, NegBin(shape, exp(-rate)), until the latter is below 1e-16."""
     reach = math.ceil((45 + 10 * shape) / rate) + 1
     k = np.arange(1, reach)
     logs = np.concatenate([[0.0], np.cumsum(np.log1p((shape - 1) / k) - rate)]) + shape * math.log(-math.expm1(-rate))
     mass = np.exp(logs)
-    # P(X - Y >= m) is the sum of P(Y = y) P(X >= y + m): all terms are positive. An FFT would lose the tails.
-    survival = np.cumsum(mass[::-1])[::-1]
-    return np.array([mass[: reach - m] @ survival[m:] for m in range(reach)])
+    return mass, np.cumsum(mass[::-1])[::-1]

@@ -47,19 +47,7 @@ class Ledger(LedgerFile):
         ProtocolError when this attempt was charged before or its query was answered, ValueError when its curve is not
         over accounting.ORDERS. Nothing is recorded then.
         """
-        if charge.rdp is not None:
-            to_epsilon(charge.rdp, limits.delta)  # refuses a malformed curve before the file is locked
-        rdp = None if charge.rdp is None else np.array(charge.rdp, "<f8").tobytes()
-        content = (charge.analyst, json.dumps(charge.tables), charge.question, charge.data_version, rdp)
-        told = {
-            **(note or {}),
-            "query_id": charge.query_id,
-            "attempt": charge.attempt,
-            "analyst": charge.analyst,
-            "tables": charge.tables,
-            "meaning": charge.question,
-            "data_version": charge.data_version,
-        }
+        content, told = _content(charge, limits), _told(charge, note)
         with self._transaction() as db:
             _check_unused(db, charge, content)
             try:
@@ -75,6 +63,18 @@ class Ledger(LedgerFile):
                     (charge.query_id, charge.attempt, charge.time, charge.answers, charge.delta, *content),
                 )
                 return audit.append(db, "charged", {**told, "cost": cost}, charge.time)
+        raise refusal
+
+    def check(self, charge: Charge, limits: Limits, note: Mapping[str, Any] | None = None) -> None:
+        """Raise BudgetExhausted when ``charge`` does not fit ``limits`` (as `charge` does); else record nothing."""
+        told = _told(charge, note)
+        with self._transaction() as db:
+            try:
+                spending.cost(db, charge, limits)
+                return
+            except BudgetExhausted as error:
+                refusal = error
+                audit.append(db, "refused", {**told, "reason": error.message}, charge.time)
         raise refusal
 
     def finish(
@@ -195,6 +195,27 @@ class Ledger(LedgerFile):
         """Record ``nonce`` durably until ``expiry``. Return False when it was seen before or has expired already."""
         with self._transaction() as db:
             return _remember(db, nonce, expiry, now)
+
+
+def _content(charge: Charge, limits: Limits) -> tuple[object, ...]:
+    """Return the columns of a charge that tell one question from another. Raises ValueError for a malformed curve."""
+    if charge.rdp is not None:
+        to_epsilon(charge.rdp, limits.delta)
+    rdp = None if charge.rdp is None else np.array(charge.rdp, "<f8").tobytes()
+    return (charge.analyst, json.dumps(charge.tables), charge.question, charge.data_version, rdp)
+
+
+def _told(charge: Charge, note: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the audit log tells of a charge."""
+    return {
+        **(note or {}),
+        "query_id": charge.query_id,
+        "attempt": charge.attempt,
+        "analyst": charge.analyst,
+        "tables": charge.tables,
+        "meaning": charge.question,
+        "data_version": charge.data_version,
+    }
 
 
 def _remember(db: sqlite3.Connection, nonce: bytes, expiry: float, now: float) -> bool:

@@ -19,6 +19,7 @@ from fedsql.errors import BudgetExhausted
 from fedsql.privacy.accounting import ORDERS, to_epsilon
 
 _DAY = 86_400.0
+_LEAST = 0.001  # epsilon below which no answer is worth asking for
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Spent:
     total_left: float
     queries_used: int
     queries_left: int
+
+    @property
+    def left(self) -> float:
+        """The epsilon that the analyst can still spend."""
+        return min(self.epsilon_left, self.total_left)
 
 
 def cost(db: sqlite3.Connection, charge: Charge, limits: Limits) -> dict[str, float]:
@@ -121,7 +127,7 @@ def _cost_noisy(db: sqlite3.Connection, charge: Charge, limits: Limits) -> dict[
                 f"the budget of epsilon {limit:g} per {_span(limits.budget_period)} {whose} does not allow this:"
                 f" {before:.3g} spent, {max(0.0, limit - before):.3g} left, {after:.3g} with this question;"
                 f" {_freed(oldest, limits.budget_period)}",
-                hint="A smaller SET epsilon costs less and gives a noisier answer.",
+                hint=_fitting(limit - before),
             )
     return {"epsilon": _epsilon(charge.rdp, limits.delta - charge.delta), "delta": charge.delta, **used}
 
@@ -158,6 +164,15 @@ def _questions(db: sqlite3.Connection, since: float, analyst: str) -> dict[tuple
         (since, analyst),
     )
     return {(question, version): (last, answers) for question, version, last, answers in rows}
+
+
+def _fitting(left: float) -> str:
+    """Return which epsilon fits into what is left: curves add up to less than their epsilons do."""
+    if left < _LEAST:
+        return "Too little is left for any question until then."
+    digit = 10.0 ** (1 - math.floor(math.log10(left)))
+    fits = math.floor(left * digit) / digit
+    return f"SET epsilon = {fits:g} or less fits here, and gives a noisier answer."
 
 
 def _freed(oldest: float | None, period: float) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import gmpy2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +34,11 @@ class Table:
     def of(cls, first: int, weights: Sequence[int]) -> Table:
         """Tabulate probabilities that are proportional to ``weights`` (of 256 bits), of ``first`` and the values after it."""
         whole = sum(weights)
-        raw = b"".join(((entry << BITS) // whole).to_bytes(24, "big") for entry in accumulate(weights[:-1]))
+        # Times a reciprocal that is never too large, and too small by less than a step of an entry: no division for each.
+        shift = whole.bit_length() + 8
+        inverse = (gmpy2.mpz(1) << BITS + shift) // whole
+        entries = [entry * inverse >> shift for entry in accumulate(weights[:-1])]
+        raw = int(gmpy2.pack(entries[::-1], BITS)).to_bytes(BITS // 8 * len(entries), "big")
         words = np.frombuffer(raw, ">u8").reshape(-1, 3)
         return cls(first, words[:, 0].astype(np.uint64), words[:, 1:].tobytes())
 

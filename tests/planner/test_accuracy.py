@@ -66,12 +66,48 @@ def pooled():
 def test_explain_says_what_it_takes_and_settings_say_what_is_set(connection):
     plan = planned(connection, "5%")
     text = connection.explain(SQL)
-    assert f"epsilon {plan.epsilon:.4g} (pure) at delta 1e-06 (the least for an accuracy of 5 %)" in " ".join(
-        text.split()
-    )
+    least = "the least for an accuracy of 5 % where values are in the middle of their bounds"
+    assert f"epsilon {plan.epsilon:.4g} (pure) at delta 1e-06 ({least})" in " ".join(text.split())
     assert ("accuracy", "5%") in connection.execute("SHOW SETTINGS").fetchall()
     connection.execute("SET epsilon = 2")
     assert ("accuracy", "off") in connection.execute("SHOW SETTINGS").fetchall()
+
+
+def test_explain_names_the_answers_columns_and_what_is_left(connection):
+    connection.execute("SET epsilon = 0.5")
+    lines = connection.explain(SQL.replace("AVG(age)", "ROUND(AVG(age))")).splitlines()
+    expected = [line for line in lines if "+-" in line]
+    assert [line.split(":")[0] for line in expected] == ["    - n = a0 = count", "    - a1 = avg", "    - s = a2 = sum"]
+    shown = connection.execute(SQL).privacy.margins
+    assert f"{shown['n']:.4g}" in expected[0]
+    left = {party: left for party, *_, left in connection.execute("SHOW BUDGET").fetchall()}
+    told = ", ".join(f"{party} {left[party]:.4g}" for party in "abc")
+    assert connection.explain(SQL).splitlines()[-1] == f"  epsilon left before it: {told}"
+
+
+def test_an_accuracy_is_of_one_group_where_nobody_knows_how_many_there_are():
+    source = {"source": pa.table({"g": ["a"] * 4096}), "columns": {"g": {"use": ["group"]}}}
+    release = {"noise": "required", "budget": {"epsilon": 1e6}}
+    federation = {"name": "keys", "parties": {name: {"tables": {"t": source}, "release": release} for name in "ab"}}
+    with fedsql.connect(federation) as opened:
+        opened.execute("SET accuracy = '10%'")
+        sql = "SELECT g, COUNT(*) FROM t GROUP BY g"
+        assert "(the least for an accuracy of 10 % if all rows were one group)" in " ".join(opened.explain(sql).split())
+        notices = opened.execute(sql).privacy.notices
+        assert "The accuracy of 10 % is that of a group of all rows; small groups are less exact." in notices
+
+
+def test_the_error_of_an_average_is_that_of_the_smallest_groups_where_keys_are_unknown():
+    source = pa.table({"g": ["small"] * 200 + ["large"] * 3800, "v": [30] * 4000})
+    columns = {"g": {"use": ["group"]}, "v": {"use": ["aggregate"], "bounds": [0, 100]}}
+    given = {"tables": {"t": {"source": source, "columns": columns}}, "release": {"noise": "required"}}
+    with fedsql.connect({"name": "keys", "parties": dict.fromkeys("ab", given)}) as opened:
+        sql = "SELECT g, AVG(v) AS m, margin(AVG(v)) AS off FROM t GROUP BY g"
+        (line,) = (line for line in opened.explain(sql).splitlines() if "m = a0" in line)
+        assert line.endswith(" in the smallest groups that are shown")
+        told = float(line.split("+- ")[1].split()[0])
+        off = {g: off for g, _, off in opened.execute(sql).fetchall()}
+    assert 0 < off["large"] < off["small"] < told  # the small one has more units than it needs
 
 
 def test_what_no_epsilon_reaches_is_refused_with_what_can_be_had(connection):

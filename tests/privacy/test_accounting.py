@@ -7,11 +7,12 @@ import sys
 import mpmath
 import numpy as np
 import pytest
+from dp_accounting.pld import privacy_loss_distribution as pld
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fedsql.privacy.accounting import ORDERS, calibrate, error95, rdp_skellam, to_epsilon
+from fedsql.privacy.accounting import ORDERS, calibrate, error95, rdp_laplace, rdp_skellam, to_epsilon
 
 DELTA = 1e-6
 
@@ -103,6 +104,33 @@ def test_close_to_the_gaussian_mechanism_when_there_is_much_noise():
 
 def test_nothing_spent_is_epsilon_zero():
     assert to_epsilon(np.zeros(len(ORDERS)), DELTA) == 0
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.5])
+@pytest.mark.parametrize("count", [12, 100])
+def test_the_sum_of_curves_is_above_the_exact_epsilon_and_near_it(epsilon, count):
+    """Of ``count`` pairs, one count with discrete Laplace and one with Skellam noise; exact by privacy loss."""
+    (variance,) = calibrate(epsilon, DELTA, [(1, 1)])
+    reach = math.ceil(12 * math.sqrt(variance))
+    values = range(-reach, reach + 1)
+    masses = stats.skellam(variance / 2, variance / 2).logpmf(values)
+    lower, upper = (dict(zip((v + moved for v in values), masses, strict=True)) for moved in (0, 1))
+
+    def exact(pessimistic):
+        how = {"value_discretization_interval": 1e-4, "pessimistic_estimate": pessimistic}
+        one = pld.from_two_probability_mass_functions(lower, upper, **how)
+        both = one.compose(pld.from_discrete_laplace_mechanism(epsilon, sensitivity=1, **how))
+        return both.self_compose(count).get_epsilon_for_delta(DELTA)
+
+    charged = to_epsilon(count * (rdp_skellam(1, 1, variance) + rdp_laplace(1, epsilon)), DELTA)
+    assert exact(pessimistic=False) <= charged <= 1.15 * exact(pessimistic=True)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 2.0])
+def test_rows_of_a_unit_cost_no_more_in_several_groups_than_in_one(rate):
+    """A sum is charged as if all rows of a unit were in one group."""
+    for here, there in ((1, 1), (3, 7), (1, 99)):
+        assert (rdp_laplace(here, rate) + rdp_laplace(there, rate) <= rdp_laplace(here + there, rate) + 1e-12).all()
 
 
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), float("inf"), 1e-9])

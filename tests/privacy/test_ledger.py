@@ -7,12 +7,14 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
 
 from fedsql.errors import BudgetExhausted, ConfigError, OperationalError, ProtocolError
-from fedsql.privacy.accounting import ORDERS, calibrate, rdp_skellam, to_epsilon
+from fedsql.privacy import spending
+from fedsql.privacy.accounting import ORDERS, calibrate, rdp_laplace, rdp_skellam, to_epsilon
 from fedsql.privacy.ledger import Charge, Ledger, Limits, Spent
 
 DAY = 86_400.0
@@ -87,6 +89,28 @@ def test_a_smaller_question_still_fits_after_a_refusal(ledger):
     with pytest.raises(BudgetExhausted):
         ledger.charge(noisy(98), LIMITS)
     ledger.charge(noisy(99, rdp=tuple(r / 1000 for r in CURVE)), LIMITS)
+
+
+@pytest.mark.parametrize("asked", range(1, 3))
+@pytest.mark.parametrize("law", ["Skellam", "discrete Laplace"])
+def test_a_refusal_says_which_epsilon_still_fits(ledger, asked, law):
+    for number in range(asked):
+        ledger.charge(noisy(number), LIMITS)
+    with pytest.raises(BudgetExhausted) as refusal:
+        ledger.charge(noisy(98, rdp=tuple(100 * r for r in CURVE)), LIMITS)
+    fits = float(refusal.value.hint.split("SET epsilon = ")[1].split()[0])
+    left = ledger.spent("ada", LIMITS, NOW).left
+    assert 0.9 * left < fits <= left
+    (variance,) = calibrate(fits, LIMITS.delta, [(1, 1)])
+    curve = rdp_skellam(1, 1, variance) if law == "Skellam" else rdp_laplace(1, fits)
+    ledger.charge(noisy(99, rdp=tuple(curve.tolist())), LIMITS)
+
+
+def test_when_next_to_nothing_is_left_no_epsilon_is_named(ledger):
+    ledger.charge(noisy(1, rdp=tuple(rdp_laplace(1, 0.9995).tolist())), LIMITS)
+    with pytest.raises(BudgetExhausted) as refusal:
+        ledger.charge(noisy(2), LIMITS)
+    assert refusal.value.hint == "Too little is left for any question until then."
 
 
 def test_analysts_share_the_total(ledger):
@@ -340,6 +364,30 @@ def test_threads_share_one_ledger_and_do_not_overspend(tmp_path):
         for thread in threads:
             thread.join()
     assert len(accepted) == LIMITS.queries
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_who_looks_before_the_other_wrote_would_spend_twice_and_the_test_sees_it(tmp_path, monkeypatch, locked):
+    if not locked:
+        both_looked, look = threading.Barrier(2), spending.cost
+        monkeypatch.setattr(Ledger, "_transaction", lambda self: nullcontext(self._db))
+        monkeypatch.setattr(spending, "cost", lambda *given: (look(*given), both_looked.wait(30))[0])
+
+    def spend(number):
+        # Without the lock, both may also write the same number into the audit log.
+        with Ledger(tmp_path / "ledger.sqlite") as ledger, suppress(BudgetExhausted, sqlite3.IntegrityError):
+            ledger.charge(noisy(number), replace(LIMITS, epsilon=0.5))
+
+    Ledger(tmp_path / "ledger.sqlite").close()
+    threads = [threading.Thread(target=spend, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        charged, _ = ledger.entries()
+    assert affordable(0.5) == 1
+    assert charged == (1 if locked else 2)
 
 
 def test_many_may_open_a_new_ledger_at_once(tmp_path):

@@ -144,7 +144,7 @@ def test_the_quota_and_the_budget_end_and_the_analyst_is_told():
     run = made.ask("SELECT count(*) FROM t WHERE v < 77")
     assert isinstance(run.error, BudgetExhausted)
     assert "quota of 2 exact queries" in str(run.error)
-    assert {m.kind for m in run.messages if m.sender in GROUPS} == {"hello", "abort"}
+    assert {m.kind for m in run.messages if m.sender in GROUPS} == {"abort"}
     assert made.ask("SELECT count(*) FROM t WHERE v < 5").error is None  # asked before: not counted again
     made.close()
     noisy = Watched(small(GROUPS, **NOISY, budget={"epsilon": 1.2}))
@@ -153,8 +153,23 @@ def test_the_quota_and_the_budget_end_and_the_analyst_is_told():
     run = noisy.ask(SQL, epsilon=0.99)
     assert isinstance(run.error, BudgetExhausted)
     assert "epsilon 1.2" in str(run.error)
-    assert {m.kind for m in run.messages if m.sender in GROUPS} == {"hello", "abort"}
+    assert {m.kind for m in run.messages if m.sender in GROUPS} == {"abort"}
     noisy.close()
+
+
+@pytest.mark.parametrize("options", [{"quota": {"queries": 1}}, {**NOISY, "budget": {"epsilon": 1.2}}])
+def test_nobody_pays_for_a_question_that_one_party_cannot_afford(options):
+    made = Watched(small(GROUPS, **options))
+    assert made.ask(SQL).error is None
+    for name in ("north", "south"):  # as if west alone had been asked
+        made.federation.parties[name].ledger._db.execute("DELETE FROM charges")
+    run = made.ask("SELECT sum(v) FROM t")
+    assert isinstance(run.error, BudgetExhausted)
+    assert str(run.error).startswith("west: ")
+    assert [len(charges(party)) for party in made.federation.parties.values()] == [0, 0, 1]
+    reasons = made.federation.parties["west"].ledger._db.execute("SELECT record FROM audit ORDER BY seq").fetchall()
+    assert '"event":"refused"' in reasons[-1][0]
+    made.close()
 
 
 def test_another_noisy_question_is_paid_and_never_answered_twice_for_one_charge():

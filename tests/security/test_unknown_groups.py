@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
-from harness import Watched, federation, party
+import pytest
+from harness import Watched, answered, federation, party
 from laws import law
 from scipy import stats
 
 from fedsql.errors import BudgetExhausted
+from fedsql.executors.protocol.align import padded
+from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
 from fedsql.planner import noising
 from fedsql.planner.plans import ReleasePlan
 from fedsql.privacy.mechanisms import DiscreteLaplace
@@ -20,11 +25,14 @@ SQL = "SELECT g, count(*) AS n, sum(v) AS s FROM t GROUP BY g"
 COLUMNS = {"v": {"bounds": [0, 10]}}
 
 
-def world(sizes: dict[str, int], *, epsilon: float = 1e6, **table) -> Watched:
-    """Return three parties, each with ``sizes`` units of one row in each group."""
+def world(
+    sizes: dict[str, int], *, epsilon: float = 1e6, alone: Mapping[str, int] = MappingProxyType({}), **table
+) -> Watched:
+    """Return three parties, each with ``sizes`` units of one row in each group; north with those of ``alone``, too."""
     parties = []
     for name in NAMES:
-        labels = [label for label, size in sizes.items() for _ in range(size)]
+        held = {**sizes, **alone} if name == "north" else sizes
+        labels = [label for label, size in held.items() for _ in range(size)]
         rows = {
             "id": pa.array(range(len(labels)), pa.int64()),
             "g": labels,
@@ -77,12 +85,15 @@ def test_keys_of_few_units_are_not_shown():
     watched.close()
 
 
-def test_the_test_sees_a_missing_threshold_and_rows_without_labels_are_dropped(monkeypatch):
-    """Slots that nobody holds pass, too: they have no label, and are no groups."""
+@pytest.mark.parametrize("sql", [SQL, SQL.replace("FROM t", "FROM north.t")])
+def test_the_test_sees_a_missing_threshold_and_no_slot_of_nobody_is_shown_even_then(monkeypatch, sql):
+    """Else how many of these noise lets through would tell the analyst of their number, which one unit can change."""
     monkeypatch.setattr(noising, "tau", lambda *given: -(10**6))
     watched = world(RARE)
-    run = watched.ask(SQL)
+    assert padded(len(RARE)) > len(RARE)
+    run = watched.ask(sql)
     assert {row["k0"] for row in run.rows} == set(RARE)
+    assert len(answered(run)["positions"]) == len(run.rows)
     watched.close()
 
 
@@ -124,14 +135,32 @@ def test_a_lone_party_decides_alone():
     watched.close()
 
 
+def sizes(rows: dict[str, int], alone: dict[str, int] | None = None) -> Counter[tuple[str, str, str, int]]:
+    """Return (kind, from, to, bytes) of all messages of a question; ``alone`` are groups that only north has."""
+    watched = world(rows, alone=alone or {})
+    run = watched.ask(SQL, first=1)
+    assert {row["k0"] for row in run.rows} == {label for label, size in rows.items() if size > 1}
+    watched.close()
+    # GO and the last message hold as many labels as the coordinator drew for a party.
+    drawn = ("go", "vector")
+    return Counter((m.kind, m.sender, m.recipient, 0 if m.kind.endswith(drawn) else len(m.body)) for m in run.messages)
+
+
 def test_messages_are_as_many_and_as_large_whether_a_unit_is_there_or_not():
-    sizes = []
-    for rows in ({"a": 300, "b": 300}, {"a": 300, "b": 299}):
-        watched = world(rows)
-        run = watched.ask(SQL, first=0)
-        # GO and the last message hold as many labels as the coordinator drew for a party.
-        drawn = ("go", "vector", "answer")
-        sent = [(m.kind, m.sender, m.recipient, 0 if m.kind.endswith(drawn) else len(m.body)) for m in run.messages]
-        sizes.append(sent)
-        watched.close()
-    assert sorted(sizes[0]) == sorted(sizes[1])
+    assert sizes({"a": 300, "b": 300}) == sizes({"a": 300, "b": 299})
+
+
+def test_a_unit_with_a_key_of_its_own_changes_what_is_said_of_tags_and_slots_alone():
+    common = {"a": 300, "b": 300}
+    more, less = sizes(common, {"rare": 1}), sizes(common)
+    changed = {message[:3] for message in more - less} | {message[:3] for message in less - more}
+    assert changed == {("0/align/tags", "north", COORDINATOR), ("0/align/slots", COORDINATOR, "north")}
+    assert more.total() == less.total()
+
+
+def test_what_the_analyst_gets_is_as_large_even_where_there_is_a_slot_more():
+    common = {"a": 300, **{f"rare{i}": 1 for i in range(7)}}
+    more, less = sizes(common, {"another": 1}), sizes(common)
+    assert Counter(m[:3] for m in more.elements()) == Counter(m[:3] for m in less.elements())
+    assert any(kind.startswith("0/threshold") for kind, *_ in more - less)
+    assert [m for m in more if m[2] == ANALYST] == [m for m in less if m[2] == ANALYST]
