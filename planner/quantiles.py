@@ -20,7 +20,7 @@ from fedsql.planner.positions import position, shown
 from fedsql.types import SqlType
 
 QUANTILES = ("median", "quantile_cont", "quantile_disc")
-MOST_VALUES = 1 << 16  # that a column may have, by its bounds
+MOST_VALUES = 1 << 19  # that a column may have, by its bounds
 MOST_COMPARISONS = 1 << 20  # of one release: values times slots, of all its ranks
 _FEWEST = 8  # slots that any number of groups takes, where tags align them
 _DIGITS = 10**6  # what a quantile may be a fraction of

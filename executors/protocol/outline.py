@@ -16,6 +16,7 @@ from fedsql.crypto.packing import MAX_VECTORS, MAX_WIDTH, Column
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.threshold import Setting
 from fedsql.executors.protocol.wire import Message
+from fedsql.planner.quantiles import MOST_VALUES
 
 Label = tuple[str | None, ...]
 MOST = 1 << 16  # public slots, tests, cells or partials of a release: more than anybody plans
@@ -102,7 +103,7 @@ class Outline:
             raise message.malformed()
         if not all(0 < bits <= 8 * widths[first] for first, bits in extremes):
             raise message.malformed()
-        if not all(1 < values <= MOST and values.bit_length() <= 8 * widths[first] for first, values in ranks):
+        if not all(1 < values <= MOST_VALUES and values.bit_length() <= 8 * widths[first] for first, values in ranks):
             raise message.malformed()
         if told and circuit is None:
             raise message.malformed()

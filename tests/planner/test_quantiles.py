@@ -72,7 +72,7 @@ def test_columns_with_too_many_values_are_refused():
     argument = exp.column("x")
     check_values("MEDIAN", argument, Order("INTEGER", 1, MOST_VALUES), "tables.t.columns.x")
     with pytest.raises(
-        PolicyDenied, match="MEDIAN of x is not answered: it can have more than 65,536 values"
+        PolicyDenied, match="MEDIAN of x is not answered: it can have more than 524,288 values"
     ) as caught:
         check_values("MEDIAN", argument, Order("INTEGER", 0, MOST_VALUES), "tables.t.columns.x")
     assert "tables.t.columns.x.bounds" in str(caught.value.hint)
