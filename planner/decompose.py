@@ -10,11 +10,12 @@ from sqlglot import exp
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import Known, interval
+from fedsql.planner.builder import COUNTS, MEANS, SQUARES, Builder
+from fedsql.planner.cells import Render
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
-from fedsql.planner.ordered import Order, order_of, whole_sql
-from fedsql.planner.partials import COUNTS, EXTREMES, MEANS, SQUARES, Builder, Render
+from fedsql.planner.ordered import EXTREMES, Order, order_of, whole_sql
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of

@@ -20,6 +20,7 @@ from fedsql.planner.bounds import Interval, Known, interval, meet, type_interval
 from fedsql.planner.positions import position
 from fedsql.types import SqlType
 
+EXTREMES = ("min", "max")
 _FINITE = 0x7FEFFFFFFFFFFFFF  # the bits of the largest double
 # SQL of the distance from the epoch, and back; and the largest distance that is a finite value
 _MOMENTS = {
