@@ -49,3 +49,8 @@ def test_shuffles_show_no_bias() -> None:
     assert set(seen) == set(permutations(range(3)))
     # Chi-square with 5 degrees of freedom: above 41.6 with probability 1e-7 if unbiased.
     assert sum((n - 1000) ** 2 / 1000 for n in seen.values()) < 41.6
+
+
+def test_a_shuffle_of_equal_keys_is_drawn_anew() -> None:
+    drawn = iter([bytes(24), bytes(16) + b"\1" * 8, np.array([3, 1, 2], "<u8").tobytes()])
+    assert shuffled(3, lambda size: next(drawn)).tolist() == [1, 2, 0]
