@@ -29,11 +29,16 @@ def tagged(key: bytes, labels: Sequence[bytes | None]) -> Tags:
     found = np.empty((2, len(labels)), np.uint64)
     for at in range(0, len(labels), _PIECE):
         part = labels[at : at + _PIECE]
-        known = iter(tags(key, [label for label in part if label is not None]))
-        strange = iter(random_tags(sum(label is None for label in part)))
-        joined = b"".join([next(strange if label is None else known) for label in part])
-        found[:, at : at + _PIECE] = np.frombuffer(joined, "<u8").reshape(-1, 2).T
+        known = np.array([label is not None for label in part], bool)
+        rows = np.empty((len(part), 2), "<u8")
+        rows[known] = _rows(tags(key, [label for label in part if label is not None]))
+        rows[~known] = _rows(random_tags(len(part) - int(known.sum())))
+        found[:, at : at + _PIECE] = rows.T
     return found
+
+
+def _rows(given: Sequence[bytes]) -> Words:
+    return np.frombuffer(b"".join(given), "<u8").reshape(-1, 2)
 
 
 def sorting(given: Tags) -> NDArray[np.intp]:
