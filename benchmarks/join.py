@@ -1,23 +1,23 @@
 """The private join of two parties' rows by key: CPU time of all roles, bytes moved and peak memory, measured in one run.
 
-    python benchmarks/join.py [--rows 100000 1000000] [--groups 1000] [--spu]
+    python benchmarks/join.py [--rows 100000 1000000] [--groups 1000] [--spu PYTHON]
 
 Both sides have ``--rows`` ids, half of which match; the answer is COUNT, SUM and SUM of squares of the provider's value by
 the anchor's groups. All roles run in this process, in one thread, through the very messages that a network would carry,
-sealed; the opened shares are checked against the sums in the clear. ``--spu`` puts beside it the private set
-intersection of SecretFlow's SPU (RR22), which aggregates nothing, in two processes on loopback; it needs ``spu`` installed.
+sealed; the opened shares are checked against the sums in the clear. ``--spu`` names the Python of an environment that has
+``spu``, and puts beside it SPU's private set intersection (RR22), which aggregates nothing, in two processes on loopback.
 A table goes to stderr, one line of JSON to stdout.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import multiprocessing
 import os
 import resource
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -116,28 +116,6 @@ def measured_apart(target: Any, *values: Any) -> Any:
         return pool.apply(target, values)
 
 
-def intersect(rank: int, ports: list[int], folder: str) -> float:
-    """Run one side of SPU's RR22 and return its CPU seconds."""
-    import spu.libspu.link as link
-    import spu.psi as psi
-
-    desc = link.Desc()
-    for at, port in enumerate(ports):
-        desc.add_party(str(at), f"127.0.0.1:{port}")
-    start = time.process_time()
-    context = link.create_brpc(desc, rank)
-    config = psi.BucketPsiConfig(
-        psi_type=psi.PsiType.RR22_PSI_2PC,
-        broadcast_result=True,
-        input_params=psi.InputParams(path=f"{folder}/{rank}.csv", select_fields=["id"], precheck=False),
-        output_params=psi.OutputParams(path=f"{folder}/out-{rank}.csv", need_sort=False),
-        curve_type=psi.CurveType.CURVE_25519,
-    )
-    psi.bucket_psi(context, config)
-    context.stop_link()
-    return time.process_time() - start
-
-
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
@@ -146,31 +124,37 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def beside(rows: int) -> dict[str, Any]:
-    """Return the figures of SPU's intersection over as many ids, half of which match."""
-    ports = free_ports(2)
+def beside(python: str, rows: int) -> dict[str, Any]:
+    """Return the figures of SPU's intersection of as many ids, half of which match. Exits when it is wrong."""
+    ports, script = free_ports(2), str(Path(__file__).with_name("spu_psi.py"))
     with tempfile.TemporaryDirectory() as folder:
-        for rank in (0, 1):
-            with Path(folder, f"{rank}.csv").open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["id"])
-                writer.writerows([f"{i:016x}"] for i in range(rank * (rows // 2), rank * (rows // 2) + rows))
+        files = [(f"{folder}/{rank}.csv", f"{folder}/out-{rank}.csv") for rank in (0, 1)]
+        for rank, (ids, _) in enumerate(files):
+            first = rank * (rows // 2)
+            Path(ids).write_text("id\n" + "".join(f"{i:016x}\n" for i in range(first, first + rows)))
         before = time.perf_counter()
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            spent = pool.starmap(intersect, [(rank, ports, folder) for rank in (0, 1)], chunksize=1)
-        return {"rows": rows, "cpu_s": round(sum(spent), 2), "wall_s": round(time.perf_counter() - before, 2)}
+        sides = [
+            subprocess.Popen([python, script, str(rank), *map(str, ports), *paths], stdout=subprocess.PIPE, text=True)
+            for rank, paths in enumerate(files)
+        ]
+        said = [side.communicate()[0] for side in sides]
+        spent = [float(text.partition("CPU seconds: ")[2].split()[0]) for text in said]  # SPU logs to stdout too
+        wall = time.perf_counter() - before
+        if any(Path(out).read_text().count("\n") != 1 + rows - rows // 2 for _, out in files):
+            sys.exit("SPU's intersection is wrong")
+        return {"rows": rows, "cpu_s": round(sum(spent), 2), "wall_s": round(wall, 2)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], help="ids of each side")
     parser.add_argument("--groups", type=int, default=1000)
-    parser.add_argument("--spu", action="store_true", help="run SPU's intersection beside it")
+    parser.add_argument("--spu", metavar="PYTHON", help="run SPU's intersection beside it, with this Python")
     options = parser.parse_args()
     figures: dict[str, Any] = {"benchmark": "join", "groups": options.groups}
     figures["fedsql"] = [measured_apart(measure, rows, options.groups) for rows in options.rows]
     if options.spu:
-        figures["spu_rr22_psi"] = [beside(rows) for rows in options.rows]
+        figures["spu_rr22_psi"] = [beside(options.spu, rows) for rows in options.rows]
     print(f"{'':12}{'rows':>10}{'CPU s':>9}{'wall s':>9}{'MB moved':>10}{'peak MB':>9}", file=sys.stderr)
     for name in ("fedsql", "spu_rr22_psi"):
         for row in figures.get(name, []):
