@@ -41,11 +41,17 @@ def random_tags(count: int) -> list[bytes]:
 def shuffled(count: int, entropy: Callable[[int], bytes] = os.urandom) -> NDArray[np.intp]:
     """Return a uniformly random permutation of ``range(count)``, by default from the operating system's randomness.
 
-    It sorts random 64-bit keys, drawn anew where two are equal: so it has no bias at all.
+    It sorts random numbers with the indexes in their low bits, which is several times as fast as to sort indexes. Those
+    whose random bits are equal are shuffled among themselves, so there is no bias at all.
     """
-    while True:
-        keys = np.frombuffer(entropy(8 * count), "<u8")
-        order = np.argsort(keys)
-        placed = keys[order]
-        if not (placed[1:] == placed[:-1]).any():
-            return order
+    low = np.uint64(count.bit_length())
+    keys = np.frombuffer(entropy(8 * count), "<u8") << low | np.arange(count, dtype=np.uint64)
+    keys.sort()
+    order = (keys & ((np.uint64(1) << low) - np.uint64(1))).astype(np.intp)
+    keys >>= low
+    equal = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
+    if equal.any():
+        tied = np.flatnonzero(equal[1:] | equal[:-1])
+        ranks = shuffled(len(tied), entropy)
+        order[tied] = order[tied][np.lexsort((ranks, keys[tied]))]
+    return order

@@ -102,7 +102,7 @@ def wrapped(values, bits):
     return [(value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1) for value in values]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds())
 def test_opened_shares_are_the_answers_of_duckdb_on_pooled_rows(world):
     setting, rows, tables = built(*world)
