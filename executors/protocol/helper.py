@@ -95,11 +95,12 @@ class _Side:
         return taker_product(masked, resized(q, limbs), correction)
 
     def _column(self, number: int, matched: NDArray[np.bool_]) -> Steps[Words]:
-        """Return the padded values of the rows that match, zero elsewhere."""
+        """Return the padded values of the rows that match, zero elsewhere: as much work whatever matches."""
         limbs = self.shape.sums[number].limbs
         padded = yield from self.link.receive(self.link.provider, f"column-{number}", limbs, self.held)
-        words = np.zeros((limbs, self.shape.rows), np.uint64)
-        words[:, matched] = padded.take(self.found[matched], axis=1)
+        if not self.held:
+            return np.zeros((limbs, self.shape.rows), np.uint64)
+        words: Words = padded.take(np.maximum(self.found, 0), axis=1) * matched.astype(np.uint64)
         return words
 
     def _order(self, name: str) -> Steps[NDArray[np.uint32]]:
