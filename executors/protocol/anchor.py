@@ -19,7 +19,6 @@ from fedsql.crypto.tags import shuffled
 from fedsql.crypto.words import Words, add, multiply, negative, resized
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.joining import (
-    AHEAD,
     MATCHED,
     PRODUCT,
     PROVIDED,
@@ -100,13 +99,13 @@ class _Side:
         orders = self.grouping.order, self.grouping.ends_first()
         for name, order, rho in zip(("order", "ends-order"), orders, rhos, strict=True):
             yield from self.link.send(COORDINATOR, name, asked(order, rho)[None])
-        words, sums = [], self.shape.sums
-        for number in range(len(sums) + AHEAD):
+        words, sums, ahead = [], self.shape.sums, self.shape.ahead()
+        for number in range(len(sums) + ahead):
             if number < len(sums) and sums[number].source != MATCHED:
                 masked = self._giver(number).masked(self._given(sums[number]))
                 yield from self.link.send(COORDINATOR, f"masked-{number}", masked)
-            if number >= AHEAD:
-                words.append((yield from self._sum(number - AHEAD, rhos)))
+            if number >= ahead:
+                words.append((yield from self._sum(number - ahead, rhos)))
         return GroupShares(self.shape, tuple(words))
 
     def _sum(self, number: int, rhos: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Steps[Words]:

@@ -17,7 +17,7 @@ from fedsql.crypto.products import taken, taker_product
 from fedsql.crypto.words import Words, add, of_int64, resized, subtract
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.joining import AHEAD, MATCHED, OWN, PROVIDED, SEED_BYTES, Link, Setting, Shape
+from fedsql.executors.protocol.joining import MATCHED, OWN, PROVIDED, SEED_BYTES, Link, Setting, Shape
 from fedsql.executors.protocol.wire import Exchange, Steps, together
 
 Positions = NDArray[np.int64]
@@ -84,7 +84,7 @@ class _Side:
                 column = shape.column(each)
                 self.last = taken(self.seed, 1 + column, each.limbs, shape.rows)
                 yield from self.link.send(anchor, f"factor-{column}", subtract(words, self.last))
-            if number + AHEAD < len(shape.sums):
+            if number + shape.ahead(self.held) < len(shape.sums):
                 yield Exchange.of([self.link.note(self.link.provider, f"done-{number}", {})])
 
     def _product(self, number: int, q: Words) -> Steps[Words]:

@@ -35,7 +35,7 @@ from fedsql.executors.protocol.wire import Exchange, Message, Steps
 
 SEED_BYTES = 32
 PIECE = 1 << 18  # rows in one message
-AHEAD = 4  # sums of a link that are under way at once: so many columns may wait unread
+UNDER_WAY = 1 << 28  # bytes of a link's columns of one kind that may wait unread
 _VALUES = 1 << 16
 MATCHED, OWN, PROVIDED, PRODUCT = "matched", "own", "provided", "product"
 
@@ -116,6 +116,10 @@ class Shape:
     def column(self, each: Sum) -> int:
         """Return the number of the provider's column that a sum is of, over all its values."""
         return each.value * len(self.request.provided) + each.provided
+
+    def ahead(self, held: int = 0) -> int:
+        """Return how many sums may be under way at once, where the provider has ``held`` rows: fewer, the larger columns are."""
+        return max(1, UNDER_WAY // (16 * max(self.every, held)))
 
     @property
     def limbs(self) -> int:

@@ -18,7 +18,6 @@ from fedsql.crypto.words import Words, add, resized
 from fedsql.errors import InternalError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.joining import (
-    AHEAD,
     MATCHED,
     PRODUCT,
     PROVIDED,
@@ -68,10 +67,10 @@ def provide(talk: Conversation, setting: Setting, rows: ProviderRows) -> Steps[G
     if not rising(tags):
         raise InternalError("a key is there twice at the provider of a private join")
     yield from link.send(COORDINATOR, "tags", tags)
-    dealer, words = _Dealer.of(shape, giver_seed, holder_seed), []
+    dealer, words, ahead = _Dealer.of(shape, giver_seed, holder_seed), [], shape.ahead(len(rows.keys))
     for number, each in enumerate(shape.sums):
-        if number >= AHEAD:
-            yield from link.noted(COORDINATOR, f"done-{number - AHEAD}")
+        if number >= ahead:
+            yield from link.noted(COORDINATOR, f"done-{number - ahead}")
         if each.source == PROVIDED:
             column = rows.columns[each.value][each.provided].take(order, axis=1)
             padded = add(column, pads(pad_key, shape.column(each), tags, each.limbs))

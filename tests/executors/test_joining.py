@@ -158,7 +158,8 @@ def test_columns_travel_in_pieces(monkeypatch):
     assert {m.kind.rsplit("-")[-1] for m in sent if "/tags-" in m.kind and m.sender == "anchor"} == {"0", "1", "2", "3"}
 
 
-def test_messages_go_where_they_are_said_to_go_and_no_more_columns_wait_than_may():
+def test_messages_go_where_they_are_said_to_go_and_no_more_columns_wait_than_may(monkeypatch):
+    monkeypatch.setattr(joining, "UNDER_WAY", 3 * 16 * 307)
     _, sent = recorded(plain_world(True, inner=()))
     routes = {}
     for message in sent:
@@ -178,9 +179,10 @@ def test_messages_go_where_they_are_said_to_go_and_no_more_columns_wait_than_may
     }
     assert len({(m.kind, m.sender, m.recipient) for m in sent}) == len(sent)
     order = [(m.kind.split("/", 4)[4], m.sender) for m in sent if "/bank/" in m.kind]
-    sums = Shape(REQUEST, 300, 7, 2).sums
-    for number in range(joining.AHEAD, len(sums)):
-        done = order.index((f"done-{number - joining.AHEAD}", COORDINATOR))
+    shape = Shape(REQUEST, 300, 7, 2)
+    assert [shape.ahead(), shape.ahead(921), shape.ahead(10**9)] == [3, 1, 1]
+    for number in range(3, len(shape.sums)):
+        done = order.index((f"done-{number - 3}", COORDINATOR))
         assert done < order.index((f"ends-shift-{number}-0", "bank"))
 
 
