@@ -58,7 +58,7 @@ def join_rows(talk: Conversation, setting: Setting, rows: AnchorRows) -> Steps[d
     """Run the anchor's part; return its shares by provider. Raises ValueError when ``rows`` do not fit the requests."""
     turn = shuffled(
         len(rows.slots)
-    )  # the helper sees rows in this order: one for all links, so that it can match stars
+    )  # in this order the helper sees rows: one for all links, so it can tell where all match
     grouping = Grouping.of(rows.slots[turn], rows.slot_count)
     sides = []
     for provider in setting.providers:

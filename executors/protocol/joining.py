@@ -119,7 +119,7 @@ class Shape:
 
     def ahead(self, held: int = 0) -> int:
         """Return how many sums may be under way at once, where the provider has ``held`` rows: fewer, the larger columns are."""
-        return max(1, UNDER_WAY // (16 * max(self.every, held)))
+        return max(1, min(len(self.sums), UNDER_WAY // (16 * max(self.every, held))))
 
     @property
     def limbs(self) -> int:
@@ -195,7 +195,8 @@ class Link:
         try:
             return Shape(self.setting.requests[self.provider], rows, slots, values)
         except ValueError:
-            raise Message(self.kind("sizes"), sender, self.talk.me, b"").malformed() from None
+            name = "hello" if sender == self.setting.anchor else "table"
+            raise Message(self.kind(name), sender, self.talk.me, b"").malformed() from None
 
     def send(self, recipient: str, name: str, columns: NDArray[Any]) -> Steps[None]:
         """Send an array [limbs, rows] in pieces."""

@@ -15,7 +15,7 @@ from fedsql.crypto.matching import pads, rising, sorting, tagged
 from fedsql.crypto.permuting import Masks, dealt_order
 from fedsql.crypto.products import Giver, taken
 from fedsql.crypto.words import Words, add, resized
-from fedsql.errors import InternalError
+from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.joining import (
     MATCHED,
@@ -49,13 +49,16 @@ class ProviderRows:
 def provide(talk: Conversation, setting: Setting, rows: ProviderRows) -> Steps[GroupShares]:
     """Run a provider's part of one anchor's join; return its shares.
 
-    Raises ValueError when ``rows`` do not fit the request, InternalError when a key is there twice.
+    Raises ValueError when ``rows`` do not fit the request, InternalError when a key is there twice, ProtocolError when
+    what the anchor sends is malformed.
     """
     if any(tuple(map(len, columns)) != setting.requests[talk.me].provided for columns in rows.columns):
         raise ValueError("a provider's columns have the limbs that are asked for")
     link, anchor = Link(talk, setting, talk.me), setting.anchor
     kinds = {"rows": int, "slots": int, "tags": bytes, "pads": bytes, "seed": bytes}
     count, slots, tag_key, pad_key, giver_seed = yield from link.noted(anchor, "hello", **kinds)
+    if {len(tag_key), len(pad_key), len(giver_seed)} != {SEED_BYTES}:
+        raise ProtocolError(f"the keys of {anchor} are malformed")
     shape = link.shape(anchor, count, slots, len(rows.columns))
     holder_seed = os.urandom(SEED_BYTES)
     sizes = {"values": shape.values}

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joins import joined, opened, words
+from joins import conversations, joined, opened, words
 
 from fedsql.crypto.matching import sorting
 from fedsql.crypto.words import of_int64
 from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol import joining
-from fedsql.executors.protocol.anchor import AnchorRows
+from fedsql.executors.protocol.anchor import AnchorRows, join_rows
+from fedsql.executors.protocol.helper import help_join
 from fedsql.executors.protocol.joining import MATCHED, OWN, PRODUCT, PROVIDED, Link, Request, Setting, Shape
-from fedsql.executors.protocol.provider import ProviderRows
+from fedsql.executors.protocol.provider import ProviderRows, provide
 from fedsql.executors.protocol.wire import COORDINATOR, Message
+from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.mailbox import Mailbox
 
 REQUEST = Request(own=(1, 2), provided=(1, 2, 1), products=((0, 0), (1, 0), (0, 1)))
 NAMES = ("bank", "clinic", "depot", "east")
@@ -222,6 +227,33 @@ def test_inputs_that_do_not_fit_are_refused():
         joined(setting, AnchorRows(rows.keys, rows.slots, 1, {"bank": []}), {"bank": ProviderRows([b"a"], [[one]])})
 
 
+def test_each_role_in_a_thread_of_its_own_comes_to_the_same_sums(monkeypatch):
+    """Whatever order messages arrive in: the generators wait for what they need by name."""
+    monkeypatch.setattr(joining, "PIECE", 50)
+    monkeypatch.setattr(joining, "UNDER_WAY", 1)
+    world = plain_world(True, inner=("bank",))
+    setting, rows, tables = built(*world)
+    talks = conversations((setting.anchor, *setting.providers))
+    steps = {setting.anchor: join_rows(talks[setting.anchor], setting, rows)}
+    steps |= {name: provide(talks[name], setting, table) for name, table in tables.items()}
+    steps[COORDINATOR] = help_join(talks[COORDINATOR], setting)
+    boxes = {name: Mailbox() for name in steps}
+
+    def send(messages):
+        for message in messages:
+            boxes[message.recipient].put(message)
+
+    with ThreadPoolExecutor(len(steps)) as pool:
+        running = {name: pool.submit(drive, each, send, boxes[name], 60) for name, each in steps.items()}
+        results = {name: each.result() for name, each in running.items()}
+    for name in setting.providers:
+        both = results[setting.anchor][name], results[name]
+        plain, by_value = pooled(*world, name)
+        assert [opened(both, MATCHED), opened(both, OWN, own=0), opened(both, OWN, own=1)] == plain
+        got = [opened(both, PRODUCT, own=0, provided=0, value=value) for value in (0, 1)]
+        assert got[0] + got[1] == by_value[3]
+
+
 def small():
     """Return a join of two rows with three."""
     setting = Setting(0, "anchor", {"bank": Request((1,), (1,))})
@@ -263,7 +295,26 @@ def test_the_helper_refuses_tags_out_of_order_and_orders_of_rows_that_there_are_
         joined(*small())
 
 
-def test_sizes_out_of_range_are_refused(monkeypatch):
-    monkeypatch.setattr(joining, "_VALUES", 0)  # what the provider says is one too many
-    with pytest.raises(ProtocolError, match="a message of anchor is malformed"):
+@pytest.mark.parametrize(
+    ("name", "sender", "told", "blamed"),
+    [
+        ("hello", "anchor", {"slots": 0}, "a message of anchor is malformed (0/join/anchor/bank/hello)"),
+        ("hello", "anchor", {"rows": 2**32}, "a message of anchor is malformed (0/join/anchor/bank/hello)"),
+        ("hello", "anchor", {"pads": bytes(31)}, "the keys of anchor are malformed"),
+        ("hello", "anchor", {"rows": "2"}, "a message of anchor is malformed (0/join/anchor/bank/hello)"),
+        ("table", "bank", {"values": -1}, "a message of bank is malformed (0/join/anchor/bank/table)"),
+        ("table", "bank", {"rows": -1}, "the seed or size of bank is malformed"),
+        ("table", "bank", {"seed": b""}, "the seed or size of bank is malformed"),
+    ],
+)
+def test_sizes_and_keys_out_of_range_are_refused(monkeypatch, name, sender, told, blamed):
+    note = Link.note
+
+    def other(link, recipient, sent, record):
+        wrong = {key: value for key, value in told.items() if (sent, link.talk.me) == (name, sender) and key in record}
+        return note(link, recipient, sent, record | wrong)
+
+    monkeypatch.setattr(Link, "note", other)
+    with pytest.raises(ProtocolError) as caught:
         joined(*small())
+    assert caught.value.message == blamed
