@@ -56,9 +56,7 @@ class AnchorRows:
 
 def join_rows(talk: Conversation, setting: Setting, rows: AnchorRows) -> Steps[dict[str, GroupShares]]:
     """Run the anchor's part; return its shares by provider. Raises ValueError when ``rows`` do not fit the requests."""
-    turn = shuffled(
-        len(rows.slots)
-    )  # in this order the helper sees rows: one for all links, so it can tell where all match
+    turn = shuffled(len(rows.slots))  # how the helper sees rows: in one order for all links, to tell where all match
     grouping = Grouping.of(rows.slots[turn], rows.slot_count)
     sides = []
     for provider in setting.providers:
