@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joins import conversations, joined, opened, words
 
+from fedsql.crypto.circuit import Circuit
 from fedsql.crypto.matching import sorting
 from fedsql.crypto.words import of_int64
 from fedsql.errors import InternalError, ProtocolError
@@ -20,8 +21,11 @@ from fedsql.executors.protocol.anchor import AnchorRows, join_rows
 from fedsql.executors.protocol.helper import help_join
 from fedsql.executors.protocol.joining import MATCHED, OWN, PRODUCT, PROVIDED, Link, Request, Setting, Shape
 from fedsql.executors.protocol.provider import ProviderRows, provide
-from fedsql.executors.protocol.wire import COORDINATOR, Message
+from fedsql.executors.protocol.threshold import Setting as ThresholdSetting
+from fedsql.executors.protocol.threshold import deal_messages, decide
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
 from fedsql.executors.transport.drive import drive
+from fedsql.executors.transport.inprocess import run
 from fedsql.executors.transport.mailbox import Mailbox
 
 REQUEST = Request(own=(1, 2), provided=(1, 2, 1), products=((0, 0), (1, 0), (0, 1)))
@@ -252,6 +256,38 @@ def test_each_role_in_a_thread_of_its_own_comes_to_the_same_sums(monkeypatch):
         assert [opened(both, MATCHED), opened(both, OWN, own=0), opened(both, OWN, own=1)] == plain
         got = [opened(both, PRODUCT, own=0, provided=0, value=value) for value in (0, 1)]
         assert got[0] + got[1] == by_value[3]
+
+
+def test_a_threshold_is_decided_on_the_shares_that_a_join_leaves():
+    """Matched and unmatched rows of a group must each be enough, or its survival would tell who is at the provider."""
+    _, rows, tables = built(*plain_world(True, rows=200, held=150, groups=9, inner=("bank",)))
+    slots = np.where(rows.slots == 0, -1, rows.slots)  # one group is empty
+    keys = [
+        None if slot > 5 or i % 2 else key for i, (key, slot) in enumerate(zip(rows.keys["bank"], slots, strict=True))
+    ]
+    one = Setting(3, "anchor", {"bank": REQUEST})
+    anchor = AnchorRows({"bank": keys}, slots, 9, {"bank": rows.columns["bank"]})
+    mine, theirs = joined(one, anchor, {"bank": tables["bank"]})["bank"]
+    counted = np.bincount(slots[slots >= 0], minlength=9)
+    matched = np.array(opened((mine, theirs), MATCHED))
+    assert matched[1:6].min() > 0
+    assert not matched[6:].any()
+
+    parts = [shares.words[0][0].view(np.int64) for shares in (mine, theirs)]
+    tests = [np.stack([parts[0], counted - parts[0]], axis=1), np.stack([parts[1], -parts[1]], axis=1)]
+    circuit = Circuit((8, 8), (0, 1), shared=True)
+    names = ("anchor", "bank")
+    step, talks = ThresholdSetting(3, circuit, 9, names, names), conversations(names)
+
+    def deal():
+        yield Exchange.of(deal_messages(step, talks[COORDINATOR].sealer))
+
+    steps = {name: decide(step, name, part, talks[name].sealer) for name, part in zip(names, tests, strict=True)}
+    found = run({**steps, COORDINATOR: deal()})
+    wanted = (matched >= 8) & (counted - matched >= 8)
+    assert 0 < wanted.sum() < 6
+    for name in names:
+        np.testing.assert_array_equal(found[name].bits.survive, wanted)
 
 
 def small():
