@@ -64,6 +64,7 @@ class Outline:
             "cells": [[c.enough, _listed(c.rests), list(c.also)] for c in self.circuit.cells],
             "rests": _listed(self.circuit.rests),
             "noisy": self.circuit.noisy,
+            "shared": self.circuit.shared,
         }
         return {
             "number": self.number,
@@ -119,8 +120,8 @@ def _listed(rests: Sequence[Rest]) -> list[object]:
 def _circuit(record: dict[str, Any], message: Message) -> Circuit:
     rests: Any = list[tuple[int, list[int]]]
     cells: Any = list[tuple[int | None, rests, list[int]]]
-    tests, survive, cells, rests, noisy = message.values(
-        record, tests=list[int], survive=list[int], cells=cells, rests=rests, noisy=bool
+    tests, survive, cells, rests, noisy, shared = message.values(
+        record, tests=list[int], survive=list[int], cells=cells, rests=rests, noisy=bool, shared=bool
     )
     left = [*rests, *(rest for _, each, _ in cells for rest in each)]
     literals = len(survive) + sum(len(also) + 1 for *_, also in cells) + sum(len(enough) + 1 for _, enough in left)
@@ -128,7 +129,7 @@ def _circuit(record: dict[str, Any], message: Message) -> Circuit:
         raise message.malformed()
     try:
         shown = tuple(Cell(enough, _rests(left), tuple(also)) for enough, left, also in cells)
-        made = Circuit(tuple(tests), tuple(survive), shown, _rests(rests), noisy)
+        made = Circuit(tuple(tests), tuple(survive), shown, _rests(rests), noisy, shared)
     except ValueError:
         raise message.malformed() from None
     if max(map(abs, tests)) >= _MOST_UNITS:

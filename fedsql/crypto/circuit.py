@@ -50,7 +50,8 @@ class Circuit:
     """What is decided for each slot: ``tests`` are thresholds (sum >= t).
 
     A slot survives where all tests in ``survive`` and all of ``rests`` hold. ``noisy``: counts may be negative, as with
-    noise, so they are not clamped to t, words have 64 bits, and thresholds may be anything.
+    noise, so they are not clamped to t, words have 64 bits, and thresholds may be anything. ``shared``: the contributors'
+    counts are shares modulo 2^64 of counts below 2^62, as of a private join, so they enter as they are.
     Raises ValueError for other thresholds below 1, unknown tests, or no ``survive`` test.
     """
 
@@ -59,6 +60,7 @@ class Circuit:
     cells: tuple[Cell, ...] = ()
     rests: tuple[Rest, ...] = ()
     noisy: bool = False
+    shared: bool = False
 
     def __post_init__(self) -> None:
         rests = [*self.rests, *(rest for cell in self.cells for rest in cell.rests)]

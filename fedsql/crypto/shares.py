@@ -53,9 +53,10 @@ class Shape:
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
         """The little-endian unsigned word type of W bits."""
         bits = word_bits(self.parties, self.circuit.tests)
-        if self.circuit.noisy and max(self.circuit.tests) >= _NOISY_LIMIT:
+        whole = self.circuit.noisy or self.circuit.shared
+        if whole and max(self.circuit.tests) >= _NOISY_LIMIT:
             raise ValueError("a threshold is too large for 64-bit words")
-        return np.dtype(f"<u{8 if self.circuit.noisy else bits // 8}")
+        return np.dtype(f"<u{8 if whole else bits // 8}")
 
     @cached_property
     def words(self) -> tuple[int, int]:
@@ -97,9 +98,12 @@ def keystream(seed: bytes, size: int) -> bytes:
 def clamp(shape: Shape, counts: Counts) -> Words:
     """Return one party's counts [P, T] as words [T, P], each clamped to its threshold, which changes no outcome.
 
-    Noisy counts are bounded by 2^62 / N on both sides instead. Raises ValueError for another shape or a count below 0.
+    Noisy counts are bounded by 2^62 / N on both sides instead, and shares, which may be any int64, are not bounded.
+    Raises ValueError for another shape or a count below 0.
     """
     counts = counts.astype(np.int64, casting="safe")
+    if shape.circuit.shared and counts.shape == (shape.slots, len(shape.circuit.tests)):
+        return np.ascontiguousarray(counts.T.astype(shape.dtype))
     tests = np.array(shape.circuit.tests, np.int64)
     limit = _NOISY_LIMIT // shape.parties
     if counts.shape != (shape.slots, len(tests)) or (not shape.circuit.noisy and (counts < 0).any()):

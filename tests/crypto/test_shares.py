@@ -231,6 +231,17 @@ def test_noisy_counts_stay_negative_and_bounded():
     np.testing.assert_array_equal(shares.clamp(shape, counts).astype(np.int64), [[-5, 2**60, -(2**60), 3]])
 
 
+def test_shares_of_counts_enter_as_they_are():
+    shape = Shape(Circuit((10,), (0,), shared=True), 3, 2)
+    counts = np.array([[-(2**63)], [2**63 - 1], [-1]])
+    assert shape.dtype.itemsize == 8
+    np.testing.assert_array_equal(shares.clamp(shape, counts).view(np.int64), counts.T)
+    with pytest.raises(ValueError, match="slots, tests"):
+        shares.clamp(shape, counts[:2])
+    with pytest.raises(ValueError, match="too large"):
+        _ = Shape(Circuit((1 << 62,), (0,), shared=True), 1, 1).dtype
+
+
 @pytest.mark.parametrize("counts", [np.zeros((3, 2), np.int64), np.zeros((2, 3), np.int64), np.array([[0], [-1]])])
 def test_counts_of_another_shape_or_sign_are_refused(counts):
     with pytest.raises(ValueError, match="counts"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from itertools import permutations
 
@@ -49,3 +50,14 @@ def test_shuffles_show_no_bias() -> None:
     assert set(seen) == set(permutations(range(3)))
     # Chi-square with 5 degrees of freedom: above 41.6 with probability 1e-7 if unbiased.
     assert sum((n - 1000) ** 2 / 1000 for n in seen.values()) < 41.6
+
+
+def test_what_is_drawn_equal_is_shuffled_again() -> None:
+    one = np.array([5, 9, 5, 1, 9, 5], "<u8").tobytes()  # 3 alone, then 0, 2 and 5, then 1 and 4
+    seen = Counter()
+    for _ in range(3000):
+        rest = iter([one])
+        seen[tuple(shuffled(6, lambda size, rest=rest: next(rest, None) or os.urandom(size)).tolist())] += 1
+    assert set(seen) == {(3, *a, *b) for a in permutations((0, 2, 5)) for b in permutations((1, 4))}
+    # Chi-square with 11 degrees of freedom: above 54 with probability 1e-7 if unbiased.
+    assert sum((n - 250) ** 2 / 250 for n in seen.values()) < 54

@@ -149,6 +149,18 @@ def test_noisy_counts_may_be_negative(counts):
     np.testing.assert_array_equal(one.bits.survive, values.sum(axis=0)[:, 0] >= 17)
 
 
+def test_counts_that_nobody_has_are_compared_on_their_shares():
+    """As after a private join: each contributor's count is a share, so uniform, and only the sums are counts."""
+    circuit = Circuit((10, 2), (0,), (Cell(1),), shared=True)
+    setting = Setting(0, circuit, 300, NAMES[:3], ("ann", "bob"))
+    rng = np.random.default_rng(9)
+    sums = rng.integers(0, 20, (300, 2))
+    parts = rng.integers(-(2**63), 2**63, (2, 300, 2))
+    (one, two), _ = run(setting, np.stack([*parts, sums - parts.sum(axis=0)]))
+    same(one.bits, evaluate_clear(circuit, sums))
+    same(two.bits, evaluate_clear(circuit, sums))
+
+
 def test_a_lone_contributor_decides_without_messages():
     counts = np.array([[10, 2, 10, 0, 0], [30, 2, 21, 9, 9]])
     same(decide_alone(FULL, counts), evaluate_clear(FULL, counts))
