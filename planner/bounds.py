@@ -99,7 +99,11 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
     if isinstance(node, exp.Cast | exp.TryCast):
         return _cast(node, known)
     if isinstance(node, exp.Case | exp.If | exp.Coalesce | exp.Greatest | exp.Least | exp.Nullif):
-        return _hull([interval(part, known) for part in _branches(node)])
+        found = _hull([interval(part, known) for part in _branches(node)])
+        if found is None and isinstance(node, exp.Greatest | exp.Least):
+            low, high = _low(node, known), _high(node, known)
+            return None if low is None or high is None else Interval(low, high)
+        return found
     if isinstance(node, exp.Floor | exp.Ceil | exp.Round | exp.Trunc):
         inner = interval(node.this, known)
         return inner and Interval(inner.low - 1, inner.high + 1)
@@ -119,6 +123,45 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
         left, right = interval(node.left, known), interval(node.right, known)
         return _arithmetic(node, left, right) if left and right else None
     return None
+
+
+def _low(node: exp.Expr, known: Known) -> Fraction | None:
+    """Return the lower end of an expression: what LEAST and GREATEST make certain, whatever is compared in them.
+
+    GREATEST is at least each constant in it; other arguments may be NULL, which it passes over.
+    """
+    if isinstance(node, exp.Greatest):
+        constants = [c for c in map(_constant, _branches(node)) if c is not None]
+        if constants:
+            return max(constants)
+    if isinstance(node, exp.Greatest | exp.Least):
+        ends = [_low(part, known) for part in _branches(node)]
+        least = [end for end in ends if end is not None]
+        return min(least) if len(least) == len(ends) else None
+    found = interval(node, known)
+    return None if found is None else found.low
+
+
+def _high(node: exp.Expr, known: Known) -> Fraction | None:
+    """Return the upper end of an expression: see `_low`."""
+    if isinstance(node, exp.Least):
+        constants = [c for c in map(_constant, _branches(node)) if c is not None]
+        if constants:
+            return min(constants)
+    if isinstance(node, exp.Greatest | exp.Least):
+        ends = [_high(part, known) for part in _branches(node)]
+        greatest = [end for end in ends if end is not None]
+        return max(greatest) if len(greatest) == len(ends) else None
+    found = interval(node, known)
+    return None if found is None else found.high
+
+
+def _constant(node: exp.Expr) -> Fraction | None:
+    """Return the value of a number in the text; None of anything else, which may be NULL."""
+    inner = node.this if isinstance(node, exp.Neg) else node
+    if not isinstance(inner, exp.Literal) or inner.is_string:
+        return None
+    return -Fraction(inner.this) if inner is not node else Fraction(inner.this)
 
 
 def _arithmetic(node: exp.Binary, a: Interval, b: Interval) -> Interval | None:

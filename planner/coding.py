@@ -75,7 +75,8 @@ def code(
         raise PolicyDenied(f"{shown(argument)} is {type_text}: only numbers can be summed", position=position(argument))
     known_range = interval(argument, known)
     if type_.family == "float":
-        return _fixed_point(argument, sql, known_range, owner_key, squares)
+        bounded = all(interval(column, known) is not None for column in argument.find_all(exp.Column))
+        return _fixed_point(argument, sql, known_range, owner_key, squares, bounded)
     type_range = type_interval(type_)
     assert type_range is not None
     range_ = meet(known_range, type_range)
@@ -107,13 +108,21 @@ def _unscaled(sql: str, type_: SqlType, limit: int) -> str:
     return f"CAST(replace(CAST({sql} AS VARCHAR), '.', '') AS {target})"
 
 
-def _fixed_point(argument: exp.Expr, sql: str, range_: Interval | None, owner_key: str, squares: bool) -> Coded:
-    """Code a float with ``bits`` binary digits after the point: below 2^62 where that is fine enough, else below 2^86."""
+def _fixed_point(
+    argument: exp.Expr, sql: str, range_: Interval | None, owner_key: str, squares: bool, bounded: bool
+) -> Coded:
+    """Code a float with ``bits`` binary digits after the point: below 2^62 where that is fine enough, else below 2^86.
+
+    ``bounded``: all columns in it have bounds.
+    """
     exponent = 0 if range_ is None else max(0, (range_.magnitude.__ceil__()).bit_length())
     if range_ is None or (squares and exponent > 32):
+        hint = f"the owner would set {owner_key}.bounds = [low, high]" + ("" if squares else " (or .scale = digits)")
+        if bounded:
+            hint = f"bound it yourself: least(greatest({shown(argument)}, low), high)"
         raise PolicyDenied(
             f"{shown(argument)} is a floating-point number without bounds: it cannot be summed exactly",
-            hint=f"the owner would set {owner_key}.bounds = [low, high]" + ("" if squares else " (or .scale = digits)"),
+            hint=hint,
             position=position(argument),
         )
     small = exponent <= 32

@@ -33,6 +33,8 @@ EXPRESSIONS = st.recursive(
         st.builds("coalesce({}, {})".format, inner, inner),
         st.builds("greatest({}, {})".format, inner, inner),
         st.builds("least({}, {})".format, inner, inner),
+        st.builds("least(greatest(100 * sin({}), -2, {}), 3)".format, inner, inner),
+        st.builds("greatest(-3, least(100 * sin({}), {}, 1), {})".format, inner, inner, inner),
         st.builds("nullif({}, {})".format, inner, inner),
         st.builds("TRY_CAST({} AS TINYINT)".format, inner),
         st.builds("TRY_CAST({} AS DECIMAL(4,1))".format, inner),
@@ -76,6 +78,9 @@ def test_no_value_is_outside(grid, text):
         ("a > 3", 0, 1),
         ("CASE WHEN a > 0 THEN b ELSE c END", 0, 7),
         ("2 * (c - 5)", 0, 4),
+        ("least(greatest(unknown, -1), 3)", -1, 3),
+        ("greatest(least(unknown, 4, b), 10)", 10, 10),
+        ("greatest(least(unknown, 4), a, 0)", 0, 4),
     ],
 )
 def test_what_is_exact(text, low, high):
@@ -83,8 +88,10 @@ def test_what_is_exact(text, low, high):
 
 
 @pytest.mark.parametrize(
-    "text", ["unknown", "a + unknown", "c / a", "upper(a)", "CASE WHEN a > 0 THEN unknown ELSE 1 END", "'x'"]
-)
+    "text",
+    ["greatest(unknown, 1)", "least(greatest(unknown, a), 3)", "least(greatest(unknown, 1), nullif(2, 2), unknown)",
+     "unknown", "a + unknown", "c / a", "upper(a)", "CASE WHEN a > 0 THEN unknown ELSE 1 END", "'x'"],
+)  # fmt: skip
 def test_unknown_stays_unknown(text):
     assert interval(expression(text), KNOWN) is None
 

@@ -1,5 +1,6 @@
 """Under noise: what a missing value, a missing bound and too many colluders do."""
 
+import math
 from contextlib import closing, contextmanager
 
 import numpy as np
@@ -97,6 +98,21 @@ def test_a_required_value_that_went_missing_counts_as_the_middle_of_its_bounds()
         found.federation.parties["a"].engine._database.execute("UPDATE main.t SET v = NULL")
         row = found.execute(f"{AVERAGES} HAVING g = 'x'").table.to_pylist()[0]
     assert row == {"g": "x", "n": 800, "m": 800, "a": 15, "s": 12_000, "q": 0}
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_function_without_bounds_is_summed_within_those_that_the_analyst_gives():
+    with session(noise="required", min_parties=1) as found:
+        with pytest.raises(PolicyDenied, match="without bounds") as refused:
+            found.execute("SELECT SUM(ln(v)) FROM t")
+        assert refused.value.hint == "bound it yourself: least(greatest(LN(v), low), high)"
+        sql = (
+            "SELECT SUM(least(greatest(ln(v), 0), 2.5)) AS s, margin(SUM(least(greatest(ln(v), 0), 2.5))) AS off FROM t"
+        )
+        (row,) = found.execute(sql).table.to_pylist()
+    # Of six values three are none, and with LEAST and GREATEST these count as the lower bound.
+    assert row["s"] == pytest.approx(2 * (math.log(10) + 2 * 2.5), abs=0.1)
+    assert row["off"] < 20
 
 
 def test_a_column_without_bounds_is_refused_by_name():
