@@ -9,8 +9,17 @@ from laws import law, p_value, spread
 from scipy import stats
 
 from fedsql.privacy.accounting import ORDERS, rdp_laplace
-from fedsql.privacy.laplace import LEAST_RATE, MOST_RATE, _table, laplace_share, laplace_threshold, laplace_variance
+from fedsql.privacy.laplace import (
+    LEAST_RATE,
+    MOST_RATE,
+    _heads,
+    _table,
+    laplace_share,
+    laplace_threshold,
+    laplace_variance,
+)
 from fedsql.privacy.mechanisms import DiscreteLaplace, Sensitivity, Skellam
+from fedsql.privacy.tables import Heads
 
 DRAWS = 100_000
 SIZES = [(2, 0), (2, 1), (3, 1), (5, 2), (10, 1), (10, 2)]  # parties, colluders
@@ -56,6 +65,31 @@ def test_the_table_is_the_negative_binomial_to_170_bits(rate, honest):
         for k in range(100):
             total += mpmath.gamma(k + r) / mpmath.gamma(r) / mpmath.factorial(k) * (1 - q) ** r * q**k
             assert abs(table.cumulative(k) - int(total * 2**192)) < 2**22
+
+
+@pytest.mark.parametrize("rate", [8.0, 1.0, 1 / 3, 1 / 3075])
+@pytest.mark.parametrize("honest", [1, 3])
+def test_heads_draw_what_the_table_draws(rate, honest):
+    heads, table = _heads(rate, honest), _table(rate, honest)
+    assert len(heads.top) < 0.5 * len(table.top)
+    assert (heads.top == table.top[: len(heads.top)]).all()
+    ties = [*heads.top[:50].tolist(), *heads.top[-5:].tolist(), 0, *[2**64 - 1] * 50]
+    drawn = np.array(ties, "<u8").tobytes() + seeded(1)(8 * 1000)
+    values = []
+    for source in (heads, table):
+        more = seeded(2)
+        given = iter([drawn])
+        values.append(source.draw(len(drawn) // 8, lambda n, given=given, more=more: next(given, None) or more(n)))
+    assert (values[0] == values[1]).all()
+
+
+def test_heads_that_rounding_leaves_open_are_the_tables_own():
+    table = _table(1.0, 1)
+    entry, off = table.cumulative(3) >> 48, 1 << 60
+    assert len(Heads.of([entry], off, lambda: table).top) == 1
+    least = entry >> 80 << 80
+    for left_open in (least, least + (1 << 80) - off):
+        assert len(Heads.of([left_open], off, lambda: table).top) == len(table.top)
 
 
 @pytest.mark.parametrize("rate", [1.5, 0.25, 1 / 400])
