@@ -100,6 +100,11 @@ CONDITIONS = """
 SELECT COUNT(v.days) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
 SELECT SUM(v.days) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
 SELECT AVG(v.days) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
+SELECT VAR_POP(v.days) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
+SELECT AVG(coalesce(v.days, 0)) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
+SELECT SUM(coalesce(v.days, 0) + p.age) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
+SELECT AVG(CASE WHEN p.age > 45 THEN v.days ELSE 0 END) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id
+SELECT AVG(CASE WHEN p.age <> 97 THEN v.days ELSE 0 END) AS x FROM patients p LEFT JOIN visits v ON v.patient = p.id AND v.ward = 1
 SELECT COUNT(t.y) AS x FROM (SELECT CASE WHEN age < 97 THEN 1 END AS y, row_number() OVER (PARTITION BY id) AS r FROM patients) t
 SELECT COUNT(t.n) AS x FROM patients p LEFT JOIN (SELECT patient, COUNT(*) AS n FROM visits GROUP BY patient) t ON t.patient = p.id
 """
