@@ -101,7 +101,7 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
     if isinstance(node, exp.Case | exp.If | exp.Coalesce | exp.Greatest | exp.Least | exp.Nullif):
         found = _hull([interval(part, known) for part in _branches(node)])
         if found is None and isinstance(node, exp.Greatest | exp.Least):
-            low, high = _low(node, known), _high(node, known)
+            low, high = (_end(node, known, upper=upper) for upper in (False, True))
             return None if low is None or high is None else Interval(low, high)
         return found
     if isinstance(node, exp.Floor | exp.Ceil | exp.Round | exp.Trunc):
@@ -125,35 +125,22 @@ def interval(node: exp.Expr, known: Known) -> Interval | None:
     return None
 
 
-def _low(node: exp.Expr, known: Known) -> Fraction | None:
-    """Return the lower end of an expression: what LEAST and GREATEST make certain, whatever is compared in them.
+def _end(node: exp.Expr, known: Known, *, upper: bool) -> Fraction | None:
+    """Return one end of an expression: what LEAST and GREATEST make certain, whatever is compared in them.
 
-    GREATEST is at least each constant in it; other arguments may be NULL, which it passes over.
+    GREATEST is at least, LEAST at most, each constant in it; other arguments may be NULL, which both pass over.
     """
-    if isinstance(node, exp.Greatest):
+    certain, nearest, farthest = (exp.Least, min, max) if upper else (exp.Greatest, max, min)
+    if isinstance(node, certain):
         constants = [c for c in map(_constant, _branches(node)) if c is not None]
         if constants:
-            return max(constants)
+            return nearest(constants)
     if isinstance(node, exp.Greatest | exp.Least):
-        ends = [_low(part, known) for part in _branches(node)]
-        least = [end for end in ends if end is not None]
-        return min(least) if len(least) == len(ends) else None
-    found = interval(node, known)
-    return None if found is None else found.low
-
-
-def _high(node: exp.Expr, known: Known) -> Fraction | None:
-    """Return the upper end of an expression: see `_low`."""
-    if isinstance(node, exp.Least):
-        constants = [c for c in map(_constant, _branches(node)) if c is not None]
-        if constants:
-            return min(constants)
-    if isinstance(node, exp.Greatest | exp.Least):
-        ends = [_high(part, known) for part in _branches(node)]
-        greatest = [end for end in ends if end is not None]
-        return max(greatest) if len(greatest) == len(ends) else None
-    found = interval(node, known)
-    return None if found is None else found.high
+        ends = [_end(part, known, upper=upper) for part in _branches(node)]
+        found = [end for end in ends if end is not None]
+        return farthest(found) if len(found) == len(ends) else None
+    inner = interval(node, known)
+    return None if inner is None else inner.high if upper else inner.low
 
 
 def _constant(node: exp.Expr) -> Fraction | None:
