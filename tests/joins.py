@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 
-from fedsql.crypto.keys import IdentityKey
+from conversations import conversations
+
 from fedsql.crypto.packing import add_columns, from_ints, to_ints
 from fedsql.crypto.words import Words, of_column
 from fedsql.executors.protocol.anchor import AnchorRows, join_rows
-from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.helper import help_join
 from fedsql.executors.protocol.joining import GroupShares, Setting
 from fedsql.executors.protocol.provider import ProviderRows, provide
@@ -17,18 +17,6 @@ from fedsql.executors.protocol.wire import COORDINATOR, Message
 from fedsql.executors.transport.inprocess import run
 
 Both = tuple[GroupShares, GroupShares]  # the anchor's and a provider's shares
-
-
-def conversations(names: tuple[str, ...]) -> dict[str, Conversation]:
-    """Return each participant's conversation, the coordinator's too, all of them admitted."""
-    context = Context(os.urandom(16), 1, bytes(32), bytes(32), (names,), bytes(32))
-    everyone = (*names, COORDINATOR)
-    talks = {name: Conversation(name, context, IdentityKey.generate()) for name in everyone}
-    identities = {name: talk.identity.public for name, talk in talks.items()}
-    hellos = [talk.hello() for talk in talks.values()]
-    for talk in talks.values():
-        talk.admit(hellos, identities, everyone)
-    return talks
 
 
 def joined(

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
+from conversations import conversations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsql.codec import decode
-from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.tags import TAG_BYTES
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.align import Alignment, Matching, align, match, padded
-from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
 from fedsql.executors.transport.inprocess import run
 
 NAMES = ("ann", "bob", "cyd")
 MOST = 1000  # groups that a party computes over
-
-
-def conversations(names: Sequence[str] = NAMES) -> dict[str, Conversation]:
-    """Return each participant's conversation, all of them admitted."""
-    context = Context(os.urandom(16), 1, bytes(32), bytes(32), (tuple(names),), bytes(32))
-    everyone = (*names, COORDINATOR)
-    talks = {name: Conversation(name, context, IdentityKey.generate()) for name in everyone}
-    identities = {name: talk.identity.public for name, talk in talks.items()}
-    hellos = [talk.hello() for talk in talks.values()]
-    for talk in talks.values():
-        talk.admit(hellos, identities, everyone)
-    return talks
 
 
 def aligned(labels: dict[str, list[bytes]]) -> tuple[dict[str, Alignment], Matching, list[Message], dict]:
@@ -105,7 +89,7 @@ def test_padding_hides_up_to_an_eighth(count):
 
 @pytest.mark.parametrize("tags", [b"x", bytes(TAG_BYTES) * 2, bytes(TAG_BYTES + 1)])
 def test_malformed_tags_are_refused(tags):
-    talks = conversations()
+    talks = conversations(NAMES)
 
     def cheat(name):
         yield Exchange.of([talks[name].seal("0/align/tags", COORDINATOR, tags)])

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from conversations import conversations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsql.codec import decode, encode
 from fedsql.crypto.circuit import Bits, Circuit
-from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.packing import from_ints, to_ints
 from fedsql.errors import ProtocolError
-from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.extremes import compute, deal, in_slots, put, share_codes
 from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
@@ -41,18 +40,6 @@ Held = dict[str, dict[int, list[int]]]  # codes by contributor and partial
 Talks = dict[str, Conversation]
 
 
-def conversations() -> Talks:
-    """Return each participant's conversation, all of them admitted."""
-    context = Context(os.urandom(16), 1, bytes(32), bytes(32), (NAMES,), bytes(32))
-    everyone = (*NAMES, COORDINATOR)
-    talks = {name: Conversation(name, context, IdentityKey.generate()) for name in everyone}
-    identities = {name: talk.identity.public for name, talk in talks.items()}
-    hellos = [talk.hello() for talk in talks.values()]
-    for talk in talks.values():
-        talk.admit(hellos, identities, everyone)
-    return talks
-
-
 def untouched(message: Message, talks: Talks) -> Message:
     return message
 
@@ -63,7 +50,7 @@ def columns(held: dict[int, list[int]]) -> Codes:
 
 def compared(held: Held, tamper: Callable[[Message, Talks], Message] = untouched) -> tuple[list[Codes], list[Message]]:
     """Run all contributors and the coordinator; return both shares of each partial, and all messages."""
-    talks = conversations()
+    talks = conversations(NAMES)
     slots = len(next(iter(held["ann"].values())))
 
     def sending(name):

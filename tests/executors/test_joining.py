@@ -8,9 +8,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from conversations import conversations
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joins import conversations, joined, opened, words
+from joins import joined, opened, words
 
 from fedsql.crypto.circuit import Circuit
 from fedsql.crypto.matching import sorting

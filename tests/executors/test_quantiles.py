@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
+from conversations import conversations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsql.crypto.circuit import Circuit
-from fedsql.crypto.keys import IdentityKey
 from fedsql.crypto.packing import to_ints
 from fedsql.errors import OperationalError, ProtocolError
 from fedsql.executors.protocol import quantiles
-from fedsql.executors.protocol.conversation import Context, Conversation
 from fedsql.executors.protocol.outline import Codes, GroupPartials, Outline, Ranks
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message
 from fedsql.executors.transport.inprocess import run
@@ -24,17 +21,6 @@ VALUES = {1: 5, 3: 300}  # of each partial
 ASK = Message.of("ask", "ada", COORDINATOR, None)
 OUTLINE = Outline(0, NAMES, None, Circuit((2,), (0,)), (6, 1, 1, 2, 2), ranks=tuple(VALUES.items()))
 Held = dict[int, list[list[int]]]  # values from 0 by partial and group
-
-
-def conversations(names: tuple[str, ...]) -> dict[str, Conversation]:
-    context = Context(os.urandom(16), 1, bytes(32), bytes(32), (names,), bytes(32))
-    everyone = (*names, COORDINATOR)
-    talks = {name: Conversation(name, context, IdentityKey.generate()) for name in everyone}
-    identities = {name: talk.identity.public for name, talk in talks.items()}
-    hellos = [talk.hello() for talk in talks.values()]
-    for talk in talks.values():
-        talk.admit(hellos, identities, everyone)
-    return talks
 
 
 def part_of(held: Held, times: int, less: int, threshold: int) -> GroupPartials:

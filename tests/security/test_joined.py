@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from joins import Both, conversations, joined, opened
+from conversations import conversations
+from joins import Both, joined, opened
 from scipy.stats import chisquare
 
 from fedsql.codec import decode
