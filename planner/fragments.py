@@ -115,14 +115,14 @@ def fragment(
         condition = None
     sql = f"SELECT {', '.join(inner)} FROM {rows}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
-        return _reading(relation, sql)
+        return reading(relation, sql)
     numbers = ", ".join(str(i + 1) for i in range(len(release.keys)))
     keys = ", ".join(f"CAST({key.name} AS VARCHAR) AS {key.name}" for key in release.keys)
     rest = f", * EXCLUDE ({', '.join(k.name for k in release.keys)})" if tests or partials else ""
-    return _reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
+    return reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
 
 
-def _reading(relation: str, sql: str) -> str:
+def reading(relation: str, sql: str) -> str:
     """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.
 
     It is built so. But what a name in a question could slip into it would be an answer about anybody.

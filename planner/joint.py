@@ -22,7 +22,9 @@ class Term:
 
     With ``provider``: over the rows that match there (with an inner link: at every inner one). Without: over all kept rows
     of the group, which an anchor has alone. ``beside``: over the provider's own rows in its group value, whatever matches:
-    it has that alone, and it is the same in all groups of anchors.
+    it has that alone, and it is the same in all groups of anchors. ``everywhere``: of the rows of the anchor's group, whatever
+    matches, in each group value of the provider; without it a sum that no provider is in is, beside an outer link with keys,
+    of the group value of what matches nothing (the first one).
     """
 
     factor: int
@@ -30,6 +32,7 @@ class Term:
     own: int = -1
     provided: int = -1
     beside: bool = False
+    everywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ class JoinPlan:
     def keyed(self) -> LinkPlan | None:
         """The link whose provider groups by keys of its own."""
         return next((link for link in self.links if link.keys), None)
+
+    def domain(self, keys: int) -> Labels | None:
+        """Return the labels of all slots, each with ``keys`` keys, where all of them are public: slot s * V + v."""
+        theirs = self.keyed.labels if self.keyed is not None else ((),)
+        if self.labels is None or theirs is None:
+            return None
+        places = (*self.keys, *(self.keyed.keys if self.keyed is not None else ()))
+        order = [places.index(key) for key in range(keys)]
+        return tuple(tuple((*own, *other)[at] for at in order) for own in self.labels for other in theirs)
 
     def link(self, provider: str) -> LinkPlan:
         """Return the link of ``provider``."""

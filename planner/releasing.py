@@ -8,6 +8,7 @@ from math import prod
 
 from sqlglot import exp
 
+from fedsql.errors import NotSupportedError
 from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable
@@ -15,6 +16,7 @@ from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
+from fedsql.planner.joined import Joined, parts_of
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
@@ -24,7 +26,7 @@ from fedsql.planner.ranges import check_together
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
-from fedsql.planner.sensitivity import check_noisy, contribution
+from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
 from fedsql.planner.typer import Typer
 
@@ -132,6 +134,8 @@ class Planner:
             typing = Typing(self.typer, leaf, mirrored(leaf))
             source = self._scanned(release, leaf, typing)
         release = _typed(release, typing)
+        if isinstance(leaf, Rows) and leaf.join is not None:
+            return self._joined(release, leaf, terms, typing, stage, copies)
         known = known_bounds(leaf)
         domain = _domain(release, leaf)
         if terms.noisy:
@@ -174,6 +178,36 @@ class Planner:
             inputs=inputs,
             copies=copies,
             after=tuple(each.number for each in release.siblings) if beside is not None else (),
+        )
+
+    def _joined(
+        self, release: Release, leaf: Rows, terms: Terms, typing: Typing, stage: int, copies: tuple[PublicTable, ...]
+    ) -> ReleasePlan:
+        """Plan a release over rows of different parties."""
+        if release.siblings and terms.hides:
+            raise NotSupportedError(
+                "ROLLUP, CUBE and GROUPING SETS over a private join are not answered above min_group_size 1",
+                hint="write one GROUP BY query for each level",
+            )
+        columns = {name: self.inputs[name].columns for name in leaf.inputs}
+        parts = parts_of(leaf, self.catalog, self.typer, self.schema, columns)
+        both = any(offer.release.join_both_sides for offer in self.catalog.offers if offer.party in leaf.parties)
+        fragments, tests, circuit, partials, outputs, join = Joined(release, typing, terms, parts, both).plan()
+        return ReleasePlan(
+            release=release,
+            contributors=leaf.parties,
+            terms=terms,
+            fragments=fragments,
+            tests=tests,
+            circuit=circuit,
+            partials=partials,
+            outputs=outputs,
+            domain=join.domain(len(release.keys)),
+            unit=Contribution(1, 1),
+            stage=stage,
+            inputs=leaf.inputs,
+            copies=copies,
+            join=join,
         )
 
     def _beside(self, release: Release) -> Beside:
