@@ -271,7 +271,8 @@ def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> 
 
 def _coded(argument: exp.Expr, type_: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
     rewritten = safe(argument, known, typing.type_of)
-    coded = code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
+    key, digits = _owner_key(argument, typing), typing.digits
+    coded = code(argument, rewritten, type_, known, key, squares=squares, digits=digits)
     return replace(coded, present=None, value=None) if _is_required(argument, type_, typing) else coded
 
 

@@ -71,9 +71,14 @@ class Factors:
             if isinstance(node, exp.And) is wanted:
                 return both
             return self.added([*one, *other, *(Product(-p.factor, p.conditions) for p in both)])
+        if isinstance(node, exp.EQ) and isinstance(node.right, exp.Boolean) and node.right.this:
+            return self.truth(node.left, wanted=wanted)
+        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+            known = self._known(node.this.unnest())
+            return self._less(known) if wanted else known
         if isinstance(node, exp.Coalesce) and [e.sql() for e in node.expressions] == ["FALSE"]:
             holds = self.truth(node.this)
-            return holds if wanted else self.added([ONE, *(Product(-p.factor, p.conditions) for p in holds)])
+            return holds if wanted else self._less(holds)
         if isinstance(node, exp.Try):
             return self.truth(self._tried(node.this), wanted=wanted)
         raise self._refusal(node)
@@ -83,6 +88,8 @@ class Factors:
         node = node.unnest()
         if (part := self.part(node)) is not None:
             return [Product(1, frozenset(), ((part, f"coalesce({node.sql('duckdb')}, 0)"),))]
+        if isinstance(node, exp.Cast):  # to a wider integer
+            return self.value(node.this)
         if isinstance(node, exp.Mul):
             return self.multiplied(self.value(node.left), self.value(node.right))
         raise self._refusal(node)
@@ -108,6 +115,18 @@ class Factors:
                 "a condition over columns of several parties has too many parts", hint="split it into several queries"
             )
         return found
+
+    def _known(self, node: exp.Expr) -> list[Product]:
+        """Return products that add up to 1 where an expression of several parts is not NULL."""
+        if self.part(node) is not None:
+            return self.truth(exp.Not(this=exp.Is(this=exp.paren(node.copy()), expression=exp.null())))
+        if isinstance(node, exp.Add | exp.Sub | exp.Mul):
+            return self.multiplied(self._known(node.left.unnest()), self._known(node.right.unnest()))
+        return self.added([*self.truth(node), *self.truth(node, wanted=False)])
+
+    def _less(self, products: Sequence[Product]) -> list[Product]:
+        """Return 1 less a sum."""
+        return self.added([ONE, *(Product(-p.factor, p.conditions, p.values) for p in products)])
 
     def _tried(self, node: exp.Expr) -> exp.Expr:
         """Put TRY around each part of a condition, in place of the whole."""

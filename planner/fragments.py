@@ -34,11 +34,15 @@ Source = Callable[[str, bool, bool, bool], str]  # party, with values clamped, w
 
 @dataclass
 class Typing:
-    """Types of row-wise expressions over one relation, by DuckDB, each asked once. ``table`` is it as the typer knows it."""
+    """Types of row-wise expressions over one relation, by DuckDB, each asked once. ``table`` is it as the typer knows it.
+
+    ``digits``: how many a float may be coded with, in binary, where it is multiplied.
+    """
 
     typer: Typer
     leaf: Leaf
     table: str
+    digits: int = 62
     _seen: dict[str, str] = field(default_factory=dict)
 
     def type_of(self, expression: exp.Expr) -> str:

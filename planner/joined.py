@@ -48,8 +48,9 @@ class Joined:
         assert leaf.join is not None
         self.release, self.typing, self.terms, self.parts, self.both = release, typing, terms, parts, both
         self.leaf = leaf
-        self.known: Known = known_bounds(leaf)
+        self.known: Known = {**known_bounds(leaf), **{n: r for part in parts.values() for n, r in part.sums().items()}}
         self.join = safe_join(leaf.join, self.known, typing)
+        self.typing.digits = (124 - self._most_rows().bit_length()) // 2
         self.factors = Factors(self.join)
 
     def plan(

@@ -154,7 +154,7 @@ class Sums:
             named = " and ".join(sorted(needed))
             raise NotSupportedError(
                 f"a sum takes columns, group keys or repeated keys of {named} together: of one joined table at a time",
-                hint="ask in several queries; or let one party's rows be unique by the key: GROUP BY it in a derived table",
+                hint='ask in several queries; where a table has one row a key, its owner would declare that: privacy_unit = "key"',
             )
         return needed.pop() if needed else ""
 

@@ -33,10 +33,15 @@ def private_join(work: exp.Select, bare: exp.Select, catalog: Catalog) -> Rows |
 
     ``bare`` has the same FROM and WHERE. Returns None where no two items are of different parties.
     """
-    owners = [_owners(item, catalog) for item, _ in items(bare)]
-    if all(one & other for one, other in combinations([each for each in owners if each], 2)):
+    if not joins_parties(bare, catalog):
         return None
-    return _Splitter(catalog, work, bare, owners).rows()
+    return _Splitter(catalog, work, bare, [_owners(item, catalog) for item, _ in items(bare)]).rows()
+
+
+def joins_parties(select: exp.Select, catalog: Catalog) -> bool:
+    """Say whether two items of FROM are rows of different parties."""
+    owners = [found for item, _ in items(select) if (found := _owners(item, catalog))]
+    return any(not one & other for one, other in combinations(owners, 2))
 
 
 def _owners(item: exp.Expr, catalog: Catalog) -> frozenset[str]:
@@ -388,7 +393,7 @@ def _bind(
             query.append("joins", exp.Join(this=item.copy(), kind="CROSS"))
     if part.inside:
         query.set("where", exp.Where(this=exp.and_(*(e.copy() for e in part.inside))))
-    below = Below(catalog)
+    below = Below(catalog, joined=True)
     env = below.block(query)
     taken = set(names.values())
     found: dict[tuple[str, str], RowColumn] = {}
