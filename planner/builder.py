@@ -274,6 +274,12 @@ class Builder(Cells):
                 rests.append(self.none_or_enough(f"NOT coalesce({taking_part}, false)"))
         value = [f"{render(split.value)} <> 0"]
         parts = [n for n in nonzero if n] if len(nonzero) > 1 else []
+        if self.min_group_size == 1 and inside:  # which rows a sum is NULL without
+            here = all_of(*present)
+            if not split.otherwise:
+                present = [inside, *present]
+            elif here:
+                present = [f"(NOT coalesce({inside}, false)) OR ({here})"]
         cell = self.cell_of(aggregate, (split,), condition, render, present, value, parts, made_of, rests)
         self.outputs.append(
             Output(aggregate.name, aggregate.type, aggregate.function, tuple(names), tuple(units), (), cell)

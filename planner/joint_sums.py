@@ -7,8 +7,9 @@ rows that do match as much is taken off again, in the provider's column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations
 
 from sqlglot import exp, parse_one
 
@@ -19,6 +20,7 @@ from fedsql.planner.logical import Join, Link
 from fedsql.planner.row_columns import ROWS
 from fedsql.types import quoted
 
+_MOST_TESTED = 4  # conditions of a provider in one: there is a column for each way in which they may hold
 HERE = "coalesce({}, false)"
 UNITS, LEFT_OUT, MATCHED, UNMATCHED = "units", "left_out", "matched", "unmatched"
 PROVIDED, UNPROVIDED = "provided", "unprovided"
@@ -164,43 +166,59 @@ class Sums:
 
     def _at(self, provider: str, by: str | None) -> tuple[Term, ...]:
         """Return the terms of how many of the anchor's values of ``by`` match at a provider, in its group value."""
-        theirs = "1"
         link = self._link(provider)
-        if not link.unique:
-            theirs = self._provider_rep(provider, [])
+        there = [] if link.inner else [f"({self.keys[provider][1]}) IS NOT NULL"]  # nothing where nothing matches
+        theirs = _case(there, []) if link.unique else self._provider_rep(provider, there)
         mine = self._rep_sql(by, [])
-        need = theirs != "1" or provider == self.keyed
+        need = provider == self.keyed or not link.unique
         y = self._column(provider, theirs, 1) if need else -1
         own = self._x(mine, 1) if mine != "1" else -1
         if own >= 0:
             self.shared.setdefault(provider, {})[own] = None
             if need:
                 self.products.setdefault(provider, {})[own, y] = None
-        found = [Term(1, provider, own, y)]
-        if need and not link.inner:  # y is less what it is where nothing matches: that is given back
-            found += self._all_rows(self._x(mine, 1))
-        return tuple(found)
+        return (Term(1, provider, own, y),)
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
         """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""
         repeated = [link for link in self.join.links if not link.unique]
         if by is None and not repeated:
             return self._terms(products, 1)
-        if len(products) != 1:
+        providers = {self._provider(product) for product in products}
+        provider = max(providers)
+        if len(products) > 1 and (len(providers - {""}) > 1 or repeated):
             raise NotSupportedError(
-                "a condition of several parties' columns (OR, NOT) is not answered where units have several rows and"
-                " min_group_size is above 1",
-                hint="write the condition with AND, or ask in several queries",
+                "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
+                " and min_group_size is above 1",
+                hint="ask in several queries, or let the provider's rows be unique by the key",
             )
-        (product,) = products
-        conditions, _ = product.of("")
-        provider = self._provider(product)
-        mine = self._rep_sql(by, conditions)
-        if provider == "":
-            return tuple(self._all_rows(self._x(mine, 1) if mine != "1" else -1))
-        theirs, _ = product.of(provider)
-        y = _case(theirs, []) if self._link(provider).unique else self._provider_rep(provider, theirs)
-        return tuple(self._at_provider(provider, mine, False, y, 1))
+        found: list[Term] = []
+        for conditions, theirs in self._apart(products, provider):
+            mine = self._rep_sql(by, conditions)
+            if provider == "":
+                found += self._all_rows(self._x(mine, 1) if mine != "1" else -1)
+                continue
+            y = _case(theirs, []) if self._link(provider).unique else self._provider_rep(provider, theirs)
+            found += self._at_provider(provider, mine, False, y, 1)
+        return tuple(found)
+
+    def _apart(self, products: Sequence[Product], provider: str) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield conditions of the anchor and of a provider, such that of the latter no two hold together.
+
+        A unit has one row there, so it is counted once, whichever of its own rows meet the former.
+        """
+        if len(products) == 1:
+            yield products[0].of("")[0], products[0].of(provider)[0] if provider else []
+            return
+        tested = sorted({sql for p in products for sql in (p.of(provider)[0] if provider else [])})
+        if len(tested) > _MOST_TESTED:
+            raise NotSupportedError("a condition over columns of several parties has too many parts")
+        for held in chain.from_iterable(combinations(tested, size) for size in range(len(tested) + 1)):
+            here = [p for p in products if set(p.of(provider)[0] if provider else []) <= set(held)]
+            sums = [f"{p.factor} * ({_case(p.of('')[0], [])})" for p in here]
+            if sums:
+                theirs = [sql if sql in held else f"NOT ({sql})" for sql in tested]
+                yield [f"{' + '.join(sums)} > 0"], theirs
 
     def _distinct(self, value: exp.Column, products: Sequence[Product]) -> tuple[Term, ...]:
         """Return the terms of COUNT(DISTINCT value): of what decides with what a row is joined."""

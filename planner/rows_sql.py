@@ -204,7 +204,9 @@ class RowsSql:
         }
         for column in self.rows.columns:
             query = derived.get(column.expression.table.lower())
-            for projection in query.expressions if isinstance(query, exp.Select) else ():
+            if not isinstance(query, exp.Select):
+                continue
+            for projection in query.expressions:
                 call = projection.unalias()
                 if projection.alias_or_name.lower() != column.expression.name.lower() or not isinstance(
                     call, exp.Sum | exp.Count
