@@ -181,7 +181,8 @@ class Joined:
                 )
             common = self.typing.type_of(exp.func("COALESCE", *(e.copy() for e in pair)))
             for listed, key in zip(sides, pair, strict=True):
-                cast = exp.cast(key.copy(), common, dialect="duckdb")
+                own = self.typing.type_of(key)
+                cast = key.copy() if own == common else exp.cast(key.copy(), common, dialect="duckdb")
                 listed.append(f"CAST({label_sql(_LINK_KEY, cast, common, self.known, self.typing)} AS VARCHAR)")
         if len(link.keys) == 1:
             return sides[0][0], sides[1][0]

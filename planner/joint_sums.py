@@ -66,10 +66,12 @@ class Sums:
             every = self._all_rows(self._rep(self.unit, []))
             return matched if name == MATCHED else (*every, *_less(matched))
         via = self.keyed if self.keyed and self._link(provider).inner else provider  # all inner links match together
-        found = self._at(via, self.keys[provider][0])
+        found = self._at(via, self._by_key(provider))
         if name == PROVIDED:
             return found
-        column = self._column(provider, self._provider_rep(provider, self._kept(provider)), 1)
+        kept = self._kept(provider)
+        mine = _case(kept, []) if self._link(provider).unique else self._provider_rep(provider, kept)
+        column = self._column(provider, mine, 1)
         return (Term(1, provider, provided=column, beside=True), *_less(found))
 
     def partial(self, sql: tuple[str, ...], limbs: int) -> tuple[Term, ...]:
@@ -178,6 +180,12 @@ class Sums:
             if need:
                 self.products.setdefault(provider, {})[own, y] = None
         return (Term(1, provider, own, y),)
+
+    def _by_key(self, provider: str) -> str | None:
+        """Return what tells the anchor's rows with one key: None where there is one each."""
+        (key, _), *others = self._link(provider).keys
+        single = not others and isinstance(key, exp.Column) and self.rows_are_units
+        return None if single and self.join.anchor.column(key.name).is_unit else self.keys[provider][0]
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
         """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""

@@ -23,7 +23,8 @@ class ReleasePlan:
     ``missing``: parties that offer the table, or might, and are left out. ``stage`` is when it is asked; ``inputs`` are
     the released relations of earlier stages that its fragments read, ``copies`` the public tables. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
     ``after``: the releases of the same rows that are decided before it, of which each party must know what is shown;
-    ``told``: another release comes after this one. ``join``: its rows are those of a private join.
+    ``told``: another release comes after this one. ``join``: its rows are those of a private join; ``both_sides``:
+    then as many units must not match as must (join_both_sides).
     """
 
     release: Release
@@ -45,6 +46,7 @@ class ReleasePlan:
     after: tuple[int, ...] = ()
     told: bool = False
     join: JoinPlan | None = None
+    both_sides: bool = False
 
     @property
     def all_noise(self) -> tuple[Noise, ...]:

@@ -208,6 +208,7 @@ class Planner:
             inputs=leaf.inputs,
             copies=copies,
             join=join,
+            both_sides=both,
         )
 
     def _beside(self, release: Release) -> Beside:
