@@ -133,8 +133,10 @@ class LiveDirectory:
         catalog = Catalog(config.name, tuple(sorted(offers, key=lambda offer: offer.party)), unknown)
         assert config.coordinator is not None
         analysts = {name: parse_public(entry.public_key) for name, entry in config.analysts.items()}
-        entries = {**config.parties, **config.analysts, COORDINATOR: config.coordinator}
-        operators = {name: entry.operator for name, entry in entries.items() if entry.operator is not None}
+        said = {name: entry.operator for name, entry in config.parties.items()}
+        said |= {name: entry.operator for name, entry in config.analysts.items()}
+        said[COORDINATOR] = config.coordinator.operator
+        operators = {name: operator for name, operator in said.items() if operator is not None}
         return Directory(catalog, parse_public(config.coordinator.public_key), analysts, operators)
 
     def _offer_of(self, name: str) -> Offer | None:

@@ -56,10 +56,11 @@ def _relation(work: exp.Select, catalog: Catalog) -> Relation:
     bare = exp.Select(expressions=[])
     for part in ("from_", "joins", "where"):
         bare.set(part, work.args.get(part))
-    check_rows(bare)
     if (joined := private_join(work, bare, catalog)) is not None:
+        check_rows(bare)
         return joined
     env = below.block(bare)
+    check_rows(bare)
     found = items(bare)
     first, where = found[0][0], bare.args.get("where")
     if len(found) == 1 and isinstance(first, exp.Table) and not nested_queries(bare):
