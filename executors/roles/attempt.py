@@ -2,8 +2,8 @@
 
 A party receives a question, never a plan: it plans the SQL itself, applies its own policy, charges its ledger before
 anything that depends on data is sent, and runs only the fragment that it derived. All that it has sent is in the ledger
-before the vector leaves: delivered once more, the same question gets the same bytes. An attempt that was cut short is never
-taken up again, so no charge is answered with two different noises.
+before the vector leaves: delivered once more, the same question gets the same bytes (but for private joins: that would be
+too much to keep). An attempt that was cut short is never taken up again, so no charge is answered with two different noises.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fedsql.executors.roles.common import context_of, software
 from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, unpacked
-from fedsql.executors.roles.releases import Releases, drawn
+from fedsql.executors.roles.releases import Releases, drawn, is_kept
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
 from fedsql.planner.plans import Plan
@@ -68,7 +68,12 @@ class Attempt:
         self.question = question
         stored = self.party.ledger.finished(question.query_id, question.attempt)
         if stored is not None and stored[0] == question.digest:  # delivered once more
-            yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
+            kept = [Message(*fields) for fields in decode(stored[1])]
+            if not kept:
+                raise ProtocolError(
+                    "the question was answered, and what a private join sends is not kept", hint="ask anew"
+                )
+            yield Exchange.of(kept)
             return
         now = self.party.clock()
         self.party.ledger.admit(question.query_id, question.attempt, question.nonce, question.expiry, now)
@@ -78,7 +83,8 @@ class Attempt:
             return
         last, released = yield from self._up_to_go(question, plan, talk, directory.identities)
         with self.watch("keep"):
-            self._keep(question, [*self.sent, *last], released)
+            mine = [release for release in plan.releases if self.party.name in release.contributors]
+            self._keep(question, [*self.sent, *last] if is_kept(mine) else [], released)
         yield Exchange.of(last)
 
     def _planned(self, question: Question, directory: Directory) -> Plan:

@@ -12,8 +12,11 @@ import numpy as np
 
 from fedsql.errors import OperationalError
 from fedsql.executors.engines.fragments import read_fragment, told_groups
+from fedsql.executors.engines.joined import read_joined
 from fedsql.executors.protocol.contribute import Ready, blurred, deliver, prepare
 from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.join_tables import AnchorTable, ProviderTable
+from fedsql.executors.protocol.joined import join
 from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, NoiseShares
 from fedsql.executors.protocol.wire import Exchange, Message, Steps, together
 from fedsql.executors.roles.common import FAILED, outline_of
@@ -64,7 +67,8 @@ class Releases:
         chains: dict[int, list[ReleasePlan]] = {}
         for release in mine:
             chains.setdefault(min((release.number, *release.after)), []).append(release)
-        prepared = yield from self._kept(together(self._prepared(chain, parts, noise) for chain in chains.values()))
+        steps = together(self._prepared(chain, parts, noise) for chain in chains.values())
+        prepared = yield from (self._kept(steps) if is_kept(mine) else steps)
         made = {each.outline.number: each for chain in prepared for each in chain}
         ready = [made[release.number] for release in mine]
         messages = [message for each in ready for message in each.messages]
@@ -92,11 +96,12 @@ class Releases:
             assert of_it is not None
             with self.watch("fragment"):
                 part = self.run(release)
+            assert isinstance(part, GroupPartials)
             made.append(blurred(outline_of(release), part, release.domain, of_it.values(len(release.domain))))
         self.party.ledger.hold(key, run_of(self.talk.context), packed(made), self.party.clock())
         return made
 
-    def run(self, release: ReleasePlan) -> GroupPartials:
+    def run(self, release: ReleasePlan) -> GroupPartials | AnchorTable | ProviderTable:
         """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
         # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
         # There it cannot stand like this, for quotes inside of a text are doubled.
@@ -105,7 +110,10 @@ class Releases:
         try:
             inputs = [each for each in self.question.inputs if each.name in release.inputs]
             inputs += [self.groups[number] for number in release.after]
-            return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
+            table = self.engine.run(sql, self.key, self._queued, inputs)
+            if release.join is not None:
+                return read_joined(table, release.join, self.party.name)
+            return read_fragment(table, release)
         except Exception as error:
             _log.error("%s: fragment failed: %s", self.party.name, error)
             raise OperationalError(FAILED) from None
@@ -119,13 +127,19 @@ class Releases:
         """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next."""
         done: list[Ready] = []
         for release in chain:
-            part = given.get(release.number)
-            if part is None:
+            found: GroupPartials | AnchorTable | ProviderTable | None = given.get(release.number)
+            if found is None:
                 with self.watch("fragment"):
-                    part = self.run(release)
+                    found = self.run(release)
             most, of_it = self.engine.most_groups, noise.get(release.number)
-            outline = outline_of(release)
-            ready = yield from prepare(self.talk, outline, part, release.domain, self.identities, most, of_it)
+            outline, slots = outline_of(release), None
+            if isinstance(found, GroupPartials):
+                part = found
+            else:
+                assert release.join is not None
+                cells = [release.shown_by[partial.name] for partial in release.partials]
+                part, slots = yield from join(self.talk, outline, release.join, found, cells, most)
+            ready = yield from prepare(self.talk, outline, part, release.domain, self.identities, most, of_it, slots)
             if ready.shown is not None:
                 self.groups[release.number] = told_groups(release, part, ready.shown)
             done.append(ready)
@@ -148,6 +162,11 @@ class Releases:
             self.watch.enter("queued", place)
         else:
             self.watch.enter("fragment")
+
+
+def is_kept(releases: Sequence[ReleasePlan]) -> bool:
+    """Say whether what is sent for these releases is kept, to send it again: not as much as a private join takes."""
+    return all(release.join is None for release in releases)
 
 
 def _columns(release: ReleasePlan) -> list[str]:
