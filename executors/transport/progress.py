@@ -11,6 +11,7 @@ from fedsql.executors.protocol.wire import ANALYST, PROGRESS, Exchange, Message
 
 _OF_KIND = {
     "align": "align",
+    "join": "join",
     "threshold": "threshold",
     "verdict": "threshold",
     "told": "threshold",
@@ -21,7 +22,7 @@ _OF_KIND = {
     "extremes": "threshold",
     "ranks": "threshold",
 }
-STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "threshold", "encrypt", "add")
+STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "join", "threshold", "encrypt", "add")
 
 
 def stage_of(exchange: Exchange) -> str:
