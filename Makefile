@@ -50,7 +50,7 @@ tpcds: $(READY) $(TPCDS)
 	FEDSQL_TPCDS=1 $(BIN)/pytest -n 0 tests/tpcds
 
 fuzz-sql: $(READY)
-	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest tests/fuzz
+	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest -o faulthandler_timeout=0 tests/fuzz
 
 fuzz-wire: $(READY)
 	$(BIN)/pytest -n 0 --frames $(FRAMES) --durations 5 tests/network/test_fuzz.py

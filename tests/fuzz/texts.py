@@ -6,6 +6,7 @@ that may be NULL. So is what depends on the order of equal rows.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from worlds import DATA, Column, Draw, Table, World
@@ -21,6 +22,7 @@ LITERALS = {
     "timestamp": ["TIMESTAMP '2020-02-29 00:00:00'", "TIMESTAMP '2020-02-28 23:00:00'"],
 }
 LIKES = ["'a%'", "'%b'", "'_'", "'%'"]
+_MADE = re.compile("o[0-9]+|[eh]")  # names of columns that a derived table gives
 COMPARISONS = ("=", "<>", "<", "<=", ">", ">=", "IS NOT DISTINCT FROM", "IS DISTINCT FROM")
 
 
@@ -322,7 +324,8 @@ class Writer:
         chosen = federated[:3] + draw.some([(s, c) for s in scope for c in s.columns if c.domain is None], 1, 4)
         listed, columns = [], []
         for number, (source, column) in enumerate(chosen):
-            name = f"o{number}" if draw.chance(50) or any(c.name == column.name for c in columns) else column.name
+            own = draw.chance(50) or _MADE.fullmatch(column.name) or any(c.name == column.name for c in columns)
+            name = f"o{number}" if own else column.name
             listed.append(f"{source.alias}.{column.name} AS {name}")
             columns.append(replace(column, name=name, nullable=column.nullable or source.padded))
         if federated and draw.chance(10):
