@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joint import Release, anchor_table, answered, provider_table
