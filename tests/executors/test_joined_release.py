@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from joint import Release, anchor_table, answered, provider_table
 
 from fedsql.crypto.circuit import Cell, Circuit
+from fedsql.errors import InternalError, OperationalError
 from fedsql.planner.joint import JoinPlan, LinkPlan, Term
 
 PUBLIC, HIDDEN, NONE = "public", "hidden", "none"
@@ -114,9 +115,7 @@ class World:
             f"FROM a {'' if self.inner else 'LEFT'} JOIN p USING (key) WHERE kept HAVING count(*) >= {self.least}"
         ).fetchall()
         con.close()
-        return {
-            tuple(row[: len(keys)]): [None if v is None else int(v) for v in row[len(keys) :]] for row in found
-        }
+        return {tuple(row[: len(keys)]): [None if v is None else int(v) for v in row[len(keys) :]] for row in found}
 
 
 @st.composite
@@ -152,3 +151,140 @@ def test_what_opens_is_what_duckdb_answers_on_pooled_rows(world):
     run = answered(world.release(), world.tables())
     assert run.rows == world.pooled()
     assert all(value == 0 for column in run.hidden for value in column)
+
+
+def star(keyed, public):
+    """Return a release over one anchor and three providers, of which depot is added by LEFT unless ``keyed`` groups it."""
+    names = ("clinic", "depot", "east")
+    places = {name: (0,) if name == keyed else () for name in names}
+    labels = {name: ((None,), ("n",), ("s",)) if public else None for name in names if name == keyed}
+    links = tuple(
+        LinkPlan(name, name != "depot", (0, 1), (1, 1), ((0, 1),), places[name], labels.get(name, ((),)))
+        for name in names
+    )
+    if keyed:
+        one, y = Term(1, keyed, provided=0), Term(1, keyed, provided=1)
+        tests = ((one,), (Term(1, own=1, everywhere=True), Term(-1, keyed, provided=0)))
+        partials = ((one,), (y,), (Term(1, keyed, own=0, provided=1),))
+    else:
+        rows, absent = Term(1, "clinic"), Term(NOTHING, "clinic", own=1)
+        tests = ((rows,), (Term(1), Term(-1, "clinic")))
+        sums = tuple((Term(1, name, provided=1), *([absent] if name == "depot" else [])) for name in names)
+        partials = ((rows,), (Term(1, "clinic", own=0),), *sums, (Term(1, "east", own=0, provided=1),))
+    mine = (1,) if keyed else (0,)
+    plan = JoinPlan(("bank",), links, (1, 1), tests, partials, mine, None)
+    keys = 2 if keyed else 1
+    circuit = Circuit((1, 1), (0, 1), shared=True)
+    return Release(plan, circuit, (8,) * len(partials), keys, ((None,),) * len(partials))
+
+
+def key_of(draw, alphabet):
+    return draw(st.none() | st.sampled_from(alphabet))
+
+
+@st.composite
+def stars(draw):
+    def row():
+        own = {name: key_of(draw, "abc") for name in ("clinic", "depot", "east")}
+        return {**own, "g": draw(st.sampled_from("fm")), "x": draw(st.integers(-9, 9))}
+
+    tables = {}
+    for name in ("clinic", "depot", "east"):
+        held = draw(st.lists(st.sampled_from("abcd"), unique=True, max_size=4))
+        tables[name] = [
+            {"key": k, "v": draw(st.sampled_from([None, "n", "s"])), "y": draw(st.integers(-9, 9))} for k in held
+        ]
+    return [row() for _ in range(draw(st.integers(0, 20)))], tables
+
+
+@settings(max_examples=15, deadline=None)
+@given(stars(), st.sampled_from(["", "clinic", "east"]), st.booleans())
+def test_rows_of_a_star_count_where_all_inner_providers_match(world, keyed, public):
+    rows, providers = world
+    release = star(keyed, public)
+    (place,) = release.plan.keys
+    listed = [
+        {f"k{place}": r["g"], "kept": True, "x0": r["x"], "x1": 1}
+        | {f"key_{n}": r[name] for n, name in enumerate(("clinic", "depot", "east"))}
+        for r in rows
+    ]
+    tables = {"bank": anchor_table(listed, 3, 2, (place,))}
+    for name, held in providers.items():
+        keys = (0,) if name == keyed else ()
+        found = [{"key": r["key"], "absent": False, "y0": 1, "y1": r["y"], "k0": r["v"]} for r in held]
+        if name == "depot":
+            found.append({"absent": True, "y0": 1, "y1": NOTHING})
+        tables[name] = provider_table(found, 2, keys)
+    run = answered(release, tables)
+
+    of = {name: {r["key"]: r for r in held} for name, held in providers.items()}
+    joined = [r for r in rows if r["clinic"] in of["clinic"] and r["east"] in of["east"]]
+    wanted = {}
+    for r in joined:
+        label = (of[keyed][r[keyed]]["v"], r["g"]) if keyed else (r["g"],)
+        y = {name: of[name][r[name]]["y"] if r[name] in of[name] else NOTHING for name in of}
+        values = [1, y[keyed], r["x"] * y[keyed]] if keyed else [1, r["x"], *y.values(), r["x"] * y["east"]]
+        wanted[label] = [a + b for a, b in zip(wanted.get(label, [0] * len(values)), values, strict=True)]
+    every = {g: sum(r["g"] == g for r in rows) for g in "fm"}
+    assert run.rows == {label: v for label, v in wanted.items() if every[label[-1]] > v[0]}
+
+
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize("provided", [True, False])
+def test_places_of_no_group_are_never_shown(inner, provided):
+    """Though constants fill them, and any count would do."""
+    anchor = [{"key": str(i), "kept": True, "g": GROUPS[i % 2], "x": i} for i in range(6)]
+    held = [{"key": str(i), "v": VALUES[i % 2], "y": i} for i in range(6)]
+    world = World((anchor,), held, inner, HIDDEN, HIDDEN, 1)
+    release = world.release()
+    beside = [Term(100, "depot", beside=True, provided=0)] if provided else [Term(100, own=-1, everywhere=True)]
+    tests = tuple((*terms, *beside) for terms in release.plan.tests)
+    plan = replace(release.plan, tests=tests)
+    run = answered(replace(release, plan=plan, circuit=replace(release.circuit, survive=(0,))), world.tables())
+    values = (
+        {*VALUES[:2]} if inner or provided else {*VALUES[:2], None}
+    )  # a provider has no rows of its own where nothing matches
+    groups = set(GROUPS[:2])
+    assert set(run.rows) == {(v, g) for v in values for g in groups}
+
+
+def test_beside_sums_are_over_the_providers_own_rows_in_each_group_value():
+    anchor = [{"key": "a", "kept": True, "g": "f", "x": 1}] * 2 + [{"key": None, "kept": True, "g": "m", "x": 1}]
+    held = [{"key": "a", "v": "n", "y": 1}, {"key": "z", "v": "n", "y": 5}, {"key": None, "v": "n", "y": 9}]
+    held += [{"key": "q", "v": "s", "y": 4}]
+    world = World((anchor, anchor), held, True, HIDDEN, HIDDEN, 1)
+    release = world.release()
+    partials = ((Term(1, "depot", provided=2, beside=True), Term(-1, "depot", provided=2)),) * 4
+    tests = ((Term(1, "depot", provided=0, beside=True),), release.plan.tests[1])
+    run = answered(
+        replace(
+            release, plan=replace(release.plan, tests=tests, partials=partials), cells=((None,),) * 4, widths=(16,) * 4
+        ),
+        world.tables(),
+    )
+    # 15 in n, of which four rows of both anchors match one of value 1; the group m matches nothing
+    assert {label: row[0] for label, row in run.rows.items()} == {
+        ("n", "f"): 11,
+        ("n", "m"): 15,
+        ("s", "f"): 4,
+        ("s", "m"): 4,
+    }
+
+
+@pytest.mark.parametrize("by", ["anchor", "provider", "both"])
+def test_a_party_that_computes_over_fewer_groups_gives_up(by):
+    anchor = [{"key": str(i), "kept": True, "g": str(i), "x": 1} for i in range(20)]
+    held = [{"key": str(i), "v": str(i), "y": 1} for i in range(20)]
+    kinds = (HIDDEN if by != "provider" else NONE, HIDDEN if by != "anchor" else NONE)
+    world = World((anchor,), held, True, *kinds, 1)
+    with pytest.raises(OperationalError, match="allows 19 here" if by != "both" else "allows 100 here"):
+        answered(world.release(), world.tables(), most=100 if by == "both" else 19)
+
+
+def test_a_label_that_is_not_public_is_an_error():
+    anchor = [{"key": "a", "kept": True, "g": "other", "x": 1}]
+    world = World((anchor,), [], True, PUBLIC, NONE, 1)
+    with pytest.raises(InternalError, match="public list"):
+        answered(world.release(), world.tables())
+    kept = World(([anchor[0] | {"kept": False}],), [], True, PUBLIC, NONE, 1)
+    assert answered(kept.release(), kept.tables()).rows == {}
