@@ -83,7 +83,7 @@ def decompose(
                 ((argument, type_),) = pairs
                 label = label_sql("COUNT(DISTINCT ...)", argument, type_, known, typing)
                 coded = (replace(coded[0], sql=label),)
-        elif terms.noisy or (terms.min_group_size == 1 and not _of_several(aggregate, typing)):
+        elif (terms.noisy or terms.min_group_size == 1) and not _of_several(aggregate, typing):
             squares = aggregate.function in SQUARES
             coded = tuple(_coded(argument, type_, typing, known, squares=squares) for argument, type_ in pairs)
         elif aggregate.function in ("sum", *MEANS):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
+from types import MappingProxyType
 
 from sqlglot import exp
 
@@ -15,7 +16,7 @@ from fedsql.planner.bounds import MOST_ROWS, Known
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.decompose import decompose
 from fedsql.planner.factors import Factors
-from fedsql.planner.fragments import Typing, known_bounds, label_sql, reading, unit_counter
+from fedsql.planner.fragments import SAMPLING_KEY, Typing, known_bounds, label_sql, reading, unit_counter
 from fedsql.planner.joint import JoinPlan, Labels
 from fedsql.planner.joint_builder import JointBuilder, check_functions, unit_of
 from fedsql.planner.joint_sums import HERE, Sums, relation
@@ -23,6 +24,7 @@ from fedsql.planner.logical import Join, Key, Link, Release, Rows, leaf_of
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
+from fedsql.planner.row_columns import ROWS
 from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
 from fedsql.planner.schema import clash
@@ -30,6 +32,7 @@ from fedsql.planner.typer import Typer
 
 MOST_PUBLIC = 4096  # public group values of one part; more are not public to the plan
 _LINK_KEY = "a join key"
+_KEPT = "_kept"
 
 
 class Joined:
@@ -49,31 +52,39 @@ class Joined:
         self.release, self.typing, self.terms, self.parts, self.both = release, typing, terms, parts, both
         self.leaf = leaf
         self.known: Known = {**known_bounds(leaf), **{n: r for part in parts.values() for n, r in part.sums().items()}}
-        self.join = safe_join(leaf.join, self.known, typing)
+        whole = safe_join(leaf.join, self.known, typing)
+        self.conditions = {"": whole.condition} | {link.provider: link.condition for link in whole.links}
+        self.join = self._flagged(whole)
         self.typing.digits = (124 - self._most_rows().bit_length()) // 2
         self.factors = Factors(self.join)
 
     def plan(
         self,
+        grids: Mapping[str, int] = MappingProxyType({}),
     ) -> tuple[dict[str, str], tuple[Test, ...], Circuit | None, tuple[Partial, ...], tuple[Output, ...], JoinPlan]:
-        """Return fragments, tests, circuit, partials, outputs and the join."""
-        check_functions({a.function for a in self.release.aggregates})
+        """Return fragments, tests, circuit, partials, outputs and the join. ``grids``: of partials under noise, by name."""
+        noisy = self.terms.noisy
+        check_functions({a.function for a in self.release.aggregates}, noisy=noisy)
         of = self._keys()
         keyed = next((part for part in of if part), "")
         self._check_keyed(keyed)
-        hides = self.terms.min_group_size > 1
-        by, rows_are_units = unit_of(self.join, hides=hides)
+        places = {part: tuple(place for place, _ in listed) for part, listed in of.items()}
+        domains = {part: _domain([key for _, key in listed], self.leaf) for part, listed in of.items()}
+        public = not any(listed is None for listed in domains.values())
+        hides = self.terms.min_group_size > 1 or noisy
+        by, rows_are_units = unit_of(self.join, hides=hides, noisy=noisy)
         builder = JointBuilder(
             len(self.leaf.parties),
             self.terms.min_group_size,
             unit_counter(not hides),
             unit_counter(unique=False),
+            noisy,
             join=self.join,
             keyed=keyed,
             both=self.both,
         )
-        circuit = decompose(self.release, self.terms, self.typing, self.known, False, builder=builder)[1]
-        assert circuit is not None
+        groups = prod(len(listed or ()) for listed in domains.values()) if public else None
+        circuit = decompose(self.release, self.terms, self.typing, self.known, False, groups=groups, builder=builder)[1]
         labels = {part: [self._label(key) for _, key in listed] for part, listed in of.items()}
         keys = {link.provider: self._link_keys(link) for link in self.join.links}
         unit = None if by is None else keys[self.join.links[by].provider][0]
@@ -82,9 +93,7 @@ class Joined:
         partials, limbs = [], []
         for partial in builder.partials:
             limbs.append(self._limbs(partial))
-            partials.append(sums.partial(partial.sql, limbs[-1]))
-        places = {part: tuple(place for place, _ in listed) for part, listed in of.items()}
-        domains = {part: _domain([key for _, key in listed], self.leaf) for part, listed in of.items()}
+            partials.append(sums.partial(partial.sql, limbs[-1], grids.get(partial.name, 1)))
         links = tuple(
             replace(
                 sums.link(link, link.inner),
@@ -109,7 +118,8 @@ class Joined:
         sent = tuple(
             replace(partial, sql=(), width=8 * each) for partial, each in zip(builder.partials, limbs, strict=True)
         )
-        return fragments, tuple(builder.tests), replace(circuit, shared=True), sent, tuple(builder.outputs), join
+        shared = None if circuit is None else replace(circuit, shared=True)
+        return fragments, tuple(builder.tests), shared, sent, tuple(builder.outputs), join
 
     def _keys(self) -> dict[str, list[tuple[int, Key]]]:
         """Return the grouping keys of each part, with their places."""
@@ -144,7 +154,7 @@ class Joined:
             )
 
     def _types(self) -> dict[str, str]:
-        return {column.name: column.type for column in self.leaf.columns}
+        return {column.name: column.type for column in self.leaf.columns} | {_KEPT: "BOOLEAN"}
 
     def _label(self, key: Key) -> str:
         return f"CAST({label_sql('GROUP BY', key.expression, key.type, self.known, self.typing)} AS VARCHAR)"
@@ -192,7 +202,7 @@ class Joined:
     def _anchor(
         self, party: str, labels: Sequence[str], places: Sequence[int], keys: Mapping[str, tuple[str, str]], sums: Sums
     ) -> str:
-        source = self.parts[""].at(party, clamp=False, unit=False, numbered=False)
+        source = self._source("", party, keys[self.join.links[0].provider][0], self.conditions[""], self.join.anchor)
         listed = [f"{label} AS k{place}" for label, place in zip(labels, places, strict=True)]
         listed.append(f"{_holds(self.join.condition)} AS kept")
         for number, link in enumerate(self.join.links):
@@ -203,7 +213,7 @@ class Joined:
         return reading(source, f"SELECT {', '.join(listed)} FROM {relation(source)}")
 
     def _provider(self, link: Link, labels: Sequence[str], places: Sequence[int], key: str, sums: Sums) -> str:
-        source = self.parts[link.provider].at(link.provider, clamp=False, unit=False, numbered=False)
+        source = self._source(link.provider, link.provider, key, self.conditions[link.provider], link.rows, link.unique)
         listed = [f"{label} AS k{place}" for label, place in zip(labels, places, strict=True)]
         listed += [f"{sql} AS y{j}" for j, (sql, _) in enumerate(sums.provided.get(link.provider, {}))]
         tested = key if link.condition is None else f"CASE WHEN {_holds(link.condition)} THEN {key} END"
@@ -213,8 +223,47 @@ class Joined:
         empty = ", ".join(
             f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in self.leaf.columns if c.name in link.rows.schema
         )
+        if link.condition is not None and self._most(link.rows) is not None:
+            empty += f', false AS "{_KEPT}"'
         nothing = f"SELECT {', '.join(['NULL AS key', 'true AS absent', *listed])} FROM {relation(f'SELECT {empty}')}"
         return reading(source, f"{sql} UNION ALL {nothing}")
+
+    def _source(
+        self, part: str, party: str, unit: str, condition: exp.Expr | None, rows: Rows, unique: bool = False
+    ) -> str:
+        """Return the relation of a part at ``party``.
+
+        Under noise values are inside their bounds, and a flag tells which rows of each ``unit`` count: as many as may.
+        """
+        source = self.parts[part].at(party, clamp=self.terms.noisy, unit=False, numbered=self.terms.noisy)
+        most = self._most(rows)
+        if most is None or unique:
+            return source
+        return f'SELECT *, {_sampled(unit, _holds(condition), most)} AS "{_KEPT}" FROM {relation(source)}'
+
+    def _most(self, rows: Rows) -> int | None:
+        """Return how many rows of one unit are taken of a part; None where no unit has more."""
+        alone = len(rows.scans) == 1 and not rows.publics
+        offers = [offer for scan in rows.scans for offer in scan.offers]
+        if not self.terms.noisy or (alone and all(offer.unit_unique for offer in offers)):
+            return None
+        return max(offer.max_rows_per_unit for offer in offers)
+
+    def _flagged(self, join: Join) -> Join:
+        """Return the join with the flags of `_source` as conditions, where rows are drawn."""
+        flag = exp.column(_KEPT, table=ROWS, quoted=True)
+        links = tuple(
+            link if link.unique or self._most(link.rows) is None else replace(link, condition=flag)
+            for link in join.links
+        )
+        condition = join.condition if self._most(join.anchor) is None else flag
+        return replace(join, condition=condition, links=links)
+
+
+def _sampled(unit: str, kept: str, most: int) -> str:
+    """Return SQL that holds for so many rows of each unit, of those that are kept: the ones with the least keyed hashes."""
+    order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
+    return f"({kept}) AND row_number() OVER (PARTITION BY {unit}, ({kept}) ORDER BY {order}) <= {most}"
 
 
 def parts_of(

@@ -10,16 +10,22 @@ from dataclasses import dataclass
 
 from fedsql.crypto.circuit import Rest
 from fedsql.errors import NotSupportedError
-from fedsql.planner.builder import Builder
+from fedsql.planner.builder import PAIRS, Builder
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
 from fedsql.planner.logical import Join, Rows
 from fedsql.planner.ordered import EXTREMES
 from fedsql.planner.quantiles import QUANTILES
+from fedsql.planner.sensitivity import Contribution
 
 
-def check_functions(functions: set[str]) -> None:
-    """Raise NotSupportedError for what is no sum of products."""
+def check_functions(functions: set[str], *, noisy: bool = False) -> None:
+    """Raise NotSupportedError for what is no sum of products; and under noise, which is sized for one column, of two."""
+    if noisy and (refused := functions & PAIRS):
+        raise NotSupportedError(
+            f"{min(refused).upper()} is not answered over a private join under noise, which a party here requires",
+            hint="counts, sums, averages and variances are",
+        )
     if refused := functions & {*EXTREMES, *QUANTILES}:
         raise NotSupportedError(
             f"{min(refused).upper()} is not answered over a private join",
@@ -66,10 +72,30 @@ class JointBuilder(Builder):
         return self.test(sql, self.min_group_size)
 
 
-def unit_of(join: Join, *, hides: bool) -> tuple[int | None, bool]:
+def contribution_of(join: Join, *, grouped: bool) -> Contribution:
+    """Return how much one unit may contribute under noise, whose rows `unit_of` has found to have one key.
+
+    Each of the anchor's rows meets each of the provider's. Where rows that match nothing are kept, a unit of the provider
+    moves the anchor's rows from there: what it adds, and what it takes away.
+    """
+    rows = _rows(join.anchor)
+    for link in join.links:
+        rows *= (1 if link.unique else _rows(link.rows)) * (1 if link.inner else 2)
+    return Contribution(rows, len(join.anchor.parties), rows if grouped else 1, joined=True)
+
+
+def _rows(rows: Rows) -> int:
+    """Return how many rows of one unit a party takes: all that there are, where no unit has two."""
+    offers = [offer for scan in rows.scans for offer in scan.offers]
+    single = len(rows.scans) == 1 and not rows.publics
+    return max(1 if single and offer.unit_unique else offer.max_rows_per_unit for offer in offers)
+
+
+def unit_of(join: Join, *, hides: bool, noisy: bool = False) -> tuple[int | None, bool]:
     """Return by which link's key the anchor's units are counted (None: each row is one), and whether no unit has two rows.
 
-    ``hides``: units must be counted exactly. Raises NotSupportedError where keys do not tell them.
+    ``hides``: units must be counted exactly; ``noisy``: each key must be of one unit at either side. Raises
+    NotSupportedError where keys do not tell them.
     """
     alone = len(join.anchor.scans) == 1 and not join.anchor.publics
     offers = [offer for scan in join.anchor.scans for offer in scan.offers]
@@ -77,7 +103,7 @@ def unit_of(join: Join, *, hides: bool) -> tuple[int | None, bool]:
     if not hides:
         return None, rows_are_units
     for link in join.links:
-        _check_provider(link.rows, [key.name for _, key in link.keys], link.unique)
+        _check_provider(link.rows, [key.name for _, key in link.keys], link.unique, noisy=noisy)
     own = [[key for key, _ in link.keys] for link in join.links]
     by_unit = all(
         len(keys) == 1 and join.anchor.schema.count(keys[0].name) and join.anchor.column(keys[0].name).is_unit
@@ -85,6 +111,11 @@ def unit_of(join: Join, *, hides: bool) -> tuple[int | None, bool]:
     )
     if by_unit:
         return (None if rows_are_units else 0), rows_are_units
+    if noisy:
+        raise NotSupportedError(
+            f"under noise, which a party here requires, {join.anchor.name} must be joined on its privacy unit",
+            hint="one row of another key could count for any number of units",
+        )
     if not rows_are_units:
         raise NotSupportedError(
             f"above min_group_size 1, {join.anchor.name} has several rows of one privacy unit and must be joined on the unit",
@@ -98,13 +129,13 @@ def unit_of(join: Join, *, hides: bool) -> tuple[int | None, bool]:
     return 0, rows_are_units  # several of the anchor's rows may match one of a provider's: whichever are fewer count
 
 
-def _check_provider(rows: Rows, keys: list[str], unique: bool) -> None:
+def _check_provider(rows: Rows, keys: list[str], unique: bool, *, noisy: bool) -> None:
     """Refuse a provider whose units cannot be counted by its keys: one may have several."""
     offers = [offer for scan in rows.scans for offer in scan.offers]
     single = len(rows.scans) == 1 and all(offer.privacy_unit is None or offer.unit_unique for offer in offers)
     by_unit = any(name in rows.schema and rows.column(name).is_unit for name in keys)
-    if not (unique or single or by_unit):
+    if not (unique or (single and not noisy) or by_unit):
         raise NotSupportedError(
-            f"above min_group_size 1, {rows.name} has several rows of one privacy unit and must be joined on the unit",
+            f"{'under noise' if noisy else 'above min_group_size 1'}, {rows.name} must be joined on its privacy unit",
             hint="join on the privacy unit; or aggregate its rows by it in a derived table",
         )

@@ -74,8 +74,11 @@ class Sums:
         column = self._column(provider, mine, 1)
         return (Term(1, provider, provided=column, beside=True), *_less(found))
 
-    def partial(self, sql: tuple[str, ...], limbs: int) -> tuple[Term, ...]:
-        """Return the terms of a partial, or of a count: SUM, COUNT or COUNT(DISTINCT), with its FILTER."""
+    def partial(self, sql: tuple[str, ...], limbs: int, grid: int = 1) -> tuple[Term, ...]:
+        """Return the terms of a partial, or of a count: SUM, COUNT or COUNT(DISTINCT), with its FILTER.
+
+        Values are summed in multiples of ``grid``, each rounded up or down at random: so no sum is off on one side.
+        """
         call, where = _whole(sql), [self.join.where] if self.join.where is not None else []
         if isinstance(call, exp.Filter):
             call, where = call.this, [call.expression.this, *where]
@@ -83,7 +86,8 @@ class Sums:
         for condition in where:
             products = self.factors.multiplied(products, self.factors.truth(condition))
         if isinstance(call, exp.Sum):
-            return self._terms(self.factors.multiplied(products, self.factors.value(call.this)), limbs)
+            values = [_rounded(product, grid) for product in self.factors.value(call.this)]
+            return self._terms(self.factors.multiplied(products, values), limbs)
         assert isinstance(call, exp.Count)
         if isinstance(call.this, exp.Distinct):
             (value,) = call.this.expressions
@@ -268,8 +272,9 @@ class Sums:
         return _first(by, self.labels[""], [*kept, *conditions])
 
     def _provider_rep(self, provider: str, conditions: Sequence[str]) -> str:
-        kept = [*self._kept(provider), *(c for c in conditions if c not in self._kept(provider))]
-        return _first(self.keys[provider][1], self.labels.get(provider, []), kept)
+        key = self.keys[provider][1]
+        kept = [f"({c}) OR ({key}) IS NULL" for c in self._kept(provider) if c not in conditions]  # or nothing matches
+        return _first(key, self.labels.get(provider, []), [*kept, *conditions])
 
     def _link(self, provider: str) -> Link:
         return next(link for link in self.join.links if link.provider == provider)
@@ -296,6 +301,20 @@ class Sums:
 def _case(conditions: Sequence[str], values: Sequence[str]) -> str:
     value = " * ".join(f"({v})" for v in values) or "1"
     return f"CASE WHEN {' AND '.join(f'({c})' for c in conditions)} THEN {value} ELSE 0 END" if conditions else value
+
+
+def _rounded(product: Product, grid: int) -> Product:
+    """Return a value in multiples of ``grid``."""
+    if grid == 1:
+        return product
+    if len(product.values) > 1:
+        raise NotSupportedError(
+            "a product of columns of two parties is not answered under noise, which a party here requires",
+            hint="sum a column of one party, under conditions of either",
+        )
+    ((part, sql),) = product.values
+    text = f"CAST(floor(CAST({sql} AS DOUBLE) / {grid} + random()) AS BIGINT)"
+    return Product(product.factor, product.conditions, ((part, text),))
 
 
 def _first(by: str, labels: Sequence[str], conditions: Sequence[str]) -> str:

@@ -163,11 +163,6 @@ def _check_rows(release: Release, rows: Rows, terms: Terms, inputs: Mapping[str,
 
 def _check_join(rows: Rows, join: Join, terms: Terms) -> Terms:
     """Return the terms of a private join, whose owners are in every group. Raises PolicyDenied where one may not join."""
-    if terms.noisy:
-        raise NotSupportedError(
-            "a join of different parties' rows is not answered under noise, which a party here requires",
-            hint="aggregate each table in a query of its own, and join the results",
-        )
     for link in join.links:
         for key, other in (pair for both in link.keys for pair in (both, both[::-1])):
             theirs = {name for part in join.parts(other) for name in ((part,) if part else join.anchor.parties)}

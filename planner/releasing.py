@@ -17,6 +17,7 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.joined import Joined, parts_of
+from fedsql.planner.joint_builder import contribution_of
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
@@ -45,6 +46,7 @@ class Planner:
     _columns: dict[str, Columns] = field(default_factory=dict)  # of released relations
     _stage: dict[str, int] = field(default_factory=dict)  # of released relations
     _planned: dict[int, ReleasePlan] = field(default_factory=dict)  # by number
+    _joins: dict[int, Joined] = field(default_factory=dict)  # by number
 
     def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
         """Plan all releases, and what they read."""
@@ -192,7 +194,11 @@ class Planner:
         columns = {name: self.inputs[name].columns for name in leaf.inputs}
         parts = parts_of(leaf, self.catalog, self.typer, self.schema, columns)
         both = any(offer.release.join_both_sides for offer in self.catalog.offers if offer.party in leaf.parties)
-        fragments, tests, circuit, partials, outputs, join = Joined(release, typing, terms, parts, both).plan()
+        if terms.noisy:
+            check_noisy([a.function for a in release.aggregates])
+        assert leaf.join is not None
+        self._joins[release.number] = Joined(release, typing, terms, parts, both)
+        fragments, tests, circuit, partials, outputs, join = self._joins[release.number].plan()
         return ReleasePlan(
             release=release,
             contributors=leaf.parties,
@@ -203,13 +209,21 @@ class Planner:
             partials=partials,
             outputs=outputs,
             domain=join.domain(len(release.keys)),
-            unit=Contribution(1, 1),
+            unit=contribution_of(leaf.join, grouped=bool(release.keys)) if terms.noisy else Contribution(1, 1),
             stage=stage,
             inputs=leaf.inputs,
             copies=copies,
             join=join,
             both_sides=both,
         )
+
+    def on_grids(self, made: ReleasePlan) -> ReleasePlan:
+        """Return a release over joined rows that sums values in multiples of its noise's grids: shares cannot be rounded."""
+        if made.join is None or made.noise is None:
+            return made
+        grids = {partial.name: noise.grid for partial, noise in zip(made.partials, made.noise, strict=True)}
+        fragments, *_, join = self._joins[made.number].plan(grids)
+        return replace(made, fragments=fragments, join=join)
 
     def _beside(self, release: Release) -> Beside:
         cells = {each.number: self._planned[each.number].shown_by for each in release.siblings}

@@ -189,7 +189,8 @@ def drawn(release: ReleasePlan) -> NoiseShares | None:
         draws, grids = [], []
         for partial, own in zip(release.partials, noise, strict=True):
             draws += np.split(own.mechanism.share(own.honest, rows * partial.columns), partial.columns)
-            grids += [own.grid] * partial.columns
+            # Shares cannot be rounded: values over a private join are in multiples of the grid before they are shared.
+            grids += [own.grid if release.join is None else 1] * partial.columns
         return NoiseDraws(draws, grids)
 
     if release.domain is not None:
