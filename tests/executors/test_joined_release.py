@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joint import Release, anchor_table, answered, provider_table
