@@ -294,7 +294,10 @@ def _holds(condition: exp.Expr | None) -> str:
 
 
 def _domain(keys: Sequence[Key], leaf: Rows) -> Labels | None:
-    """Return the labels of a part's grouping keys where their values are public; NULL is one of each."""
+    """Return the labels of a part's grouping keys where their values are public; NULL is one of each, and the first.
+
+    For where nothing matches all keys are NULL, and what no provider is in has the first place.
+    """
     values = []
     for key in keys:
         if not isinstance(key.expression, exp.Column):
@@ -303,7 +306,7 @@ def _domain(keys: Sequence[Key], leaf: Rows) -> Labels | None:
         columns = [o.column(base) for index, base in bases for o in leaf.scans[index].offers]
         if not columns or any(column is None or column.values is None for column in columns):
             return None
-        values.append((*dict.fromkeys(v for c in columns if c is not None for v in c.values or ()), None))
+        values.append((None, *dict.fromkeys(v for c in columns if c is not None for v in c.values or ())))
     if prod(len(v) for v in values) > MOST_PUBLIC:
         return None
     return tuple(product(*values))

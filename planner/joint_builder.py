@@ -6,17 +6,20 @@ its survival would tell an owner who is known to the other (DESIGN, section 7; `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedsql.crypto.circuit import Rest
 from fedsql.errors import NotSupportedError
 from fedsql.planner.builder import PAIRS, Builder
+from fedsql.planner.cells import Render
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
 from fedsql.planner.logical import Join, Rows
 from fedsql.planner.ordered import EXTREMES
 from fedsql.planner.quantiles import QUANTILES
 from fedsql.planner.sensitivity import Contribution
+from fedsql.planner.summable import Argument
 
 
 def check_functions(functions: set[str], *, noisy: bool = False) -> None:
@@ -62,6 +65,16 @@ class JointBuilder(Builder):
                 counted = [MATCHED, *([UNMATCHED] if self.both else []), *counted]
             survive += [self._enough(f"{each}('{link.provider}')") for each in counted]
         return tuple(dict.fromkeys(survive))
+
+    def nonzero(self, split: Argument, render: Render, monomials: Sequence[list[str]]) -> list[str]:
+        """Return what says that a value is not zero: of several parties' columns nobody can tell but where each is.
+
+        That is enough: no more is opened than the sums of its monomials, which have a test each.
+        """
+        assert self.join is not None
+        if self.join.parts(split.value):
+            return super().nonzero(split, render, monomials)
+        return monomials[0] if len(monomials) == 1 else []
 
     def distinct(self, label: str, condition: str | None) -> str:
         """Add the number of distinct values of ``label``."""
