@@ -140,14 +140,12 @@ class Factors:
         return node
 
     def _refusal(self, node: exp.Expr) -> NotSupportedError:
-        named = [link.rows.name for link in self.join.links if set(link.rows.schema) & _named(node)]
-        if set(self.join.anchor.schema) & _named(node):
-            named.insert(0, self.join.anchor.name)
+        parts = [self.join.anchor, *(link.rows for link in self.join.links)]
+        written = {column.name: column.expression for rows in parts for column in rows.columns}
+        named = {column.name for column in node.find_all(exp.Column)}
+        owners = [" and ".join(rows.parties) for rows in parts if set(rows.schema) & named]
+        text = shown(node.transform(lambda n: written.get(n.name, n) if isinstance(n, exp.Column) else n), tables=True)
         return NotSupportedError(
-            f"{shown(node)} takes columns of {' and '.join(named)} together: nobody has both sides of a joined row",
+            f"{text} takes columns of {' and '.join(owners)} together: nobody has both sides of a joined row",
             hint="products of columns, AND, OR and CASE over conditions of one table each are answered",
         )
-
-
-def _named(node: exp.Expr) -> set[str]:
-    return {column.name for column in node.find_all(exp.Column)}

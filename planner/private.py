@@ -239,7 +239,7 @@ class _Splitter:
                 return
         if len(found) > 1 and is_on:
             raise NotSupportedError(
-                f"{shown(conjunct)} compares columns of different parties: rows are joined by equal keys alone",
+                f"{shown(conjunct, tables=True)} compares columns of different parties: rows are joined by equal keys alone",
                 hint="join on key = key, and put conditions on each table's own columns",
                 position=position(conjunct),
             )
