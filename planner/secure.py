@@ -36,7 +36,11 @@ class Secure:
         """Rewrite ``select`` and all blocks in it, in place, innermost last."""
         rows = groups = self._typing(select, outer)
         if is_grouped(select) and (keys := grouping(select)):
-            groups = self._typing(select, outer, keys)
+            grouped = self._typing(select, outer, keys)
+
+            def groups(node: exp.Expr) -> str:  # a part of a key is no key: but it has its type in every row
+                return (grouped if any(is_aggregate(part) for part in node.walk()) else rows)(node)
+
         known = self.known([select, *outer])
         nested = [node for node in select.find_all(exp.Select) if node is not select and _holder(node) is select]
         for _, join in items(select):

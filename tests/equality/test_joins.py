@@ -35,6 +35,7 @@ SELECT COUNT(*) FROM patients p WHERE (SELECT COUNT(*) FROM visits v WHERE v.pat
 SELECT COUNT(*) FROM patients WHERE id IN (SELECT patient FROM visits GROUP BY patient HAVING SUM(days) > 30)
 SELECT n, COUNT(*) AS people FROM (SELECT patient, COUNT(*) AS n FROM visits WHERE patient > 0 GROUP BY patient) t GROUP BY n
 SELECT n, COUNT(*) AS people FROM (SELECT p.id, COUNT(v.visit) AS n FROM patients p LEFT JOIN visits v ON v.patient = p.id GROUP BY p.id) t GROUP BY n
+SELECT old, COUNT(*) AS people FROM (SELECT p.id, CASE WHEN p.age <> p.id THEN p.age > 50 END AS old, COUNT(*) AS n FROM patients p GROUP BY p.id, CASE WHEN p.age <> p.id THEN p.age > 50 END) t GROUP BY old
 SELECT AVG(s) AS a, SUM(s) AS b FROM (SELECT v.patient, SUM(b.cents) AS s FROM visits v JOIN bills b USING (visit) WHERE v.patient IS NOT NULL GROUP BY v.patient) t
 SELECT p.sex, AVG(t.n) AS a FROM patients p JOIN (SELECT patient, COUNT(*) AS n FROM visits GROUP BY patient) t ON t.patient = p.id GROUP BY p.sex
 SELECT COUNT(*) FROM (SELECT DISTINCT patient, ward FROM visits WHERE patient IS NOT NULL) t
