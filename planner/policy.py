@@ -302,6 +302,8 @@ def _terms(leaf: Leaf, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms
     joined = isinstance(leaf, Rows) and leaf.join is not None
     names = [scan.name for scan in scans_of(leaf) if not joined or scan.party is None]
     offering = [offer for offer in catalog.offers if any(offer.table(name) is not None for name in names)]
+    if joined:  # other parties' tables of these names are others than those that are named
+        offering += [offer for offer in catalog.offers if offer.party in leaf.parties and offer not in offering]
     min_parties = max(policy.min_parties for policy in policies)
     waived = all(offer.release.allow_alone for offer in offering)
     fewer = len(leaf.parties) < len(offering) and not joined

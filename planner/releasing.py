@@ -11,7 +11,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import Known
-from fedsql.planner.catalog import Catalog, PublicTable
+from fedsql.planner.catalog import Catalog, PublicTable, TableOffer
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
@@ -210,12 +210,17 @@ class Planner:
             outputs=outputs,
             domain=join.domain(len(release.keys)),
             unit=contribution_of(leaf.join, grouped=bool(release.keys)) if terms.noisy else Contribution(1, 1),
+            missing=tuple(sorted({o.party for s in leaf.scans if s.party is None for o in self._absent(s.name)})),
             stage=stage,
             inputs=leaf.inputs,
             copies=copies,
             join=join,
             both_sides=both,
         )
+
+    def _absent(self, name: str) -> list[TableOffer]:
+        """Return the offers of a table whose parties are left out."""
+        return [offer for offer in self.catalog.tables(name) if offer.party in self.catalog.missing]
 
     def on_grids(self, made: ReleasePlan) -> ReleasePlan:
         """Return a release over joined rows that sums values in multiples of its noise's grids: shares cannot be rounded."""
