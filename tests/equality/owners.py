@@ -128,7 +128,7 @@ def _calls(rng: random.Random) -> pa.Table:
     return pa.table(
         {
             "cid": column(rng, rows, lambda: 4 if rng.random() < 0.3 else rng.randrange(PEOPLE), "int64"),
-            "mins": column(rng, rows, lambda: rng.randrange(100), "int64"),
+            "mins": column(rng, rows, lambda: rng.randrange(100), "int32"),
             "far": column(rng, rows, lambda: rng.random() < 0.4, pa.bool_()),
         }
     )

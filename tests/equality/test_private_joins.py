@@ -39,6 +39,24 @@ SELECT DISTINCT kind FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
 SELECT a.kind, a.n, b.n FROM (SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind) a JOIN (SELECT kind, COUNT(*) AS n FROM bank.loans GROUP BY kind) b ON a.kind = b.kind
 SELECT COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid UNION ALL SELECT COUNT(*) FROM bank.loans l JOIN phone.calls c ON l.cid = c.cid
 """
+USING = """
+SELECT COUNT(DISTINCT cid) FROM bank.loans JOIN (SELECT cid, age FROM telco.users) u USING (cid)
+SELECT cid, COUNT(*) FROM bank.loans JOIN (SELECT cid, age FROM telco.users) u USING (cid) GROUP BY cid
+SELECT cid, COUNT(*) FROM telco.users JOIN bank.loans USING (cid) GROUP BY cid
+SELECT cid, COUNT(*) FROM (SELECT cid, n FROM bank.loans) l JOIN (SELECT cid, age FROM telco.users) u USING (cid) GROUP BY cid
+SELECT cid, COUNT(*) FROM bank.loans LEFT JOIN (SELECT cid, age FROM telco.users WHERE age > 3) u USING (cid) GROUP BY cid
+SELECT COUNT(*) FROM bank.loans JOIN telco.users USING (cid) JOIN grid.meters USING (cid) WHERE cid > 10
+SELECT COUNT(*), SUM(paid) FROM bank.loans JOIN grid.meters USING (cid) JOIN tax.returns USING (cid) WHERE cid > 10
+SELECT kind, cid, COUNT(*), SUM(paid) FROM bank.loans LEFT JOIN grid.meters USING (cid) LEFT JOIN tax.returns USING (cid) GROUP BY kind, cid
+SELECT coalesce(u.seg, 'x') AS k, COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND u.seg = 'x' GROUP BY k
+SELECT coalesce(l.cid, u.cid) AS k, COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON u.cid = l.cid GROUP BY k
+SELECT coalesce(u.cid, l.cid) AS k, COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON u.cid = l.cid GROUP BY k
+SELECT coalesce(l.cid, l.n) AS k, COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON u.cid = l.cid AND l.n = l.cid GROUP BY k
+SELECT coalesce(l.n, l.cid, 3) AS k, COUNT(*) FROM bank.loans l JOIN telco.users u ON u.cid = l.cid AND l.n = l.n GROUP BY k
+SELECT coalesce(u.cid, 3) AS k, COUNT(*) FROM bank.loans l JOIN telco.users u ON u.cid = l.cid GROUP BY k
+SELECT coalesce(u.cid, l.cid, 3) AS k, COUNT(*) FROM bank.loans l RIGHT JOIN telco.users u ON u.cid = l.cid GROUP BY k
+SELECT coalesce(l.cid, u.cid, 3) AS k, COUNT(*) FROM bank.loans l RIGHT JOIN telco.users u ON u.cid = l.cid GROUP BY k
+"""
 KEYS = """
 SELECT COUNT(*) AS n, SUM(price) AS s FROM bank.loans l JOIN shop.orders o ON l.cid = o.code
 SELECT COUNT(*) AS n, SUM(price) AS s FROM bank.loans l JOIN shop.orders o ON o.real = l.cid
@@ -79,8 +97,8 @@ SELECT kind, SUM(amount - age), SUM(2 * amount + 3 * age - 1), AVG(used * 2), SU
 SELECT kind, SUM(n * n), SUM(age * age), SUM(amount * n), SUM(n * age * 2) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid GROUP BY kind
 SELECT kind, SUM(age), AVG(age), VAR_POP(age), CORR(n, age), SUM(amount), VAR_POP(amount) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid GROUP BY kind
 SELECT kind, SUM(coalesce(age, 5)), SUM(coalesce(age, 0) + n), COUNT(coalesce(seg, 'none')) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid GROUP BY kind
-SELECT kind, SUM(CASE WHEN u.seg = 'x' THEN l.amount END), AVG(CASE WHEN u.seg = 'x' THEN l.n ELSE 0 END), SUM(CASE WHEN l.ok THEN u.age WHEN l.n > 3 THEN 1 END) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind
-SELECT SUM(CASE WHEN u.seg = 'x' OR l.kind = 'a' THEN l.n ELSE u.age END), SUM(CASE WHEN u.active AND l.ok THEN 1 ELSE 0 END), SUM(CASE u.seg WHEN 'x' THEN n WHEN 'y' THEN 2 * n END) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
+SELECT kind, SUM(CASE WHEN u.seg = 'x' THEN l.amount END), AVG(CASE WHEN u.seg = 'x' THEN l.n ELSE 0 END), SUM(CASE WHEN l.ok THEN u.age END), SUM(CASE WHEN l.ok AND u.active THEN n * age END) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind
+SELECT SUM(CASE WHEN u.seg = 'x' OR l.kind = 'a' THEN l.n END), SUM(CASE WHEN u.active AND l.ok THEN 1 ELSE 0 END), SUM(CASE u.seg WHEN 'x' THEN n END) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
 SELECT kind, COUNT(*) FILTER (WHERE u.age > 40 AND l.n > 3), COUNT(*) FILTER (WHERE u.age > 40 OR l.n > 3), COUNT(*) FILTER (WHERE NOT (u.age > 40 OR l.n > 3)), COUNT(*) FILTER (WHERE NOT (u.age > 40 AND l.n > 3)) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind
 SELECT kind, COUNT(*) FILTER (WHERE u.age > 40 OR l.n > 3), SUM(n) FILTER (WHERE u.seg IS NULL), SUM(age) FILTER (WHERE l.ok IS NOT TRUE), COUNT(*) FILTER (WHERE (u.age > 40 OR l.n > 3) IS NULL) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid GROUP BY kind
 SELECT kind, AVG(l.ok::INT), SUM((u.age > 40)::INT), COUNT_IF(u.age > 40 AND l.ok), AVG(u.active::INT) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind
@@ -109,7 +127,7 @@ SELECT COUNT(*) AS n, SUM(age) AS a FROM bank.loans l JOIN telco.users u ON l.ci
 SELECT COUNT(*) AS n, SUM(age) AS a FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE NULL
 SELECT COUNT(*) AS n, SUM(age) AS a FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND false
 SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE year(u.day) = 2020 AND l.name LIKE '%n%' GROUP BY kind
-SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE 100 / (u.age - 5) > 2 AND u.name::INT IS NULL GROUP BY kind
+SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE 100 / (u.age - 5) > 2 AND TRY_CAST(u.name AS INT) IS NULL GROUP BY kind
 SELECT kind, COUNT(*) AS n, SUM(age) AS s FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE l.amount > (SELECT AVG(amount) FROM bank.loans) GROUP BY kind
 SELECT kind, COUNT(*) AS n, SUM(age) AS s FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE u.age > (SELECT AVG(age) FROM telco.users) GROUP BY kind
 SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE u.age > (SELECT COUNT(*) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid) GROUP BY kind
