@@ -89,7 +89,7 @@ class Inputs:
         around = holder.parent
         if isinstance(around, exp.In | exp.Exists | exp.Any | exp.All) and holder.arg_key in ("query", "this"):
             name = self._name(query.copy())
-            query.replace(exp.Select(expressions=[exp.Star()]).from_(exp.to_table(name)))
+            query.replace(exp.Select(expressions=[exp.Star()]).from_(exp.Table(this=exp.to_identifier(name))))
             return
         scalar = exp.Select(expressions=[exp.alias_(exp.Subquery(this=query.copy()), VALUE)])
         name = self._name(scalar, single=True)

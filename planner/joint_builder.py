@@ -6,6 +6,7 @@ its survival would tell an owner who is known to the other (DESIGN, section 7; `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedsql.crypto.circuit import Rest
@@ -13,18 +14,21 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.builder import Builder
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
-from fedsql.planner.logical import Join, Rows
+from fedsql.planner.logical import Aggregate, Join, Rows
 from fedsql.planner.ordered import EXTREMES
+from fedsql.planner.positions import position
 from fedsql.planner.quantiles import QUANTILES
 
 
-def check_functions(functions: set[str]) -> None:
+def check_functions(aggregates: Sequence[Aggregate]) -> None:
     """Raise NotSupportedError for what is no sum of products."""
-    if refused := functions & {*EXTREMES, *QUANTILES}:
-        raise NotSupportedError(
-            f"{min(refused).upper()} is not answered over a private join",
-            hint="counts, sums, averages, variances, covariances and regressions are",
-        )
+    for aggregate in aggregates:
+        if aggregate.function in (*EXTREMES, *QUANTILES):
+            raise NotSupportedError(
+                f"{aggregate.function.upper()} is not answered over a private join",
+                hint="counts, sums, averages, variances, covariances and regressions are",
+                position=position(aggregate.arguments[0]),
+            )
 
 
 @dataclass

@@ -111,9 +111,15 @@ class _Splitter:
             raise NotSupportedError(
                 "a subquery beside a join of different parties' rows is not answered",
                 hint="join the tables, or aggregate in a query of its own",
-                position=position(nested[0]),
+                position=position(nested[0]) or position(nested[0].parent or nested[0]),
             )
-        for _, join in items(self.bare):
+        for item, join in items(self.bare):
+            if isinstance(item, exp.Lateral):
+                raise NotSupportedError(
+                    "LATERAL beside a join of different parties' rows is not answered",
+                    hint="join the tables",
+                    position=position(item),
+                )
             if join is None:
                 continue
             kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
