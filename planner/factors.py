@@ -117,8 +117,9 @@ class Factors:
         return found
 
     def place(self, *names: str) -> tuple[int, int] | None:
-        """Return where the first of the columns of these names stands in the query."""
-        columns = [c for e in self.written for c in e.find_all(exp.Column) if c.name in names]
+        """Return where the first of the columns of these names stands, in an expression of the query that has all of them."""
+        written = [e for e in self.written if _named(e) >= set(names)] or self.written
+        columns = [c for e in written[:1] for c in e.find_all(exp.Column) if c.name in names]
         return min((at for c in columns if (at := position(c)) is not None), default=None)
 
     def _known(self, node: exp.Expr) -> list[Product]:

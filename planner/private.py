@@ -111,7 +111,8 @@ class _Splitter:
             raise NotSupportedError(
                 "a subquery beside a join of different parties' rows is not answered",
                 hint="join the tables, or aggregate in a query of its own",
-                position=position(nested[0]) or position(nested[0].parent or nested[0]),
+                position=position(nested[0])
+                or position(nested[0].find_ancestor(exp.Binary, exp.Predicate) or nested[0]),
             )
         for item, join in items(self.bare):
             if isinstance(item, exp.Lateral):

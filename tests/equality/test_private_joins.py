@@ -132,6 +132,38 @@ SELECT kind, COUNT(*) AS n, SUM(age) AS s FROM bank.loans l JOIN telco.users u O
 SELECT kind, COUNT(*) AS n, SUM(age) AS s FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE u.age > (SELECT AVG(age) FROM telco.users) GROUP BY kind
 SELECT kind, COUNT(*) AS n FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE u.age > (SELECT COUNT(*) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid) GROUP BY kind
 """
+STAGES = """
+SELECT COUNT(*), COUNT(age) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND l.n > (SELECT AVG(n) FROM bank.loans)
+SELECT COUNT(*), COUNT(age) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND u.age > (SELECT AVG(n) FROM bank.loans)
+SELECT COUNT(*), SUM(age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid AND u.age > (SELECT AVG(n) FROM bank.loans) WHERE l.n <= (SELECT AVG(n) FROM bank.loans)
+SELECT kind, COUNT(*), SUM(paid) FROM bank.loans l LEFT JOIN grid.meters m ON m.cid = l.cid LEFT JOIN tax.returns r ON r.cid = l.cid AND r.paid > (SELECT AVG(paid) FROM tax.returns) WHERE l.n <= (SELECT AVG(n) FROM bank.loans) GROUP BY kind
+SELECT COUNT(*), COUNT(age) FILTER (WHERE u.age > (SELECT AVG(n) FROM bank.loans)) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid
+SELECT u.age > (SELECT AVG(n) FROM bank.loans) AS k, COUNT(*), SUM(n) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid GROUP BY k
+SELECT COUNT(*), SUM(age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid JOIN (SELECT kind, AVG(n) AS a FROM bank.loans GROUP BY kind) t ON t.kind = l.kind AND l.n > t.a
+SELECT COUNT(*) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid AND EXISTS (SELECT seg FROM telco.users WHERE age > 3)
+SELECT x.seg, x.n, y.n FROM (SELECT seg, COUNT(*) AS n FROM telco.users u JOIN bank.loans l ON l.cid = u.cid GROUP BY seg) x LEFT JOIN (SELECT seg, COUNT(*) AS n FROM telco.users u JOIN phone.calls l ON l.cid = u.cid GROUP BY seg) y USING (seg)
+SELECT COUNT(*) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE age > (SELECT MIN(n) FROM (SELECT seg, COUNT(*) AS n FROM telco.users u JOIN phone.calls l ON l.cid = u.cid GROUP BY seg) t)
+"""
+DISTINCT = """
+SELECT MODE(kind) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
+SELECT MODE(age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
+SELECT SUM(DISTINCT n), AVG(DISTINCT age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
+SELECT AVG(s) FROM (SELECT l.cid, SUM(age) AS s FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY l.cid) t
+"""
+NESTED = """
+SELECT COUNT(*), SUM(paid) FROM grid.meters NATURAL JOIN tax.returns
+SELECT kind, COUNT(*), SUM(cents), SUM(age) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid LEFT JOIN telco.invoices i ON i.uid = u.uid AND i.cents > 1000 GROUP BY kind
+SELECT kind, COUNT(*), SUM(cents), SUM(age) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid LEFT JOIN telco.invoices i ON i.uid = u.uid AND u.age > 40 WHERE cents IS NULL GROUP BY kind
+SELECT kind, COUNT(*), SUM(age) FROM bank.clients k LEFT JOIN bank.loans l ON l.cid = k.cid LEFT JOIN telco.users u ON u.cid = l.cid GROUP BY kind
+SELECT COUNT(*), SUM(mins) FROM (SELECT cid FROM bank.loans UNION ALL SELECT cid FROM telco.users) t LEFT JOIN phone.calls c ON c.cid = t.cid
+SELECT k, COUNT(*), SUM(mins) FROM (SELECT cid, kind AS k FROM bank.loans UNION ALL SELECT cid, seg FROM telco.users) t JOIN phone.calls c ON c.cid = t.cid GROUP BY k
+SELECT COUNT(*), SUM(age) FROM (SELECT cid FROM bank.loans UNION SELECT cid FROM bank.clients) t JOIN telco.users c ON c.cid = t.cid
+SELECT COUNT(*), SUM(n) FROM telco.users c JOIN (SELECT l.cid, l.n FROM bank.clients JOIN bank.loans l USING (cid)) t ON c.cid = t.cid
+SELECT seg, COUNT(*), SUM(r) FROM telco.users c JOIN (SELECT cid, n, row_number() OVER (PARTITION BY cid ORDER BY loan) AS r FROM bank.loans) t ON c.cid = t.cid WHERE r < 3 GROUP BY seg
+SELECT seg, COUNT(*) FROM telco.users c JOIN (SELECT DISTINCT cid, kind FROM bank.loans) t ON c.cid = t.cid GROUP BY seg
+SELECT COUNT(*), SUM(a.n) FROM bank.loans a JOIN bank.loans b ON a.cid = b.cid JOIN telco.users u ON u.cid = a.cid
+SELECT COUNT(*), SUM(a.age), SUM(b.age) FROM bank.loans l JOIN telco.users a ON a.cid = l.cid JOIN telco.users b ON b.uid = l.n
+"""
 GROUPS = """
 SELECT seg, COUNT(*), SUM(amount), SUM(age), AVG(used), AVG(amount) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY seg
 SELECT kind, seg, COUNT(*), SUM(amount), SUM(age), STDDEV(age), VAR_POP(amount) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid GROUP BY kind, seg
