@@ -8,13 +8,13 @@ columns of two parts is no such product, and is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.logical import Join
-from fedsql.planner.positions import shown
+from fedsql.planner.positions import position, shown
 
 _MOST = 64  # products of one sum: a condition that needs more is none that anybody writes
 
@@ -49,10 +49,10 @@ ONE = Product()
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors expressions over the columns of ``join``."""
+    """Factors expressions over the columns of ``join``. ``written``: those of the query, which tell where columns stand."""
 
     join: Join
-    names: dict[str, str] = field(default_factory=dict)
+    written: Sequence[exp.Expr] = ()
 
     def truth(self, node: exp.Expr, *, wanted: bool = True) -> list[Product]:
         """Return products that add up to 1 where a condition is true (or false, as is ``wanted``) and to 0 elsewhere.
@@ -116,6 +116,12 @@ class Factors:
             )
         return found
 
+    def place(self, *names: str) -> tuple[int, int] | None:
+        """Return where the first of the columns of these names stands, in an expression of the query that has all of them."""
+        written = [e for e in self.written if _named(e) >= set(names)] or self.written
+        columns = [c for e in written[:1] for c in e.find_all(exp.Column) if c.name in names]
+        return min((at for c in columns if (at := position(c)) is not None), default=None)
+
     def _known(self, node: exp.Expr) -> list[Product]:
         """Return products that add up to 1 where an expression of several parts is not NULL."""
         if self.part(node) is not None:
@@ -142,10 +148,15 @@ class Factors:
     def _refusal(self, node: exp.Expr) -> NotSupportedError:
         parts = [self.join.anchor, *(link.rows for link in self.join.links)]
         written = {column.name: column.expression for rows in parts for column in rows.columns}
-        named = {column.name for column in node.find_all(exp.Column)}
+        named = _named(node)
         owners = [" and ".join(rows.parties) for rows in parts if set(rows.schema) & named]
         text = shown(node.transform(lambda n: written.get(n.name, n) if isinstance(n, exp.Column) else n), tables=True)
         return NotSupportedError(
             f"{text} takes columns of {' and '.join(owners)} together: nobody has both sides of a joined row",
             hint="products of columns, AND, OR and CASE over conditions of one table each are answered",
+            position=self.place(*_named(node)),
         )
+
+
+def _named(node: exp.Expr) -> set[str]:
+    return {column.name for column in node.find_all(exp.Column)}

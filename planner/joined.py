@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from types import MappingProxyType
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import NotSupportedError, PolicyDenied
@@ -56,7 +56,7 @@ class Joined:
         self.conditions = {"": whole.condition} | {link.provider: link.condition for link in whole.links}
         self.join = self._flagged(whole)
         self.typing.digits = (124 - self._most_rows().bit_length()) // 2
-        self.factors = Factors(self.join)
+        self.factors = Factors(self.join, _written(release, self.join))
 
     def plan(
         self,
@@ -64,7 +64,7 @@ class Joined:
     ) -> tuple[dict[str, str], tuple[Test, ...], Circuit | None, tuple[Partial, ...], tuple[Output, ...], JoinPlan]:
         """Return fragments, tests, circuit, partials, outputs and the join. ``grids``: of partials under noise, by name."""
         noisy = self.terms.noisy
-        check_functions({a.function for a in self.release.aggregates}, noisy=noisy)
+        check_functions(self.release.aggregates, noisy=noisy)
         of = self._keys()
         keyed = next((part for part in of if part), "")
         self._check_keyed(keyed)
@@ -134,10 +134,12 @@ class Joined:
                 )
             found.setdefault(part, []).append((place, key))
         if len(found) > 2:
+            last = max(listed[0][0] for part, listed in found.items() if part)
             raise NotSupportedError(
                 f"GROUP BY takes columns of {' and '.join(sorted(part for part in found if part))}: of one joined table at a"
                 f" time, beside those of {self.join.anchor.name}",
                 hint="ask in several queries",
+                position=position(self.release.keys[last].expression),
             )
         return found
 
@@ -151,6 +153,7 @@ class Joined:
             raise NotSupportedError(
                 f"GROUP BY columns of {keyed}, which a LEFT JOIN adds, is not answered beside other joined tables",
                 hint="JOIN it, or ask without the others",
+                position=position(next(k.expression for k in self.release.keys if self.factors.part(k.expression))),
             )
 
     def _types(self) -> dict[str, str]:
@@ -168,6 +171,9 @@ class Joined:
             raise PolicyDenied(
                 "a sum over a private join can be too large for 128 bits",
                 hint="the owner would set bounds of the column that is summed",
+                position=self.factors.place(
+                    *(c.name for sql in partial.sql for c in parse_one(sql, dialect="duckdb").find_all(exp.Column))
+                ),
             )
         return 2
 
@@ -287,6 +293,12 @@ def safe_join(join: Join, known: Known, typing: Typing) -> Join:
 
     links = tuple(replace(link, condition=made(link.condition), on=made(link.on)) for link in join.links)
     return replace(join, condition=made(join.condition), where=made(join.where), links=links)
+
+
+def _written(release: Release, join: Join) -> list[exp.Expr]:
+    """Return the expressions of a query that are factored."""
+    found = [e for a in release.aggregates for e in (*a.arguments, a.condition) if e is not None]
+    return [*([join.where] if join.where is not None else []), *found]
 
 
 def _holds(condition: exp.Expr | None) -> str:

@@ -15,25 +15,30 @@ from fedsql.planner.builder import PAIRS, Builder
 from fedsql.planner.cells import Render
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
-from fedsql.planner.logical import Join, Rows
+from fedsql.planner.logical import Aggregate, Join, Rows
 from fedsql.planner.ordered import EXTREMES
+from fedsql.planner.positions import position
 from fedsql.planner.quantiles import QUANTILES
 from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.summable import Argument
 
 
-def check_functions(functions: set[str], *, noisy: bool = False) -> None:
+def check_functions(aggregates: Sequence[Aggregate], *, noisy: bool = False) -> None:
     """Raise NotSupportedError for what is no sum of products; and under noise, which is sized for one column, of two."""
-    if noisy and (refused := functions & PAIRS):
-        raise NotSupportedError(
-            f"{min(refused).upper()} is not answered over a private join under noise, which a party here requires",
-            hint="counts, sums, averages and variances are",
-        )
-    if refused := functions & {*EXTREMES, *QUANTILES}:
-        raise NotSupportedError(
-            f"{min(refused).upper()} is not answered over a private join",
-            hint="counts, sums, averages, variances, covariances and regressions are",
-        )
+    for aggregate in aggregates:
+        name, where = aggregate.function.upper(), [position(argument) for argument in aggregate.arguments[:1]]
+        if noisy and aggregate.function in PAIRS:
+            raise NotSupportedError(
+                f"{name} is not answered over a private join under noise, which a party here requires",
+                hint="counts, sums, averages and variances are",
+                position=where[0],
+            )
+        if aggregate.function in (*EXTREMES, *QUANTILES):
+            raise NotSupportedError(
+                f"{name} is not answered over a private join",
+                hint="counts, sums, averages, variances, covariances and regressions are",
+                position=where[0],
+            )
 
 
 @dataclass

@@ -17,6 +17,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.factors import ONE, Factors, Product
 from fedsql.planner.joint import LinkPlan, Term
 from fedsql.planner.logical import Join, Link
+from fedsql.planner.positions import position
 from fedsql.planner.row_columns import ROWS
 from fedsql.types import quoted
 
@@ -163,6 +164,7 @@ class Sums:
             raise NotSupportedError(
                 f"a sum takes columns, group keys or repeated keys of {named} together: of one joined table at a time",
                 hint='ask in several queries; where a table has one row a key, its owner would declare that: privacy_unit = "key"',
+                position=self._place(product) or position(self._link(max(needed)).keys[0][1]),
             )
         return needed.pop() if needed else ""
 
@@ -203,6 +205,7 @@ class Sums:
                 "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
                 " and min_group_size is above 1",
                 hint="ask in several queries, or let the provider's rows be unique by the key",
+                position=self._place(*products),
             )
         found: list[Term] = []
         for conditions, theirs in self._apart(products, provider):
@@ -224,7 +227,11 @@ class Sums:
             return
         tested = sorted({sql for p in products for sql in (p.of(provider)[0] if provider else [])})
         if len(tested) > _MOST_TESTED:
-            raise NotSupportedError("a condition over columns of several parties has too many parts")
+            raise NotSupportedError(
+                "a condition over columns of several parties has too many parts",
+                hint="split it into several queries",
+                position=self._place(*products),
+            )
         for held in chain.from_iterable(combinations(tested, size) for size in range(len(tested) + 1)):
             here = [p for p in products if set(p.of(provider)[0] if provider else []) <= set(held)]
             sums = [f"{p.factor} * ({_case(p.of('')[0], [])})" for p in here]
@@ -248,6 +255,7 @@ class Sums:
         raise NotSupportedError(
             f"COUNT(DISTINCT {value.name}) over a private join is answered of the key that rows are joined by",
             hint="count the key; or COUNT(*), where each is there once",
+            position=self.factors.place(value.name),
         )
 
     def _pairs(self, provider: str, value: exp.Column) -> exp.Expr | None:
@@ -275,6 +283,12 @@ class Sums:
         key = self.keys[provider][1]
         kept = [f"({c}) OR ({key}) IS NULL" for c in self._kept(provider) if c not in conditions]  # or nothing matches
         return _first(key, self.labels.get(provider, []), [*kept, *conditions])
+
+    def _place(self, *products: Product) -> tuple[int, int] | None:
+        """Return where the first of the columns of products stands in the query, but for those of the anchor."""
+        texts = [sql for p in products for part in p.parts - {""} for listed in p.of(part) for sql in listed]
+        trees = [parse_one(text, dialect="duckdb") for text in texts]
+        return self.factors.place(*(column.name for tree in trees for column in tree.find_all(exp.Column)))
 
     def _link(self, provider: str) -> Link:
         return next(link for link in self.join.links if link.provider == provider)

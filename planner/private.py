@@ -9,8 +9,9 @@ What a WHERE says of one part alone decides which of its rows take part; the res
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 
 from sqlglot import exp
@@ -110,9 +111,16 @@ class _Splitter:
             raise NotSupportedError(
                 "a subquery beside a join of different parties' rows is not answered",
                 hint="join the tables, or aggregate in a query of its own",
-                position=position(nested[0]),
+                position=position(nested[0])
+                or position(nested[0].find_ancestor(exp.Binary, exp.Predicate) or nested[0]),
             )
-        for _, join in items(self.bare):
+        for item, join in items(self.bare):
+            if isinstance(item, exp.Lateral):
+                raise NotSupportedError(
+                    "LATERAL beside a join of different parties' rows is not answered",
+                    hint="join the tables",
+                    position=position(item),
+                )
             if join is None:
                 continue
             kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
@@ -151,22 +159,16 @@ class _Splitter:
             found = list(conjuncts(join.args.get("on")))
             listed.append(((item, join), found))
         where = list(conjuncts(self.bare.args.get("where")))
-        for at, ((_, join), found) in enumerate(listed):
-            for pair in (each for each in found if isinstance(each, exp.EQ)):
-                sides = pair.left.unnest(), pair.right.unnest()
-                kept = sides[1] if join.side == "RIGHT" else sides[0]
-                merged = {f"{one.sql()}/{two.sql()}" for one, two in (sides, sides[::-1])}
-
-                def one(node: exp.Expr, kept: exp.Expr = kept, merged: set[str] = merged) -> exp.Expr:
-                    if isinstance(node, exp.Coalesce) and len(node.expressions) == 1:
-                        text = f"{node.this.unnest().sql()}/{node.expressions[0].unnest().sql()}"
-                        return kept.copy() if text in merged else node
-                    return node
-
+        for at, ((item, join), found) in enumerate(listed):
+            for kept, lost in _equal(found, item.alias_or_name.lower(), join.side):
+                merged = partial(_merged, kept=kept, lost=lost)
                 for later in range(at + 1, len(listed)):
-                    listed[later] = (listed[later][0], [c.transform(one) for c in listed[later][1]])
-                where = [c.transform(one) for c in where]
-                self.work.set("expressions", [e.transform(one) for e in self.work.expressions])
+                    listed[later] = (listed[later][0], [c.transform(merged) for c in listed[later][1]])
+                where = [c.transform(merged) for c in where]
+                self.work.set("expressions", [e.transform(merged) for e in self.work.expressions])
+        for kept, lost in _equal(where):
+            merged = partial(_merged, kept=kept, lost=lost)
+            self.work.set("expressions", [e.transform(merged) for e in self.work.expressions])
         return listed, where
 
     def _attach(self, conditions: Sequence[exp.Expr]) -> None:
@@ -353,6 +355,39 @@ class _Splitter:
         join = Join(bound[0], tuple(made), _all(replaced[0]), where)
         self.work.set("expressions", [_renamed(e, names) for e in self.work.expressions])
         return _together(self.bare, join)
+
+
+def _equal(conditions: Iterable[exp.Expr], item: str = "", side: str = "") -> Iterator[tuple[exp.Expr, exp.Expr]]:
+    """Yield (kept, lost) of each equality that joined rows meet: lost is equal to kept, or NULL where ``item`` is outer.
+
+    ``side`` is that of its join; then the equality must be of a column of it with another's.
+    """
+    for each in conditions:
+        if not isinstance(each, exp.EQ):
+            continue
+        sides = each.left.unnest(), each.right.unnest()
+        if not side:
+            yield sides
+            continue
+        of_item = [e.table.lower() == item for e in sides if isinstance(e, exp.Column)]
+        if len(of_item) == 2 and sum(of_item) == 1:
+            yield sides if of_item[1] == (side == "LEFT") else sides[::-1]
+
+
+def _merged(node: exp.Expr, kept: exp.Expr, lost: exp.Expr) -> exp.Expr:
+    """Return COALESCE, which USING makes, without ``lost``, where that changes nothing."""
+    if not isinstance(node, exp.Coalesce):
+        return node
+    listed = [argument.unnest() for argument in (node.this, *node.expressions)]
+    one, other = (next((at for at, e in enumerate(listed) if e == wanted), -1) for wanted in (kept, lost))
+    if -1 in (one, other) or one == other or one - other > 1:  # what stands between them may be something else
+        return node
+    left = [e for at, e in enumerate(listed) if at != other]
+    return (
+        left[0].copy()
+        if len(left) == 1
+        else exp.Coalesce(this=left[0].copy(), expressions=[e.copy() for e in left[1:]])
+    )
 
 
 def _renamed(expression: exp.Expr, names: dict[tuple[str, str], str]) -> exp.Expr:
