@@ -34,6 +34,7 @@ import duckdb
 import numpy as np
 
 from fedsql.crypto.keys import IdentityKey
+from fedsql.crypto.matching import Keys
 from fedsql.crypto.packing import add_columns, to_ints
 from fedsql.crypto.words import of_int64
 from fedsql.executors.protocol.anchor import AnchorRows, join_rows
@@ -91,8 +92,8 @@ def measure(rows: int, groups: int) -> dict[str, Any]:
         moved[0] += 1
         moved[1] += len(message.body)
 
-    anchor = AnchorRows({PROVIDER: keys}, slots, groups, {PROVIDER: []})
-    table = ProviderRows(held, [columns])
+    anchor = AnchorRows({PROVIDER: Keys.of(keys)}, slots, groups, {PROVIDER: []})
+    table = ProviderRows(Keys.of(held), [columns])
     steps: dict[str, Steps[Any]] = {
         ANCHOR: join_rows(talks[ANCHOR], setting, anchor),
         PROVIDER: provide(talks[PROVIDER], setting, table),
