@@ -145,7 +145,7 @@ def test_limits_and_their_defaults(tmp_path):
         ("queries = true", "queries: expected a whole number"),
         (
             "query = 3",
-            "query: unknown key; did you mean queries? valid: memory, threads, time, groups, queries",
+            "query: unknown key; did you mean queries? valid: memory, threads, time, groups, rows, queries",
         ),
     ],
 )
