@@ -81,8 +81,10 @@ def timed(steps: Steps[Any], seconds: dict[str, float], name: str) -> Generator[
 def measure(rows: int, groups: int) -> dict[str, Any]:
     """Join once and return the figures. Exits when a sum is wrong."""
     rng = np.random.default_rng(1)
-    names = [os.urandom(8) for _ in range(rows + rows // 2)]  # the last half of one side is the first of the other
-    keys, held = names[:rows], names[rows // 2 :][:rows]
+    names = np.frombuffer(os.urandom(8 * (rows + rows // 2)), np.uint8)
+    ends, known = 8 * np.arange(rows + 1), np.ones(rows, bool)
+    keys = Keys(names, ends, known)
+    held = Keys(names, ends + 8 * (rows // 2), known)  # the last half of one side is the first of the other
     slots, values = rng.integers(0, groups, rows), rng.integers(-1000, 1000, rows)
     columns = [of_int64(values, 1), of_int64(values**2, 1)]
     setting = Setting(0, ANCHOR, {PROVIDER: Request(provided=(1, 1))}, frozenset({PROVIDER}))
@@ -92,8 +94,8 @@ def measure(rows: int, groups: int) -> dict[str, Any]:
         moved[0] += 1
         moved[1] += len(message.body)
 
-    anchor = AnchorRows({PROVIDER: Keys.of(keys)}, slots, groups, {PROVIDER: []})
-    table = ProviderRows(Keys.of(held), [columns])
+    anchor = AnchorRows({PROVIDER: keys}, slots, groups, {PROVIDER: []})
+    table = ProviderRows(held, [columns])
     steps: dict[str, Steps[Any]] = {
         ANCHOR: join_rows(talks[ANCHOR], setting, anchor),
         PROVIDER: provide(talks[PROVIDER], setting, table),
@@ -127,6 +129,10 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def quiet() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect().execute("SET enable_progress_bar = false")
+
+
 def write_tables(rows: int, groups: int, folder: str) -> dict[str, str]:
     """Write both sides' tables; return their files."""
     texts = {
@@ -134,8 +140,9 @@ def write_tables(rows: int, groups: int, folder: str) -> dict[str, str]:
         "b": f"SELECT range + {rows // 2} AS id, (hash(range, 2) % 2001)::BIGINT - 1000 AS value FROM range({rows})",
     }
     files = {name: f"{folder}/{name}.parquet" for name in texts}
-    for name, text in texts.items():
-        duckdb.sql(f"COPY ({text}) TO '{files[name]}'")
+    with quiet() as database:
+        for name, text in texts.items():
+            database.execute(f"COPY ({text}) TO '{files[name]}'")
     return files
 
 
@@ -170,7 +177,7 @@ def asked(files: dict[str, str]) -> tuple[dict[str, Any], list[Any]]:
 
 def pooled(files: dict[str, str]) -> tuple[dict[str, Any], list[Any]]:
     """Ask DuckDB the same of the pooled tables; return the figures and the answer."""
-    with duckdb.connect() as database:
+    with quiet() as database:
         for schema, name in (("bank", "a"), ("telco", "b")):
             database.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.{name} AS FROM '{files[name]}'")
         start, before = time.process_time(), time.perf_counter()
@@ -184,8 +191,8 @@ def measure_sql(rows: int, groups: int) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         files = write_tables(rows, groups, folder)
         (ours, answer), (plain, expected) = measured_apart(asked, files), measured_apart(pooled, files)
-    spreads = [[row.pop("spread") for row in each] for each in (answer, expected)]
-    if answer != expected or not np.allclose(*spreads, rtol=1e-9):
+    one, other = ([row.pop("spread") for row in each] for each in (answer, expected))
+    if answer != expected or not np.allclose(one, other, rtol=1e-9):
         sys.exit("the answers differ")
     return {"sql": {"rows": rows, **ours}, "duckdb": {"rows": rows, **plain}}
 
