@@ -237,7 +237,7 @@ def _sent_of_join(release: ReleasePlan, join: JoinPlan) -> Iterator[str]:
     yield from _item(
         f"{anchors} and {providers}: keyed tags of their join keys (16 bytes a row), to the coordinator", 4
     )
-    columns = sum(len(link.limbs) for link in join.links)
+    columns = sum(len(link.provided) for link in join.links)
     if columns:
         values = " for each of its own groups" if join.keyed is not None else ""
         yield from _item(

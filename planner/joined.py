@@ -99,6 +99,7 @@ class Joined:
                 sums.link(link, link.inner),
                 keys=places.get(link.provider, ()),
                 labels=domains.get(link.provider, ((),)),
+                alone=sums.alone(link, [*tests, *partials]),
             )
             for link in self.join.links
         )

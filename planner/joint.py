@@ -41,7 +41,7 @@ class LinkPlan:
 
     ``limbs`` are those of its own columns y (1: modulo 2^64, 2: modulo 2^128); ``products`` pairs a place in ``own`` with a y.
     ``inner``: rows count only where it matches. ``labels``: the public values of its grouping keys, None where they are not
-    public; one empty label where it has no keys.
+    public; one empty label where it has no keys. ``alone``: the columns y that only it adds up (see `Term.beside`).
     """
 
     provider: str
@@ -51,6 +51,12 @@ class LinkPlan:
     products: tuple[tuple[int, int], ...]
     keys: tuple[int, ...] = ()
     labels: Labels | None = ((),)
+    alone: frozenset[int] = frozenset()
+
+    @property
+    def provided(self) -> tuple[int, ...]:
+        """The columns y that are joined."""
+        return tuple(y for y in range(len(self.limbs)) if y not in self.alone)
 
 
 @dataclass(frozen=True)

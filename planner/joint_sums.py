@@ -7,7 +7,7 @@ rows that do match as much is taken off again, in the provider's column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 
@@ -111,6 +111,11 @@ class Sums:
             tuple(limbs for _, limbs in self.provided.get(link.provider, {})),
             tuple((places[x], y) for x, y in self.products.get(link.provider, {})),
         )
+
+    def alone(self, link: Link, sums: Iterable[tuple[Term, ...]]) -> frozenset[int]:
+        """Return the columns of a link's provider that it adds up alone, in all of ``sums``."""
+        joined = {t.provided for terms in sums for t in terms if t.provider == link.provider and not t.beside}
+        return frozenset(range(len(self.provided.get(link.provider, {})))) - joined
 
     def _terms(self, products: Sequence[Product], limbs: int) -> tuple[Term, ...]:
         return tuple(term for product in products for term in self._product(product, limbs))

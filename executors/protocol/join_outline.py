@@ -10,7 +10,7 @@ from fedsql.crypto.permuting import MOST
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol.joining import Request, Setting, Shape
 from fedsql.executors.protocol.wire import Message
-from fedsql.planner.joint import JoinPlan
+from fedsql.planner.joint import JoinPlan, LinkPlan
 
 ANCHOR, PROVIDER = "anchor", "provider"  # whose part of a label
 _MOST_COLUMNS = 1 << 14  # columns or products of a link: more than anybody plans
@@ -42,14 +42,7 @@ class JoinOutline:
     @classmethod
     def planned(cls, plan: JoinPlan) -> JoinOutline:
         """Return the public shape of a planned join."""
-        links = tuple(
-            LinkOutline(
-                link.provider,
-                link.inner,
-                Request(tuple(plan.own[x] for x in link.own), link.limbs, link.products),
-            )
-            for link in plan.links
-        )
+        links = tuple(LinkOutline(link.provider, link.inner, _request(plan, link)) for link in plan.links)
         keyed = plan.keyed.provider if plan.keyed is not None else ""
         return cls(plan.anchors, links, bool(plan.keys), keyed, plan.labels is None and len(plan.anchors) > 1)
 
@@ -123,6 +116,13 @@ class JoinOutline:
         if (slots is None and not found.parts) or (aligned and not (slots is None and labelled and len(anchors) > 1)):
             raise message.malformed()
         return found
+
+
+def _request(plan: JoinPlan, link: LinkPlan) -> Request:
+    """Return what is summed in a link: of its provider's columns those that are joined."""
+    place = {y: at for at, y in enumerate(link.provided)}
+    own, provided = (plan.own[x] for x in link.own), (link.limbs[y] for y in place)
+    return Request(tuple(own), tuple(provided), tuple((x, place[y]) for x, y in link.products))
 
 
 def _link(record: object, message: Message) -> LinkOutline:

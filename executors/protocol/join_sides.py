@@ -103,12 +103,13 @@ class Side:
         """Return the share [limbs, S, V] of a sum over rows that match."""
         link = self.plan.link(term.provider)
         own = link.own.index(term.own) if term.own >= 0 else -1
+        provided = link.provided.index(term.provided) if term.provided >= 0 else -1
         if self.plan.keyed not in (None, link) or (link.keys and term.provided < 0):
             raise InternalError("a sum over a private join is of no group value")
         source = {(False, False): MATCHED, (True, False): OWN, (False, True): PROVIDED, (True, True): PRODUCT}[
-            own >= 0, term.provided >= 0
+            own >= 0, provided >= 0
         ]
-        found = shares.by_value(source, own, term.provided)
+        found = shares.by_value(source, own, provided)
         if len(found) < limbs:
             raise InternalError("shares of a private join have fewer limbs than their sum")
         return found[:limbs]
@@ -189,7 +190,7 @@ class Provider(Side):
         self.grouping = Grouping.of(self.where, mine)
         self.values = mine
         yield from self._tell()
-        rows = ProviderRows(table.keys, table.by_value(self.where, mine))
+        rows = ProviderRows(table.keys, table.by_value(self.where, mine, link.provided))
         settings = [self.join.setting(self.outline.number, anchor, self.most) for anchor in self.join.anchors]
         found = yield from together([provide(self.talk, setting, rows) for setting in settings])
         yield from self._hear()

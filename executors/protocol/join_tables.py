@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsql.crypto.matching import Keys
 from fedsql.crypto.permuting import Grouping
 from fedsql.crypto.tags import shuffled
 from fedsql.crypto.words import Words, add, multiply
@@ -30,7 +31,7 @@ class AnchorTable:
 
     labels: Sequence[Label]
     groups: Numbers
-    keys: Sequence[Sequence[bytes | None]]
+    keys: Sequence[Keys]
     columns: Sequence[Words]
 
 
@@ -38,43 +39,42 @@ class AnchorTable:
 class ProviderTable:
     """What a provider's fragment yielded.
 
-    ``keys`` [rows] are the distinct ones, then None: as many as there are rows. ``places`` [rows] say at which of them each
+    ``keys`` [rows] are the distinct ones, then rows of none: as many as there are rows. ``places`` [rows] say at which of them each
     row's key is, -1 where it has none. ``labels`` are the distinct ones of the rows that have keys, and first, with an outer
     link, that of nothing; ``groups`` [rows] their numbers, -1 where none of them. ``columns``: words [limbs, rows].
     ``absent``: words [limbs, 1], what they are where nothing matches; none with an inner link.
     """
 
-    keys: Sequence[bytes | None]
+    keys: Keys
     places: Numbers
     labels: Sequence[Label]
     groups: Numbers
     columns: Sequence[Words]
     absent: Sequence[Words] = ()
 
-    def by_value(self, where: Numbers, values: int) -> list[list[Words]]:
-        """Return the columns of each group value: sums over the rows of each key.
+    def by_value(self, where: Numbers, values: int, columns: Sequence[int]) -> list[list[Words]]:
+        """Return some ``columns`` of each group value: sums over the rows of each key.
 
         ``where`` [rows] is the value of each row, -1 for none. At value 0 they are less what is there where nothing matches.
         """
-        rows = len(self.keys)
-        here = (self.places >= 0) & (where >= 0)
-        pairs, numbers = np.unique(where[here] * rows + self.places[here], return_inverse=True)
-        of_pair = np.full(len(here), -1, np.int64)
-        of_pair[here] = numbers
-        grouping = Grouping.of(of_pair, len(pairs)) if len(pairs) else None
-        ends = np.searchsorted(pairs, np.arange(values + 1) * rows)
-        known = sum(key is not None for key in self.keys)
+        rows, known = len(self.keys), int(self.keys.known.sum())
+        here = np.flatnonzero((self.places >= 0) & (where >= 0))
+        at, grouping = where[here] * rows + self.places[here], None
+        if (
+            np.bincount(self.places[here]).max(initial=0) > 1
+        ):  # else each key has one row, and there is nothing to add up
+            at, numbers = np.unique(at, return_inverse=True)
+            grouping = Grouping.of(numbers, len(at))
         found: list[list[Words]] = [[] for _ in range(values)]
-        for y, column in enumerate(self.columns):
-            sums = np.zeros((len(column), 0), np.uint64) if grouping is None else grouped(column, grouping)
-            for value in range(values):
-                part = slice(ends[value], ends[value + 1])
-                words = np.zeros((len(column), rows), np.uint64)
-                words[:, pairs[part] - value * rows] = sums[:, part]
-                if value == 0 and self.absent:
-                    less = np.broadcast_to(times(self.absent[y], -1), (len(column), known))
-                    words[:, :known] = add(words[:, :known], less)
-                found[value].append(words)
+        for y in columns:
+            words = np.zeros((len(self.columns[y]), values * rows), np.uint64)
+            given = self.columns[y].take(here, axis=1)
+            words[:, at] = given if grouping is None else grouped(given, grouping)
+            if self.absent:
+                less = np.broadcast_to(times(self.absent[y], -1), (len(words), known))
+                words[:, :known] = add(words[:, :known], less)
+            for value, each in enumerate(found):
+                each.append(words[:, value * rows : (value + 1) * rows])
         return found
 
 

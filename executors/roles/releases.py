@@ -110,7 +110,7 @@ class Releases:
         try:
             inputs = [each for each in self.question.inputs if each.name in release.inputs]
             inputs += [self.groups[number] for number in release.after]
-            table = self.engine.run(sql, self.key, self._queued, inputs)
+            table = self.engine.run(sql, self.key, self._queued, inputs, release.join is not None)
             if release.join is not None:
                 return read_joined(table, release.join, self.party.name)
             return read_fragment(table, release)

@@ -96,6 +96,12 @@ def test_a_plan_has_the_shape_that_its_fragments_yield():
     assert JoinOutline.planned(JoinPlan(("bank", "east"), links, (2, 1), (), (), (0,), None)) == JOIN
 
 
+def test_a_column_that_its_provider_adds_up_alone_is_in_no_request():
+    link = LinkPlan("clinic", True, (0,), (1, 2, 1), ((0, 1), (0, 2)), alone=frozenset({0}))
+    (found,) = JoinOutline.planned(JoinPlan(("bank",), (link,), (1,), (), ())).links
+    assert found.request == Request((1,), (2, 1), ((0, 0), (0, 1)))
+
+
 def shapes(*, groups=4, values=3, other=1):
     return {"clinic": Shape(Request(), 5, groups, values), "depot": Shape(Request(), 5, groups, other)}
 

@@ -249,18 +249,21 @@ def test_places_of_no_group_are_never_shown(inner, provided):
     assert set(run.rows) == {(v, g) for v in values for g in groups}
 
 
-def test_beside_sums_are_over_the_providers_own_rows_in_each_group_value():
+@pytest.mark.parametrize("alone", [{1}, {1, 3}, set()])
+def test_beside_sums_are_over_the_providers_own_rows_in_each_group_value(alone):
+    """Whether or not their column is also joined."""
     anchor = [{"key": "a", "kept": True, "g": "f", "x": 1}] * 2 + [{"key": None, "kept": True, "g": "m", "x": 1}]
     held = [{"key": "a", "v": "n", "y": 1}, {"key": "z", "v": "n", "y": 5}, {"key": None, "v": "n", "y": 9}]
     held += [{"key": "q", "v": "s", "y": 4}]
     world = World((anchor, anchor), held, True, HIDDEN, HIDDEN, 1)
     release = world.release()
-    partials = ((Term(1, "depot", provided=2, beside=True), Term(-1, "depot", provided=2)),) * 4
-    tests = ((Term(1, "depot", provided=0, beside=True),), release.plan.tests[1])
+    partials = ((Term(1, "depot", provided=1 if alone else 2, beside=True), Term(-1, "depot", provided=2)),) * 4
+    tests = ((Term(1, "depot", provided=0, beside=True),), (Term(1, "depot", provided=3, beside=3 in alone),))
+    (link,) = release.plan.links
+    plan = replace(release.plan, links=(replace(link, alone=frozenset(alone)),), tests=tests, partials=partials)
+    least = replace(release.circuit, survive=(0,))
     run = answered(
-        replace(
-            release, plan=replace(release.plan, tests=tests, partials=partials), cells=((None,),) * 4, widths=(16,) * 4
-        ),
+        replace(release, plan=plan, circuit=least, cells=((None,),) * 4, widths=(16,) * 4),
         world.tables(),
     )
     # 15 in n, of which four rows of both anchors match one of value 1; the group m matches nothing
