@@ -276,7 +276,7 @@ class Below:
                 names = ", ".join(sorted({t.name for t in query.find_all(exp.Table)}))
                 raise NotLocal(
                     f"this subquery needs rows of other parties: nothing links {names} with the query around it",
-                    hint="link them by the privacy unit or a declared reference",
+                    hint="link them by the privacy unit or a declared reference; rows of different parties: by JOIN",
                     position=position(query),
                 )
             self.mixed |= not any(self._links(query, envs))
