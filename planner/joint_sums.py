@@ -276,8 +276,10 @@ class Sums:
         return _first(by, self.labels[""], [*kept, *conditions])
 
     def _provider_rep(self, provider: str, conditions: Sequence[str]) -> str:
-        kept = [*self._kept(provider), *(c for c in conditions if c not in self._kept(provider))]
-        return _first(self.keys[provider][1], self.labels.get(provider, []), kept)
+        """Return SQL that is 1 in the first of the provider's rows that take part, meet ``conditions``, and have one key."""
+        key = self.keys[provider][1]
+        kept = [f"{c} OR ({key}) IS NULL" for c in self._kept(provider)]  # what nothing matches with does take part
+        return _first(key, self.labels.get(provider, []), [*kept, *conditions])
 
     def _place(self, *products: Product) -> tuple[int, int] | None:
         """Return where the first of the columns of products stands in the query, but for those of the anchor."""
