@@ -191,6 +191,8 @@ class Sums:
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
         """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""
+        if not products:  # a condition and its opposite
+            return ()
         repeated = [link for link in self.join.links if not link.unique]
         if by is None and not repeated:
             return self._terms(products, 1)
