@@ -114,9 +114,7 @@ class World:
             f"FROM a {'' if self.inner else 'LEFT'} JOIN p USING (key) WHERE kept HAVING count(*) >= {self.least}"
         ).fetchall()
         con.close()
-        return {
-            tuple(row[: len(keys)]): [None if v is None else int(v) for v in row[len(keys) :]] for row in found
-        }
+        return {tuple(row[: len(keys)]): [None if v is None else int(v) for v in row[len(keys) :]] for row in found}
 
 
 @st.composite
