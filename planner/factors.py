@@ -16,6 +16,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.logical import Join
 from fedsql.planner.positions import position, shown
 
+_ZERO = exp.Literal.number(0)
 _MOST = 64  # products of one sum: a condition that needs more is none that anybody writes
 
 
@@ -76,6 +77,13 @@ class Factors:
         if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
             known = self._known(node.this.unnest())
             return self._less(known) if wanted else known
+        if (factors := _factors(node)) is not None:
+            holds = self.multiplied(
+                *(self.truth(exp.NEQ(this=e.copy(), expression=_ZERO.copy())) for e in _sides(factors))
+            )
+            if wanted:
+                return holds
+            return self.added([*self._known(factors), *(Product(-p.factor, p.conditions, p.values) for p in holds)])
         if isinstance(node, exp.Coalesce) and [e.sql() for e in node.expressions] == ["FALSE"]:
             holds = self.truth(node.this)
             return holds if wanted else self._less(holds)
@@ -146,6 +154,7 @@ class Factors:
         return node
 
     def _refusal(self, node: exp.Expr) -> NotSupportedError:
+        node = node.transform(lambda part: part.this if isinstance(part, exp.Try) else part)  # that is ours
         parts = [self.join.anchor, *(link.rows for link in self.join.links)]
         written = {column.name: column.expression for rows in parts for column in rows.columns}
         named = _named(node)
@@ -156,6 +165,19 @@ class Factors:
             hint="products of columns, AND, OR and CASE over conditions of one table each are answered",
             position=self.place(*_named(node)),
         )
+
+
+def _factors(node: exp.Expr) -> exp.Mul | None:
+    """Return the product that a node compares with 0: ``TRY(a * b) <> 0``."""
+    if not isinstance(node, exp.NEQ) or node.right.unnest() != _ZERO:
+        return None
+    inner = node.left.unnest()
+    inner = inner.this.unnest() if isinstance(inner, exp.Try) else inner
+    return inner if isinstance(inner, exp.Mul) else None
+
+
+def _sides(node: exp.Mul) -> tuple[exp.Expr, exp.Expr]:
+    return node.left.unnest(), node.right.unnest()
 
 
 def _named(node: exp.Expr) -> set[str]:

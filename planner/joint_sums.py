@@ -200,6 +200,8 @@ class Sums:
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
         """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""
+        if not products:  # a condition and its opposite
+            return ()
         repeated = [link for link in self.join.links if not link.unique]
         if by is None and not repeated:
             return self._terms(products, 1)
@@ -285,6 +287,7 @@ class Sums:
         return _first(by, self.labels[""], [*kept, *conditions])
 
     def _provider_rep(self, provider: str, conditions: Sequence[str]) -> str:
+        """Return SQL that is 1 in the first of the provider's rows that take part, meet ``conditions``, and have one key."""
         key = self.keys[provider][1]
         kept = [f"({c}) OR ({key}) IS NULL" for c in self._kept(provider) if c not in conditions]  # or nothing matches
         return _first(key, self.labels.get(provider, []), [*kept, *conditions])

@@ -60,9 +60,9 @@ class Directory:
         helper = named.get(COORDINATOR)
         for name in (*(n for r in made.releases if r.join is not None for n in r.contributors), analyst):
             if helper is not None and named.get(name, name) == helper and any(r.join for r in made.releases):
+                also = ", and takes part" if name == helper else f" and {name}"
                 raise PolicyDenied(
-                    f"a private join needs a coordinator that none of its parties and no analyst runs: {helper} runs it and"
-                    f" {name}",
+                    f"a private join needs a coordinator that none of its parties and no analyst runs: {helper} runs it{also}",
                     hint="somebody else would run the coordinator; operator in federation.toml says who runs what",
                 )
 

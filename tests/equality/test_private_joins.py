@@ -145,6 +145,7 @@ SELECT x.seg, x.n, y.n FROM (SELECT seg, COUNT(*) AS n FROM telco.users u JOIN b
 SELECT COUNT(*) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid WHERE age > (SELECT MIN(n) FROM (SELECT seg, COUNT(*) AS n FROM telco.users u JOIN phone.calls l ON l.cid = u.cid GROUP BY seg) t)
 """
 DISTINCT = """
+SELECT kind, COUNT(DISTINCT l.cid), COUNT(DISTINCT l.cid) FILTER (WHERE l.n > 2) FROM bank.loans l LEFT JOIN phone.calls c ON l.cid = c.cid AND c.mins > 60 GROUP BY kind
 SELECT MODE(kind) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
 SELECT MODE(age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
 SELECT SUM(DISTINCT n), AVG(DISTINCT age) FROM bank.loans l JOIN telco.users u ON l.cid = u.cid
