@@ -68,6 +68,7 @@ class PartyStore:
             },
         )
         try:
+            self._database.execute("SET enable_progress_bar = false")  # else, where Python is interactive, on stdout
             self._database.execute("SET GLOBAL TimeZone = 'UTC'")
             self._database.execute("ATTACH ':memory:' AS loading")
             self._database.execute("USE loading")  # so that one table's sql does not see another's rows
