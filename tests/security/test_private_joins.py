@@ -298,3 +298,27 @@ def test_a_helper_is_run_by_nobody_who_takes_part(operators: Mapping[str, str] |
         with pytest.raises(PolicyDenied, match=f"runs it{refused}\n") as caught:
             directory.plan(question)
         assert "operator in federation.toml" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("there", "shown"),
+    [([1, 10, 11, 12], False), ([1, 2, 3, 10, 11, 12], False), ([1, 2, 4, 5, 6, 10, 11, 12, 13, 14], True)],
+)
+def test_one_person_at_two_anchors_is_no_two_people_of_the_provider(there: list[int], shown: bool) -> None:
+    """Else the sum of two rows would tell one person's value: nobody knows that both anchors' rows match the same one."""
+
+    def clinic(name: str, ids: list[int]) -> dict[str, object]:
+        rows = {"k": ids, "w": ["x"] * len(ids), "v": [1] * len(ids)}
+        return party(name, rows, use={"k": USES, "w": USES, "v": USES}, table={"privacy_unit": "k"}, **release)
+
+    release = {"min_group_size": 2, "min_parties": 1}
+    lab = {"k": there, "y": [777] * len(there)}
+    uses = {"k": USES, "y": USES}
+    made = federation(
+        clinic("north", [1, 2, 4, 20, 21, 22]),
+        clinic("south", [1, 3, 5, 23, 24, 25]),
+        party("lab", lab, use=uses, table={"privacy_unit": "k"}, **release),
+    )
+    made["parties"]["lab"]["config"]["tables"] = {"tests": made["parties"]["lab"]["config"]["tables"]["t"]}
+    run = asked(Watched(made), "SELECT w, COUNT(*), SUM(y) FROM t a JOIN lab.tests p ON a.k = p.k GROUP BY w")
+    assert bool(run.rows) == shown
