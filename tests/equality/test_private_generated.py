@@ -129,7 +129,7 @@ def _conditions(draw: st.DrawFn, atoms: list[str]) -> str:
     return f"NOT ({text})" if draw(st.booleans()) else text
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(asked())
 def test_generated(made: Asked) -> None:
     pool = made.pool()

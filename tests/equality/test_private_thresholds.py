@@ -19,7 +19,7 @@ from pool import Pool
 from fedsql.errors import NotSupportedError
 
 QUERIES = 4  # of each example
-EXAMPLES = 25
+EXAMPLES = 15
 LIMIT = "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
 AGGREGATES = ["count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct"]
 
