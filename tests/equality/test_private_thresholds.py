@@ -20,7 +20,7 @@ from fedsql.errors import NotSupportedError
 
 QUERIES = 4  # of each example
 EXAMPLES = 15
-LIMIT = "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
+LIMIT = "people or distinct keys are not counted under a condition of several parties' columns (OR, NOT)"
 AGGREGATES = ["count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct"]
 
 
