@@ -41,6 +41,14 @@ def check_functions(aggregates: Sequence[Aggregate], *, noisy: bool = False) -> 
             )
 
 
+def enough_at(anchors: int, k: int) -> int:
+    """Return the least number of matches, counted at each of the anchors, that are of ``k`` of a provider's units.
+
+    One of these may match at every anchor, and nobody knows that it is the same.
+    """
+    return anchors * (k - 1) + 1
+
+
 @dataclass
 class JointBuilder(Builder):
     """A `Builder` for joined rows. ``keyed``: the provider that groups by keys of its own; ``both``: `join_both_sides`."""

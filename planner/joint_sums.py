@@ -209,8 +209,8 @@ class Sums:
         provider = max(providers)
         if len(products) > 1 and (len(providers - {""}) > 1 or repeated):
             raise NotSupportedError(
-                "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
-                " and min_group_size is above 1",
+                "people or distinct keys are not counted under a condition of several parties' columns (OR, NOT) where a"
+                " provider has several rows a key; above min_group_size 1 every value needs such a count",
                 hint="ask in several queries, or let the provider's rows be unique by the key",
                 position=self._place(*products),
             )

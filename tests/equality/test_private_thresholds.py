@@ -19,8 +19,8 @@ from pool import Pool
 from fedsql.errors import NotSupportedError
 
 QUERIES = 4  # of each example
-EXAMPLES = 25
-LIMIT = "a condition of several parties' columns (OR, NOT) is not answered where a provider has several rows a key"
+EXAMPLES = 15
+LIMIT = "people or distinct keys are not counted under a condition of several parties' columns (OR, NOT)"
 AGGREGATES = ["count", "sum", "avg", "stddev", "var", "covar", "corr", "regr", "count_distinct"]
 
 

@@ -52,16 +52,16 @@ def session():
 LU = "bank.loans l JOIN telco.users u ON l.cid = u.cid"
 STAR = f"{LU} JOIN grid.meters m ON m.cid = l.cid"
 CASES = f"""
-cid < cid compares columns of different parties; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid < u.cid
-n < age compares columns of different parties; join on key = key; COUNT(*) FROM {LU} AND ^l.n < u.age
-n < age compares columns of different parties; join on key = key; COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND ^l.n < u.age
-cid IS NOT DISTINCT FROM cid compares; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid IS NOT DISTINCT FROM u.cid
-cid = cid OR n = age compares; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid = u.cid OR l.n = u.age
-cid = age + n compares columns; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid = u.age + l.n
-n < age takes columns of loans and users together; products of columns, AND, OR and CASE; COUNT(*) FROM {LU} WHERE l.^n < u.age
-n = age takes columns of loans and users together; products of columns; COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid WHERE l.^n = u.age
-kind || seg = 'ax' takes columns of loans and users; products of columns; COUNT(*) FROM {LU} WHERE u.age > 3 AND l.^kind || u.seg = 'ax'
-n + age > 3 takes columns of loans and users; products of columns; SUM(age), COUNT(*) FILTER (WHERE l.^n + u.age > 3) FROM {LU}
+l.cid < u.cid compares columns of different parties; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid < u.cid
+l.n < u.age compares columns of different parties; join on key = key; COUNT(*) FROM {LU} AND ^l.n < u.age
+l.n < u.age compares columns of different parties; join on key = key; COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid AND ^l.n < u.age
+l.cid IS NOT DISTINCT FROM u.cid compares; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid IS NOT DISTINCT FROM u.cid
+l.cid = u.cid OR l.n = u.age compares; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid = u.cid OR l.n = u.age
+l.cid = u.age + l.n compares columns; join on key = key; COUNT(*) FROM bank.loans l JOIN telco.users u ON ^l.cid = u.age + l.n
+l.n < u.age takes columns of bank and telco together; products of columns, AND, OR and CASE; COUNT(*) FROM {LU} WHERE l.^n < u.age
+l.n = u.age takes columns of bank and telco together; products of columns; COUNT(*) FROM bank.loans l LEFT JOIN telco.users u ON l.cid = u.cid WHERE l.^n = u.age
+l.kind || u.seg = 'ax' takes columns of bank and telco; products of columns; COUNT(*) FROM {LU} WHERE u.age > 3 AND l.^kind || u.seg = 'ax'
+l.n + u.age > 3 takes columns of bank and telco; products of columns; SUM(age), COUNT(*) FILTER (WHERE l.^n + u.age > 3) FROM {LU}
 u is not joined as different parties' rows can be; give every table an equality; COUNT(*) FROM bank.loans l, telco.^users u
 u is not joined as different parties' rows can be; give every table an equality; COUNT(*) FROM bank.loans l CROSS JOIN telco.^users u WHERE l.n > 3
 u is not joined as different parties' rows can be; give every table an equality; COUNT(*) FROM bank.loans l JOIN telco.^users u ON true

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from harness import NOW, Run, Watched, federation, party
+from harness import Run, Watched, federation, party
 
 from fedsql.codec import decode
-from fedsql.errors import PolicyDenied
 from fedsql.executors.protocol.wire import COORDINATOR
-from fedsql.planner.question import Question
 
 USES = ["group", "filter", "aggregate", "join"]
 SECRET = 0x5EC2E75  # what all values begin with, so that they would be found
@@ -216,85 +213,3 @@ def test_a_distinguisher_with_a_partys_whole_view_does_no_better_than_chance(
 
 def test_the_distinguisher_tells_apart_what_the_helper_may_know(runs: tuple[list[Run], list[Run]]) -> None:
     assert accuracy(*runs, COORDINATOR) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("missing", "both", "shown"), [(0, True, 0), (2, True, 0), (3, True, 1), (0, False, 1), (2, False, 1)]
-)
-def test_a_group_needs_as_many_that_do_not_match(missing: int, both: bool, shown: int) -> None:
-    """Else all of its people would be known to be at the clinic. ``missing``: so many of one group are not there."""
-    own = {"k": [*range(20), *range(100, 120)], "w": ["x"] * 20 + ["y"] * 20, "v": [1] * 40}
-    there = {"k": [*range(missing, 20), *range(200, 210)], "g": ["a"] * (30 - missing), "y": [1] * (30 - missing)}
-    release = {"min_group_size": K, "min_parties": 1, "join_both_sides": both, "table": {"privacy_unit": "k"}}
-    made = Watched(
-        federation(
-            party("bank", own, use={"k": USES, "w": USES, "v": USES}, **release),
-            party("clinic", there, use={"k": USES, "g": USES, "y": USES}, **release),
-        )
-    )
-    run = asked(made, "SELECT w, COUNT(*) FROM bank.t a JOIN clinic.t p ON a.k = p.k GROUP BY w")
-    assert [row["k0"] for row in run.rows] == ["x"] * shown
-
-
-def joining(own: object, theirs: object) -> Watched:
-    """Return two owners whose keys may be joined with these (None: with anybody's)."""
-    rows = {"k": [1, 2, 3], "v": [1, 2, 3]}
-    release = {"min_group_size": 1, "min_parties": 1, "table": {"privacy_unit": "k"}}
-
-    def allowed(names: object) -> dict[str, dict[str, object]]:
-        return {} if names is None else {"k": {"join_with": names}}
-
-    return Watched(
-        federation(
-            party("bank", rows, use={"k": USES, "v": USES}, columns=allowed(own), **release),
-            party("clinic", rows, use={"k": USES, "v": USES}, columns=allowed(theirs), **release),
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("own", "theirs", "refuser"),
-    [
-        ([], None, "bank"),
-        (["other"], None, "bank"),
-        (None, [], "clinic"),
-        (["clinic"], ["other"], "clinic"),
-        (["clinic"], ["bank"], ""),
-        (None, None, ""),
-    ],
-)
-def test_a_key_is_joined_with_whom_its_owner_allows(own: object, theirs: object, refuser: str) -> None:
-    with closing(joining(own, theirs)) as made:
-        sql = "SELECT COUNT(*) FROM bank.t a JOIN clinic.t p ON a.k = p.k"
-        if not refuser:
-            assert [*made.ask(sql).rows[0].values()] == ["3"]
-            return
-        with pytest.raises(PolicyDenied, match=f"{refuser} does not let t.k be joined with") as caught:
-            made.ask(sql)
-        assert "join_with" in str(caught.value)
-        assert caught.value.position is not None
-
-
-@pytest.mark.parametrize(
-    ("operators", "refused"),
-    [
-        ({COORDINATOR: "bank"}, ", and takes part"),
-        ({COORDINATOR: "holding", "clinic": "holding"}, " and clinic"),
-        ({COORDINATOR: "holding", "ada": "holding"}, " and ada"),
-        ({COORDINATOR: "neutral", "clinic": "holding", "bank": "holding"}, ""),
-        (None, ""),
-    ],
-)
-def test_a_helper_is_run_by_nobody_who_takes_part(operators: Mapping[str, str] | None, refused: str) -> None:
-    """Also by no analyst: with a party it would see whom of that party's people the other one has."""
-    with closing(world()) as made:
-        directory = replace(made.federation.directory, operators=operators)
-        question = Question(directory.catalog.federation, "ada", SQL.format(""), NOW)
-        alone = Question(directory.catalog.federation, "ada", "SELECT COUNT(*) FROM bank.t", NOW)
-        assert directory.plan(alone).releases
-        if not refused:
-            assert directory.plan(question).releases
-            return
-        with pytest.raises(PolicyDenied, match=f"runs it{refused}\n") as caught:
-            directory.plan(question)
-        assert "operator in federation.toml" in str(caught.value.hint)
