@@ -64,7 +64,7 @@ def dry_run(file: Path, federation_file: Path, sql: str, analyst: str, settings:
             )
             # What is not known can be neither counted in nor refused: planned as if they offered nothing.
             catalog = Catalog(known.catalog.federation, known.catalog.offers)
-            known = Directory(catalog, known.coordinator, known.analysts)
+            known = Directory(catalog, known.coordinator, known.analysts, known.operators)
         if analyst not in federation.analysts:
             listed = ", ".join(federation.analysts) or "nobody"
             lines.append(f"  it would refuse: {analyst} is not among the analysts of the federation file ({listed})")

@@ -16,6 +16,7 @@ from fedsql.codec import decode, encode
 from fedsql.config.models import FederationConfig
 from fedsql.crypto.keys import IdentityKey, parse_public, verify
 from fedsql.executors.federation import Presence
+from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.transport.node import Offered
 from fedsql.planner.catalog import Catalog, Digests, Offer
@@ -114,8 +115,9 @@ class LiveDirectory:
 
     def _renew(self) -> None:
         made = self._made()
-        same = (made.catalog.digests, made.coordinator, made.analysts)
-        if same != (self._newest.catalog.digests, self._newest.coordinator, self._newest.analysts):
+        old = self._newest
+        same = (made.catalog.digests, made.coordinator, made.analysts, made.operators)
+        if same != (old.catalog.digests, old.coordinator, old.analysts, old.operators):
             self._newest = made
         self._changed.notify_all()
 
@@ -131,7 +133,11 @@ class LiveDirectory:
         catalog = Catalog(config.name, tuple(sorted(offers, key=lambda offer: offer.party)), unknown)
         assert config.coordinator is not None
         analysts = {name: parse_public(entry.public_key) for name, entry in config.analysts.items()}
-        return Directory(catalog, parse_public(config.coordinator.public_key), analysts)
+        said = {name: entry.operator for name, entry in config.parties.items()}
+        said |= {name: entry.operator for name, entry in config.analysts.items()}
+        said[COORDINATOR] = config.coordinator.operator
+        operators = {name: operator for name, operator in said.items() if operator is not None}
+        return Directory(catalog, parse_public(config.coordinator.public_key), analysts, operators)
 
     def _offer_of(self, name: str) -> Offer | None:
         pinned, heard = self._config.parties[name].public_key, (self._heard or {}).get(name)

@@ -57,6 +57,7 @@ from fedsql.workbench import CANCELLED, Workbench
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
 
 _REPEATED = "The same question was answered before, on the same data: this is that answer, and nothing was charged."
+_HERE = "All owners and the coordinator of this private join ran in one process: nothing was hidden between them."
 _LOCK = (
     "SET GLOBAL TimeZone = 'UTC'",  # of every cursor
     "SET python_enable_replacements = false",
@@ -218,7 +219,7 @@ class Session:
         return Answer(
             table=table,
             columns=columns if into is None else (),
-            notices=notices(plan) if not repeated else (*notices(plan), _REPEATED),
+            notices=self._notices(plan, repeated),
             seconds=watch.seconds,
             sent=tuple(sent),
             query_id=asked[-1].query_id.hex() if asked else None,
@@ -228,6 +229,11 @@ class Session:
             parties=plan.parties,
             changed=changed,
         )
+
+    def _notices(self, plan: Plan, repeated: bool) -> tuple[str, ...]:
+        """Return what an answer says about itself."""
+        here = self.federation.directory.operators is None and any(release.join for release in plan.releases)
+        return (*notices(plan), *([_HERE] if here else []), *([_REPEATED] if repeated else []))
 
     def _run(
         self,

@@ -45,6 +45,7 @@ class Below:
     uses: list[tuple[str, int, exp.Column]] = field(default_factory=list)
     hazards: list[Hazard] = field(default_factory=list)
     publics: dict[str, None] = field(default_factory=dict)
+    joined: bool = False  # each part is of one party: it is joined with rows of others
     mixed: bool = False  # a subquery or window sees rows of other privacy units than the row that it is for
 
     def block(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
@@ -222,7 +223,7 @@ class Below:
         """Check that each group of a nested block is at one party; return whether it is of one privacy unit."""
         keys = [(key, self.lineage(key, envs)) for key in grouping(query)]
         ids = [known for _, known in keys if known.key is not None]
-        if not ids:
+        if not ids and not (self.joined and self.alone):
             raise NotLocal(
                 "a subquery that aggregates rows of several parties cannot stand inside of another aggregate here",
                 hint="group it by the privacy unit or a declared reference, or aggregate in a query of its own",
@@ -275,7 +276,7 @@ class Below:
                 names = ", ".join(sorted({t.name for t in query.find_all(exp.Table)}))
                 raise NotLocal(
                     f"this subquery needs rows of other parties: nothing links {names} with the query around it",
-                    hint="link them by the privacy unit or a declared reference",
+                    hint="link them by the privacy unit or a declared reference; rows of different parties: by JOIN",
                     position=position(query),
                 )
             self.mixed |= not any(self._links(query, envs))

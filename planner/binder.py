@@ -17,10 +17,10 @@ from fedsql.planner.identities import domain_of, holds_unit
 from fedsql.planner.inputs import Inputs, inputs_in
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
+from fedsql.planner.private import private_join
 from fedsql.planner.quantiles import QUANTILES, fraction_of
+from fedsql.planner.row_columns import ROWS, row_column
 from fedsql.planner.sources import Env, NotLocal, bind_scan
-
-ROWS = "_rows"
 
 
 def bind_release(
@@ -56,6 +56,9 @@ def _relation(work: exp.Select, catalog: Catalog) -> Relation:
     bare = exp.Select(expressions=[])
     for part in ("from_", "joins", "where"):
         bare.set(part, work.args.get(part))
+    if (joined := private_join(work, bare, catalog)) is not None:
+        check_rows(bare)
+        return joined
     env = below.block(bare)
     check_rows(bare)
     found = items(bare)
@@ -75,7 +78,7 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         for column in own_columns(expression):
             where = column.table.lower(), column.name.lower()
             if where not in used:
-                used[where] = _row_column(column, below, env, taken)
+                used[where] = row_column(column, below, env, taken)
             replaced.append((column, used[where].name))
     for column, name in replaced:
         new = exp.column(name, table=ROWS, quoted=True)
@@ -93,27 +96,6 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         inputs=tuple(dict.fromkeys(inputs_in(bare))),
         publics=tuple(below.publics),
         hazards=tuple(below.hazards),
-    )
-
-
-def _row_column(column: exp.Column, below: Below, env: Env, taken: set[str]) -> RowColumn:
-    known = below.column(column, [env])
-    name = column.name.lower()
-    if name in taken:
-        name = f"{column.table.lower()}_{name}"
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return RowColumn(
-        name,
-        column.copy(),
-        tuple(sorted(known.reads)),
-        known.bases,
-        known.public,
-        known.plain,
-        conditional=known.padded or not (known.bases or known.public),
-        is_unit=below.is_unit(known) and below.one_unit(env),
-        is_local=known.domain is not None,
     )
 
 

@@ -6,7 +6,7 @@ COVAR, CORR, REGR -> the power sums of pairs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -232,6 +232,10 @@ class Builder(Cells):
             )
         )
 
+    def nonzero(self, split: Argument, render: Render, monomials: Sequence[list[str]]) -> list[str]:
+        """Return what says that a value is not zero; ``monomials`` says so of each of which it is made."""
+        return [f"{render(split.value)} <> 0"]
+
     def add_polynomial(
         self,
         aggregate: Aggregate,
@@ -272,8 +276,14 @@ class Builder(Cells):
                 rests.append(self.none_or_enough(all_of(taking_part, f"NOT coalesce({inside}, false)")))
             if taking_part and split.otherwise and (condition or split.chosen):
                 rests.append(self.none_or_enough(f"NOT coalesce({taking_part}, false)"))
-        value = [f"{render(split.value)} <> 0"]
+        value = self.nonzero(split, render, nonzero)
         parts = [n for n in nonzero if n] if len(nonzero) > 1 else []
+        if self.min_group_size == 1 and inside:  # which rows a sum is NULL without
+            here = all_of(*present)
+            if not split.otherwise:
+                present = [inside, *present]
+            elif here:
+                present = [f"(NOT coalesce({inside}, false)) OR ({here})"]
         cell = self.cell_of(aggregate, (split,), condition, render, present, value, parts, made_of, rests)
         self.outputs.append(
             Output(aggregate.name, aggregate.type, aggregate.function, tuple(names), tuple(units), (), cell)

@@ -60,11 +60,19 @@ class Coded:
 
 
 def code(
-    argument: exp.Expr, rewritten: exp.Expr, type_text: str, known: Known, owner_key: str, *, squares: bool
+    argument: exp.Expr,
+    rewritten: exp.Expr,
+    type_text: str,
+    known: Known,
+    owner_key: str,
+    *,
+    squares: bool,
+    digits: int = 62,
 ) -> Coded:
     """Code an argument of DuckDB type ``type_text``; ``rewritten`` is its form that cannot raise.
 
-    ``squares``: the code will be multiplied with itself or another. Raises PolicyDenied naming ``owner_key`` when a
+    ``squares``: the code will be multiplied with itself or another; ``digits``: the most that a float's may have then, in
+    binary. Raises PolicyDenied naming ``owner_key`` when a
     DOUBLE has no bounds.
     """
     type_ = SqlType.parse(type_text)
@@ -76,7 +84,7 @@ def code(
     known_range = interval(argument, known)
     if type_.family == "float":
         bounded = all(interval(column, known) is not None for column in argument.find_all(exp.Column))
-        return _fixed_point(argument, sql, known_range, owner_key, squares, bounded)
+        return _fixed_point(argument, sql, known_range, owner_key, digits if squares else None, bounded)
     type_range = type_interval(type_)
     assert type_range is not None
     range_ = meet(known_range, type_range)
@@ -109,12 +117,13 @@ def _unscaled(sql: str, type_: SqlType, limit: int) -> str:
 
 
 def _fixed_point(
-    argument: exp.Expr, sql: str, range_: Interval | None, owner_key: str, squares: bool, bounded: bool
+    argument: exp.Expr, sql: str, range_: Interval | None, owner_key: str, digits: int | None, bounded: bool
 ) -> Coded:
     """Code a float with ``bits`` binary digits after the point: below 2^62 where that is fine enough, else below 2^86.
 
-    ``bounded``: all columns in it have bounds.
+    ``digits``: so many at most, for the code will be multiplied. ``bounded``: all columns in it have bounds.
     """
+    squares = digits is not None
     exponent = 0 if range_ is None else max(0, (range_.magnitude.__ceil__()).bit_length())
     if range_ is None or (squares and exponent > 32):
         hint = f"the owner would set {owner_key}.bounds = [low, high]" + ("" if squares else " (or .scale = digits)")
@@ -126,7 +135,7 @@ def _fixed_point(
             position=position(argument),
         )
     small = exponent <= 32
-    bits = (62 if small else 86) - exponent
+    bits = min(digits or 86, 62 if small else 86) - exponent
     if bits < -512:
         raise PolicyDenied(
             f"{shown(argument)}: its bounds are too wide to sum",

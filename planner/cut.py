@@ -48,6 +48,7 @@ from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import MARGIN, Release, Sibling, margin_of
 from fedsql.planner.positions import Trace, position, shown
+from fedsql.planner.private import joins_parties
 from fedsql.planner.rules.decorrelate import decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
 from fedsql.planner.sources import Env, NotLocal
@@ -80,7 +81,8 @@ class _Cutter:
         if not isinstance(query, exp.Select):
             return False
         grouped = is_grouped(query)
-        sources = [self.source(item, inside or grouped) for item, _ in items(query)]
+        joined = joins_parties(query, self.catalog)
+        sources = [self.source(item, inside or grouped, joined) for item, _ in items(query)]
         rows = any(sources)
         stays = not grouped or not nested_queries(query) or (inside and self.local(query))
         self.nested(query, rows and (inside or grouped), stays)
@@ -104,9 +106,11 @@ class _Cutter:
         found = [self.query(side, inside) for side in (query.left, query.right)]
         return any(found)
 
-    def source(self, item: exp.Expr, inside: bool) -> bool:
-        """Cut in a FROM item; return whether it yields federated rows."""
+    def source(self, item: exp.Expr, inside: bool, joined: bool = False) -> bool:
+        """Cut in a FROM item; return whether it yields federated rows. ``joined``: with rows of other parties."""
         if isinstance(item, exp.Subquery):
+            if joined and inside and is_grouped(item.this) and self.local(item.this, joined=True):
+                return True
             return self.query(item.this, inside)
         if isinstance(item, exp.Table) and isinstance(item.this, exp.Identifier):
             return is_federated(item, self.catalog)
@@ -162,10 +166,10 @@ class _Cutter:
         except NotLocal:
             return False
 
-    def local(self, query: exp.Query) -> bool:
-        """Say whether each party can compute a grouped block or a set operation alone."""
+    def local(self, query: exp.Query, *, joined: bool = False) -> bool:
+        """Say whether each party can compute a grouped block or a set operation alone, to be ``joined`` with other parties'."""
         try:
-            Below(self.catalog).derived(query, "t")
+            Below(self.catalog, joined=joined).derived(query, "t")
         except NotLocal:
             return False
         return True

@@ -14,7 +14,7 @@ from fedsql.planner.builder import COUNTS, MEANS, SQUARES, Builder
 from fedsql.planner.cells import Render
 from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
-from fedsql.planner.logical import Aggregate, Release, Rows, scans_of
+from fedsql.planner.logical import Aggregate, Join, Release, Rows, scans_of
 from fedsql.planner.ordered import EXTREMES, Order, order_of, whole_sql
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
@@ -35,17 +35,20 @@ def decompose(
     beside: Beside | None = None,
     *,
     groups: int | None = None,
+    builder: Builder | None = None,
 ) -> tuple[Builder, Circuit | None]:
     """Return the partials, tests and outputs of a typed release, and its circuit (None under noise).
 
     ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already;
     ``groups``: how many there are, None where their keys are not public: then noise decides which are shown. Names, thresholds and widths are the same whatever ``unique`` is;
-    only the SQL that counts units differs.
+    only the SQL that counts units differs. ``builder``: collects them where rows are those of a private join, of which any
+    column is counted alike.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
     count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
     exact_units = unit_counter(unique)
-    builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
+    if builder is None:
+        builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
     survive = builder.groups(terms.min_parties) if not terms.noisy else ()
     if terms.noisy and groups is None:
         builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise
@@ -54,6 +57,8 @@ def decompose(
         return safe(expression, known, typing.type_of).sql("duckdb")
 
     for aggregate in release.aggregates:
+        if _join_of(typing) is not None:
+            aggregate = replace(aggregate, counts="")
         if aggregate.function == "count_if":  # NULL where no row has a truth value, as in DuckDB, not 0
             aggregate = replace(aggregate, function="sum")
         condition = None
@@ -78,7 +83,7 @@ def decompose(
                 ((argument, type_),) = pairs
                 label = label_sql("COUNT(DISTINCT ...)", argument, type_, known, typing)
                 coded = (replace(coded[0], sql=label),)
-        elif terms.noisy or terms.min_group_size == 1:
+        elif (terms.noisy or terms.min_group_size == 1) and not _of_several(aggregate, typing):
             squares = aggregate.function in SQUARES
             coded = tuple(_coded(argument, type_, typing, known, squares=squares) for argument, type_ in pairs)
         elif aggregate.function in ("sum", *MEANS):
@@ -90,6 +95,16 @@ def decompose(
             )
         builder.add(aggregate, coded, splits, condition, render)
     return builder, builder.circuit(survive) if survive else None
+
+
+def _join_of(typing: Typing) -> Join | None:
+    return typing.leaf.join if isinstance(typing.leaf, Rows) else None
+
+
+def _of_several(aggregate: Aggregate, typing: Typing) -> bool:
+    """Say whether an argument has columns of several parts of a private join: then it is summed column by column."""
+    join = _join_of(typing)
+    return join is not None and not all(join.parts(argument) for argument in aggregate.arguments)
 
 
 def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing) -> Argument:
@@ -256,7 +271,8 @@ def _coded_column(name: str, typing: Typing, known: Known, *, squares: bool) -> 
 
 def _coded(argument: exp.Expr, type_: str, typing: Typing, known: Known, *, squares: bool) -> Coded:
     rewritten = safe(argument, known, typing.type_of)
-    coded = code(argument, rewritten, type_, known, _owner_key(argument, typing), squares=squares)
+    key, digits = _owner_key(argument, typing), typing.digits
+    coded = code(argument, rewritten, type_, known, key, squares=squares, digits=digits)
     return replace(coded, present=None, value=None) if _is_required(argument, type_, typing) else coded
 
 

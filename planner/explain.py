@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from fedsql.errors import ProgrammingError
+from fedsql.planner.joint import JoinPlan
 from fedsql.planner.logical import Filter, Rows, describe
 from fedsql.planner.margins import answer_names
 from fedsql.planner.partials import Output
@@ -66,6 +67,8 @@ def notices(plan: Plan) -> tuple[str, ...]:
             text = f"{what.capitalize()} of {' or '.join(t for t in (few, lone) if t)}, if any, are not shown"
             if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
                 text += f"; values that rest on fewer than {terms.min_group_size}, if any, are NULL"
+            if release.both_sides and terms.min_group_size > 1:
+                text += f"; nor are those that fewer than {terms.min_group_size} of a party's rows are outside of"
             found.append(text + ".")
             if release.after:
                 found.append("Totals from which hidden groups could be calculated, if any, are not shown either.")
@@ -131,10 +134,10 @@ def _release(release: ReleasePlan, answered: Mapping[tuple[str, str], str]) -> I
     if release.copies:
         names = ", ".join(f"{copy.name} of {copy.owner}" for copy in release.copies)
         yield from _item(f"public: {names}; other parties get a copy, once for each version", 2)
-    yield "  Each party runs this in its own DuckDB, and sends, sealed or encrypted:"
-    yield from _sent(release)
+    yield f"  Each party runs {'its own part of this' if release.join else 'this'} in its own DuckDB, and sends, sealed or encrypted:"
+    yield from (_sent(release) if release.join is None else _sent_of_join(release, release.join))
     yield "  Who learns what:"
-    yield from _learns(release)
+    yield from (_learns(release) if release.join is None else _learned_of_join(release, release.join))
     yield "  What is shown:"
     if terms.noisy and release.noise_of_units is not None and release.circuit is not None:
         (least,) = release.circuit.tests
@@ -148,6 +151,8 @@ def _release(release: ReleasePlan, answered: Mapping[tuple[str, str], str]) -> I
         what = "groups" if release.release.keys else "the result if it rests on rows"
         every = "every group" if release.release.keys else "the result"
         yield from _item(f"{what}{few}{lone}" if few or lone else every, 4)
+        if release.join is not None and few:
+            yield from _item(f"only if enough match, at each party, {_unmatched(release)}", 4)
         if release.circuit is not None and release.circuit.cells and terms.min_group_size > 1:
             yield from _item(f"values in which at least {units(release, terms.min_group_size)} take part; else NULL", 4)
         if release.after:
@@ -223,6 +228,51 @@ def _learns(release: ReleasePlan) -> Iterator[str]:
             " blurred by a number of dummies that the parties alone know"
         )
     yield from _item(known, 4)
+
+
+def _sent_of_join(release: ReleasePlan, join: JoinPlan) -> Iterator[str]:
+    """Explain what is sent for a private join (docs/joins.md)."""
+    providers = ", ".join(link.provider for link in join.links)
+    anchors = ", ".join(join.anchors)
+    yield from _item(
+        f"{anchors} and {providers}: keyed tags of their join keys (16 bytes a row), to the coordinator", 4
+    )
+    columns = sum(len(link.provided) for link in join.links)
+    if columns:
+        values = " for each of its own groups" if join.keyed is not None else ""
+        yield from _item(
+            f"{providers}: {columns} column{'s' * (columns != 1)}{values}, each value under a one-time pad, to the coordinator",
+            4,
+        )
+    yield from _item(f"{anchors}: its rows in a masked order, and masked factors, to the coordinator", 4)
+    tests, sums = len(release.tests), len(release.partials)
+    yield from _item(
+        f"all: shares of {tests} count{'s' * (tests != 1)} and {sums} sum{'s' * (sums != 1)} a group: of the counts to two"
+        " computing parties, of the sums masked and in Paillier ciphertexts to the coordinator",
+        4,
+    )
+    if release.domain is None:
+        yield from _item("labels of groups that are shown, sealed to you, by whose column they are of", 4)
+
+
+def _learned_of_join(release: ReleasePlan, join: JoinPlan) -> Iterator[str]:
+    yield from _item("you: the groups shown and their values (and the sums and counts these are made of)", 4)
+    keyed = f", and into how many groups {join.keyed.provider} divides its rows" if join.keyed is not None else ""
+    yield from _item(
+        "parties: the question, how many rows the others have, how many groups there are and which are shown"
+        f"{keyed}; not which rows matched",
+        4,
+    )
+    stars = "; which of the anchor's rows match at which provider" if len(join.links) > 1 else ""
+    yield from _item(
+        "coordinator: who asks whom, how many rows each table has, how many match, how often each key repeats, by names of"
+        f" this query alone{stars}; which of the unlabelled groups are shown. Not a key, a label or a value",
+        4,
+    )
+
+
+def _unmatched(release: ReleasePlan) -> str:
+    return "and enough do not (join_both_sides)" if release.both_sides else "(no party asks that as many do not)"
 
 
 def _end(plan: Plan, final: str, left: Mapping[str, float | None]) -> Iterator[str]:

@@ -34,11 +34,15 @@ Source = Callable[[str, bool, bool, bool], str]  # party, with values clamped, w
 
 @dataclass
 class Typing:
-    """Types of row-wise expressions over one relation, by DuckDB, each asked once. ``table`` is it as the typer knows it."""
+    """Types of row-wise expressions over one relation, by DuckDB, each asked once. ``table`` is it as the typer knows it.
+
+    ``digits``: how many a float may be coded with, in binary, where it is multiplied.
+    """
 
     typer: Typer
     leaf: Leaf
     table: str
+    digits: int = 62
     _seen: dict[str, str] = field(default_factory=dict)
 
     def type_of(self, expression: exp.Expr) -> str:
@@ -115,14 +119,14 @@ def fragment(
         condition = None
     sql = f"SELECT {', '.join(inner)} FROM {rows}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
-        return _reading(relation, sql)
+        return reading(relation, sql)
     numbers = ", ".join(str(i + 1) for i in range(len(release.keys)))
     keys = ", ".join(f"CAST({key.name} AS VARCHAR) AS {key.name}" for key in release.keys)
     rest = f", * EXCLUDE ({', '.join(k.name for k in release.keys)})" if tests or partials else ""
-    return _reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
+    return reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
 
 
-def _reading(relation: str, sql: str) -> str:
+def reading(relation: str, sql: str) -> str:
     """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.
 
     It is built so. But what a name in a question could slip into it would be an answer about anybody.

@@ -89,14 +89,13 @@ class Inputs:
         around = holder.parent
         if isinstance(around, exp.In | exp.Exists | exp.Any | exp.All) and holder.arg_key in ("query", "this"):
             name = self._name(query.copy())
-            query.replace(exp.Select(expressions=[exp.Star()]).from_(exp.to_table(name)))
+            query.replace(exp.Select(expressions=[exp.Star()]).from_(exp.Table(this=exp.to_identifier(name))))
             return
         scalar = exp.Select(expressions=[exp.alias_(exp.Subquery(this=query.copy()), VALUE)])
         name = self._name(scalar, single=True)
+        around = holder.find_ancestor(exp.Join, exp.Select)
         holder.replace(exp.column(VALUE, table=name, quoted=True))
-        if not any(item.alias_or_name == name for item, _ in items(select)):
-            table = exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(name)))
-            select.append("joins", exp.Join(this=table, kind="CROSS"))
+        _add(select, name, around if isinstance(around, exp.Join) else None)
 
     def _name(self, query: exp.Query, *, single: bool = False) -> str:
         for known in self.found:
@@ -116,6 +115,23 @@ class Inputs:
 
     def _is_public(self, table: exp.Table) -> bool:
         return bool(table.db) and any(offer.public for offer in self.catalog.tables(table.name))
+
+
+def _add(select: exp.Select, name: str, before: exp.Join | None) -> None:
+    """Add an input of one row to FROM: at its end, or before the join whose ON reads it."""
+    joins = select.args.get("joins") or []
+    at = next((number for number, join in enumerate(joins) if join is before), len(joins))
+    if any(join.this.alias_or_name == name for join in joins[:at]):
+        return
+    if any(join.side in ("RIGHT", "FULL") for join in joins[at:]):
+        raise NotSupportedError(
+            f"a subquery in ON of a {joins[at].side or 'RIGHT'} JOIN over federated rows is not answered",
+            hint="write LEFT JOIN, the other way round",
+            position=position(joins[at]),
+        )
+    table = exp.Table(this=exp.to_identifier(name), alias=exp.TableAlias(this=exp.to_identifier(name)))
+    rest = [join for join in joins[at:] if join.this.alias_or_name != name]
+    select.set("joins", [*joins[:at], exp.Join(this=table, kind="CROSS"), *rest])
 
 
 def _named(item: exp.Expr, select: exp.Select) -> list[exp.Expr]:

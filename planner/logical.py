@@ -112,6 +112,7 @@ class Rows:
     rows of other units. ``inputs`` are the released
     relations that it reads, ``publics`` the public tables; ``uses`` what it does with columns inside, as (use, index of
     scan, column). ``offers`` describe the columns as if they were one table's, for every party; planning sets them.
+    ``join``: no party computes them, for they are a private join of rows that different ones compute.
     """
 
     query: exp.Select
@@ -126,6 +127,7 @@ class Rows:
     publics: tuple[str, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     offers: tuple[TableOffer, ...] = ()
+    join: Join | None = None
 
     @property
     def name(self) -> str:
@@ -151,6 +153,49 @@ class Rows:
     def column(self, name: str) -> RowColumn:
         """Return the column called ``name``."""
         return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One provider in a private join. Expressions name columns of the joined `Rows`, which are called alike in the parts.
+
+    ``keys`` are pairs of the anchor's and the provider's expression. ``inner``: rows that match nothing are left out.
+    Provider's rows count where ``condition`` holds, the anchor's may match where ``on`` does. ``unique``: it is known that
+    no two of the provider's rows have equal keys.
+    """
+
+    rows: Rows
+    keys: tuple[tuple[exp.Expr, exp.Expr], ...]
+    inner: bool = True
+    condition: exp.Expr | None = None
+    on: exp.Expr | None = None
+    unique: bool = False
+
+    @property
+    def provider(self) -> str:
+        """The party whose rows these are."""
+        return self.rows.parties[0]
+
+
+@dataclass(frozen=True)
+class Join:
+    """A private join: the ``anchor``'s rows, where ``condition`` holds, each with those of every link that match.
+
+    Of these rows ``where`` keeps some: what of the query's condition is of several parts, or of one that may match nothing.
+    """
+
+    anchor: Rows
+    links: tuple[Link, ...]
+    condition: exp.Expr | None = None
+    where: exp.Expr | None = None
+
+    def parts(self, expression: exp.Expr) -> set[str]:
+        """Return what an expression is of: providers, "" for the anchor; all of them where it names no column."""
+        found = {"", *(link.provider for link in self.links)}
+        for column in expression.find_all(exp.Column):
+            here = {link.provider for link in self.links if column.name in link.rows.schema}
+            found &= here | ({""} if column.name in self.anchor.schema else set())
+        return found
 
 
 Leaf = Scan | Rows
@@ -252,11 +297,21 @@ def describe(node: Release | Relation, depth: int = 0) -> str:
         lines = [f"{pad}Rows AS {node.alias} at {', '.join(node.parties)}"]
         lines += [f"{pad}  {c.name} = {shown(c.expression, tables=True)}" for c in node.columns]
         text = shown(node.query, tables=True, pretty=True).replace("SELECT\n  *\n", "").replace("SELECT\nFROM", "FROM")
-        return "\n".join([*lines, *(f"{pad}  {line}" for line in text.splitlines())])
+        lines += [f"{pad}  {line}" for line in text.splitlines()]
+        return "\n".join([*lines, *(_described(node.join, pad) if node.join is not None else [])])
     keys = ", ".join(f"{k.name} = {shown(k.expression)}" + (f" ({k.type})" if k.type else "") for k in node.keys)
     lines = [f"{pad}Release {node.relation}" + (f" BY {keys}" if keys else "")]
     lines += [f"{pad}  {a.name} = {_shown_aggregate(a)}" + (f" ({a.type})" if a.type else "") for a in node.aggregates]
     return "\n".join(lines) + "\n" + describe(node.input, depth + 1)
+
+
+def _described(join: Join, pad: str) -> list[str]:
+    lines = [f"{pad}  Anchor {join.anchor.name} at {', '.join(join.anchor.parties)}"]
+    for link in join.links:
+        keys = " AND ".join(f"{shown(own)} = {shown(other)}" for own, other in link.keys)
+        kind = "" if link.inner else " (rows that match nothing are kept)"
+        lines.append(f"{pad}  Link {link.rows.name} at {link.provider} ON {keys}{kind}")
+    return lines
 
 
 def render_aggregate(aggregate: Aggregate) -> str:

@@ -55,7 +55,8 @@ def _noised(noisy: Sequence[ReleasePlan], epsilon: float, delta: float) -> list[
         if not own:
             made.append(replace(release, noise=noise))
             continue
-        circuit = Circuit((tau(noise[-1], release.unit, delta * _OF_DELTA),), (0,), noisy=True)
+        least, shared = tau(noise[-1], release.unit, delta * _OF_DELTA), release.join is not None
+        circuit = Circuit((least,), (0,), noisy=True, shared=shared)
         made.append(replace(release, noise=noise[:-1], noise_of_units=noise[-1], circuit=circuit))
     return made
 

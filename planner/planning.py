@@ -110,6 +110,7 @@ def _plan(
         inputs=tuple(planner.inputs.values()),
     )
     made = with_noise(made, question.settings)
+    made = replace(made, releases=tuple(map(planner.on_grids, made.releases)))
     for release in made.releases:
         trace.add(f"logical ({release.release.relation})", partial(describe, release.release))
     fragments = [f"-- {party}\n{sql}" for r in made.releases for party, sql in r.fragments.items()]

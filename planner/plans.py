@@ -8,6 +8,7 @@ from itertools import accumulate
 from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
 from fedsql.planner.catalog import PublicTable
+from fedsql.planner.joint import JoinPlan
 from fedsql.planner.logical import Leaf, Release, leaf_of, scans_of
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms
@@ -22,7 +23,8 @@ class ReleasePlan:
     ``missing``: parties that offer the table, or might, and are left out. ``stage`` is when it is asked; ``inputs`` are
     the released relations of earlier stages that its fragments read, ``copies`` the public tables. ``circuit``: test 0 is the number of units, test 1 (where there is one) the number of parties; None under noise.
     ``after``: the releases of the same rows that are decided before it, of which each party must know what is shown;
-    ``told``: another release comes after this one.
+    ``told``: another release comes after this one. ``join``: its rows are those of a private join; ``both_sides``:
+    then as many units must not match as must (join_both_sides).
     """
 
     release: Release
@@ -43,6 +45,8 @@ class ReleasePlan:
     copies: tuple[PublicTable, ...] = ()
     after: tuple[int, ...] = ()
     told: bool = False
+    join: JoinPlan | None = None
+    both_sides: bool = False
 
     @property
     def all_noise(self) -> tuple[Noise, ...]:
@@ -178,6 +182,7 @@ def digest_of(made: Plan) -> bytes:
                 list(r.after),
                 list(r.inputs),
                 [[c.owner, c.relation] for c in r.copies],
+                repr(r.join),
             ]
             for r in made.releases
         ]

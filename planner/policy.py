@@ -7,14 +7,14 @@ party, the column or setting, and the key of the party file that decides.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF, TRUTHS
-from fedsql.planner.logical import Aggregate, Filter, Hazard, Leaf, Release, Rows, Scan, leaf_of, scans_of
+from fedsql.planner.logical import Aggregate, Filter, Hazard, Join, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
 
@@ -76,6 +76,8 @@ def check_policy(
     if release.most_frequent:
         _check_listed("mode", "mode", leaf, catalog)
     terms = _terms(leaf, catalog, policies)
+    if isinstance(leaf, Rows) and leaf.join is not None:
+        terms = _check_join(leaf, leaf.join, terms)
     if isinstance(leaf, Rows):
         _check_rows(release, leaf, terms, inputs)
     if terms.min_group_size > 1:
@@ -157,6 +159,30 @@ def _check_rows(release: Release, rows: Rows, terms: Terms, inputs: Mapping[str,
                     hint="sum columns; or ask the owner to declare it as a column",
                     position=position(column),
                 )
+
+
+def _check_join(rows: Rows, join: Join, terms: Terms) -> Terms:
+    """Return the terms of a private join, whose owners are in every group. Raises PolicyDenied where one may not join."""
+    for link in join.links:
+        for key, other in (pair for both in link.keys for pair in (both, both[::-1])):
+            theirs = {name for part in join.parts(other) for name in ((part,) if part else join.anchor.parties)}
+            for column in key.find_all(exp.Column):
+                for index, base in rows.column(column.name).bases:
+                    for offer in rows.scans[index].offers:
+                        _check_join_with(offer, base, theirs - {offer.party}, column)
+    return replace(terms, min_parties=1)
+
+
+def _check_join_with(offer: TableOffer, name: str, others: set[str], column: exp.Column) -> None:
+    found = offer.column(name)
+    refused = sorted(others - set(found.join_with)) if found is not None and found.join_with is not None else []
+    if found is not None and refused:
+        raise PolicyDenied(
+            f"{offer.party} does not let {offer.name}.{found.name} be joined with {', '.join(refused)}"
+            f" (allowed: {', '.join(found.join_with or ()) or 'nobody'})",
+            hint=f"the owner would add them to tables.{offer.name}.columns.{found.name}.join_with",
+            position=position(column),
+        )
 
 
 def _check_distinct(release: Release, leaf: Leaf) -> None:
@@ -273,11 +299,14 @@ def _check_missing(
 
 def _terms(leaf: Leaf, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
     noisy = any(policy.noise == "required" for policy in policies)
-    names = [scan.name for scan in scans_of(leaf)]
+    joined = isinstance(leaf, Rows) and leaf.join is not None
+    names = [scan.name for scan in scans_of(leaf) if not joined or scan.party is None]
     offering = [offer for offer in catalog.offers if any(offer.table(name) is not None for name in names)]
+    if joined:  # other parties' tables of these names are others than those that are named
+        offering += [offer for offer in catalog.offers if offer.party in leaf.parties and offer not in offering]
     min_parties = max(policy.min_parties for policy in policies)
     waived = all(offer.release.allow_alone for offer in offering)
-    fewer = len(leaf.parties) < len(offering)
+    fewer = len(leaf.parties) < len(offering) and not joined
     _check_missing(leaf, catalog, offering, min_parties, waived, noisy)
     if waived and (fewer or len(leaf.parties) < min_parties):
         min_parties = 1

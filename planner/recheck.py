@@ -10,6 +10,8 @@ import math
 from fractions import Fraction
 
 from fedsql.errors import InternalError
+from fedsql.planner.joint import JoinPlan
+from fedsql.planner.logical import Rows
 from fedsql.planner.partials import Partial
 from fedsql.planner.plans import Plan, ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -36,13 +38,45 @@ def recheck(plan: Plan) -> None:
         raise InternalError("a question would cost more than is charged for it")
 
 
+def _curve_of_join(
+    release: ReleasePlan, join: JoinPlan, noise: Noise, largest: int, partial: Partial | None
+) -> list[float]:
+    """Return what one number over joined rows costs: each of the anchor's rows of a unit is in it, and may be rounded up."""
+    rows, places = _rows(release), len(join.anchors)
+    needed = Fraction(largest * places, noise.grid)
+    if noise.grid > 1:
+        needed += rows * places
+    within = rows if release.release.keys else 1
+    if noise.moved.most < needed or noise.moved.groups < (1 if partial is not None and not partial.once else within):
+        raise InternalError("the noise of a value is sized for less than one unit can do")
+    honest = len(release.contributors) - min(release.terms.noise_colluders, len(release.contributors) - 1)
+    if not 1 <= noise.honest <= honest or noise.parties != len(release.contributors):
+        raise InternalError("noise shares are sized for other parties than contribute")
+    return [float(value) for value in noise.mechanism.curve(noise.moved)]
+
+
 def _rows(release: ReleasePlan) -> int:
-    """Return with how many rows a unit counts at one party."""
+    """Return with how many rows a unit counts at one party; over joined rows, of those."""
+    leaf = release.leaf
+    if isinstance(leaf, Rows) and leaf.join is not None:
+        of = [leaf.join.anchor, *(link.rows for link in leaf.join.links if not link.unique)]
+        taken = [
+            max(
+                1 if len(each.scans) == 1 and not each.publics and o.unit_unique else o.max_rows_per_unit
+                for s in each.scans
+                for o in s.offers
+            )
+            for each in of
+        ]
+        most: int = math.prod(taken) * 2 ** sum(not link.inner for link in leaf.join.links)
+        return most
     return max(1 if offer.unit_unique else offer.max_rows_per_unit for offer in release.leaf.offers)
 
 
 def _curve(release: ReleasePlan, noise: Noise, largest: int, partial: Partial | None) -> list[float]:
     """Return what one number costs in each group; ``largest`` is how far a unit moves it at one party."""
+    if release.join is not None:
+        return _curve_of_join(release, release.join, noise, largest, partial)
     offers = release.leaf.offers
     linked = all(offer.privacy_unit is None or offer.unit_scope == "global" for offer in offers)
     places = 1 if linked else len(offers)

@@ -8,13 +8,16 @@ from math import prod
 
 from sqlglot import exp
 
+from fedsql.errors import NotSupportedError
 from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import Known
-from fedsql.planner.catalog import Catalog, PublicTable
+from fedsql.planner.catalog import Catalog, PublicTable, TableOffer
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
+from fedsql.planner.joined import Joined, parts_of
+from fedsql.planner.joint_builder import contribution_of, enough_at
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
@@ -24,7 +27,7 @@ from fedsql.planner.ranges import check_together
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
-from fedsql.planner.sensitivity import check_noisy, contribution
+from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
 from fedsql.planner.typer import Typer
 
@@ -43,6 +46,7 @@ class Planner:
     _columns: dict[str, Columns] = field(default_factory=dict)  # of released relations
     _stage: dict[str, int] = field(default_factory=dict)  # of released relations
     _planned: dict[int, ReleasePlan] = field(default_factory=dict)  # by number
+    _joins: dict[int, Joined] = field(default_factory=dict)  # by number
 
     def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
         """Plan all releases, and what they read."""
@@ -132,6 +136,8 @@ class Planner:
             typing = Typing(self.typer, leaf, mirrored(leaf))
             source = self._scanned(release, leaf, typing)
         release = _typed(release, typing)
+        if isinstance(leaf, Rows) and leaf.join is not None:
+            return self._joined(release, leaf, terms, typing, stage, copies)
         known = known_bounds(leaf)
         domain = _domain(release, leaf)
         if terms.noisy:
@@ -175,6 +181,56 @@ class Planner:
             copies=copies,
             after=tuple(each.number for each in release.siblings) if beside is not None else (),
         )
+
+    def _joined(
+        self, release: Release, leaf: Rows, terms: Terms, typing: Typing, stage: int, copies: tuple[PublicTable, ...]
+    ) -> ReleasePlan:
+        """Plan a release over rows of different parties."""
+        if release.siblings and terms.hides:
+            raise NotSupportedError(
+                "ROLLUP, CUBE and GROUPING SETS over a private join are not answered above min_group_size 1",
+                hint="write one GROUP BY query for each level",
+            )
+        assert leaf.join is not None
+        if not terms.noisy:
+            terms = replace(terms, min_group_size=enough_at(len(leaf.join.anchor.parties), terms.min_group_size))
+        columns = {name: self.inputs[name].columns for name in leaf.inputs}
+        parts = parts_of(leaf, self.catalog, self.typer, self.schema, columns)
+        both = any(offer.release.join_both_sides for offer in self.catalog.offers if offer.party in leaf.parties)
+        if terms.noisy:
+            check_noisy([a.function for a in release.aggregates])
+        self._joins[release.number] = Joined(release, typing, terms, parts, both)
+        fragments, tests, circuit, partials, outputs, join = self._joins[release.number].plan()
+        return ReleasePlan(
+            release=release,
+            contributors=leaf.parties,
+            terms=terms,
+            fragments=fragments,
+            tests=tests,
+            circuit=circuit,
+            partials=partials,
+            outputs=outputs,
+            domain=join.domain(len(release.keys)),
+            unit=contribution_of(leaf.join, grouped=bool(release.keys)) if terms.noisy else Contribution(1, 1),
+            missing=tuple(sorted({o.party for s in leaf.scans if s.party is None for o in self._absent(s.name)})),
+            stage=stage,
+            inputs=leaf.inputs,
+            copies=copies,
+            join=join,
+            both_sides=both,
+        )
+
+    def _absent(self, name: str) -> list[TableOffer]:
+        """Return the offers of a table whose parties are left out."""
+        return [offer for offer in self.catalog.tables(name) if offer.party in self.catalog.missing]
+
+    def on_grids(self, made: ReleasePlan) -> ReleasePlan:
+        """Return a release over joined rows that sums values in multiples of its noise's grids: shares cannot be rounded."""
+        if made.join is None or made.noise is None:
+            return made
+        grids = {partial.name: noise.grid for partial, noise in zip(made.partials, made.noise, strict=True)}
+        fragments, *_, join = self._joins[made.number].plan(grids)
+        return replace(made, fragments=fragments, join=join)
 
     def _beside(self, release: Release) -> Beside:
         cells = {each.number: self._planned[each.number].shown_by for each in release.siblings}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import TypeVar
 
@@ -195,6 +196,34 @@ class RowsSql:
         names = [column.lower() for column in item.alias_column_names]
         return [(name, range_) for name, (_, range_) in zip(names, found, strict=False)] + found[len(names) :]
 
+    def sums(self) -> Known:
+        """Return the intervals of those columns that are sums and counts of derived tables: by public sizes."""
+        found: dict[str, Interval] = {}
+        derived = {
+            item.alias_or_name.lower(): item.this for item, _ in items(self.rows.query) if item.key == "subquery"
+        }
+        for column in self.rows.columns:
+            query = derived.get(column.expression.table.lower())
+            if not isinstance(query, exp.Select):
+                continue
+            for projection in query.expressions:
+                call = projection.unalias()
+                if projection.alias_or_name.lower() != column.expression.name.lower() or not isinstance(
+                    call, exp.Sum | exp.Count
+                ):
+                    continue
+                each = Interval(Fraction(0), Fraction(1))
+                if isinstance(call, exp.Sum):
+                    types = self.typer.describe(_selecting(query.copy(), call.this.sql("duckdb"), ungrouped=True))
+                    known = interval(call.this, self._known([query])) or type_interval(SqlType.parse(types[0][1]))
+                    if known is None:
+                        continue
+                    each = known
+                if len(items(query)) == 1:
+                    rows = max(offer.rows for scan in self.rows.scans for offer in scan.offers)
+                    found[column.name] = Interval(min(Fraction(0), each.low * rows), max(Fraction(0), each.high * rows))
+        return found
+
     def _computed(self, query: exp.Expr) -> list[tuple[str, Interval | None]]:
         query = query.unnest()
         if isinstance(query, exp.SetOperation):
@@ -297,8 +326,10 @@ def _empty(columns: Mapping[str, str], *, unit: bool) -> str:
     return f"SELECT {', '.join(listed) or '1 AS nothing'} WHERE false"
 
 
-def _selecting(body: exp.Select, listed: str) -> str:
-    """Return the SQL of ``body`` with this select list; ``body`` is no more of use then."""
+def _selecting(body: exp.Select, listed: str, *, ungrouped: bool = False) -> str:
+    """Return the SQL of ``body`` with this select list, and no GROUP BY if ``ungrouped``; ``body`` is no more of use then."""
+    for part in ("group", "having") if ungrouped else ():
+        body.set(part, None)
     body.set("expressions", [exp.Star()])
     text = body.sql("duckdb", copy=False)
     assert text.startswith("SELECT *")

@@ -70,11 +70,15 @@ def off_by(output: Output, noise: Noise) -> float:
 
 @dataclass(frozen=True)
 class Contribution:
-    """How much one privacy unit may contribute to a release: rows in all, and groups, at each party; and parties."""
+    """How much one privacy unit may contribute to a release: rows in all, and groups, at each party; and parties.
+
+    ``joined``: they are rows of a private join, whose values are rounded one by one.
+    """
 
     rows: int
     parties: int
     groups: int = 1
+    joined: bool = False
 
 
 def contribution(offers: Sequence[TableOffer], *, grouped: bool = False, unknown: bool = False) -> Contribution:
@@ -180,9 +184,8 @@ def _shape(partial: Partial, unit: Contribution, steps: int) -> tuple[int, Sensi
         return 1, Sensitivity(unit.rows * unit.parties, len(partial.ranges.sizes))
     largest = max(abs(partial.low), abs(partial.high), 1) * (1 if partial.once else unit.rows) * unit.parties
     grid = 1 if partial.tagged else max(1, -(-largest // steps))  # a number of tags is added as it is
-    rounded = unit.parties * (
-        1 if partial.once else unit.groups
-    )  # once at each party, in each group that it has rows in
+    # Once at each party, in each group that it has rows in; of joined rows each one.
+    rounded = unit.parties * (unit.rows if unit.joined else 1 if partial.once else unit.groups)
     moved = -(-largest // grid) + (rounded if grid > 1 else 0)
     return grid, Sensitivity(moved, unit.groups if partial.once else 1)  # its rows are so many in all groups together
 

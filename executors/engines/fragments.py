@@ -13,7 +13,6 @@ from fedsql.crypto.circuit import Bits
 from fedsql.crypto.packing import (
     Column,
     add_columns,
-    from_decimal128,
     from_int64,
     from_ints,
     resize,
@@ -21,6 +20,7 @@ from fedsql.crypto.packing import (
     to_ints,
 )
 from fedsql.errors import InternalError
+from fedsql.executors.engines.columns import combined, int64, wide
 from fedsql.executors.protocol.outline import GroupPartials, Ranks
 from fedsql.executors.protocol.quantiles import check_counts, check_size
 from fedsql.planner.ordered import Order
@@ -43,7 +43,7 @@ def read_fragment(table: pa.Table, plan: ReleasePlan) -> GroupPartials:
     labels = list(zip(*keys, strict=True)) if keys else [()] * table.num_rows
     counts = np.zeros((table.num_rows, len(plan.tests)), np.int64)
     for index, test in enumerate(plan.tests):
-        counts[:, index] = _int64(table.column(test.name))
+        counts[:, index] = int64(table.column(test.name))
     placed = list(zip(plan.starts, plan.partials, strict=True))
     return GroupPartials(
         labels=labels,
@@ -79,7 +79,7 @@ def _ranks(column: pa.ChunkedArray, order: Order, rank: Rank) -> Ranks:
 
 def _histograms(column: pa.ChunkedArray, low: int, size: int) -> NDArray[np.int64]:
     """Return maps from wholes to counts as counts [groups, size] of the wholes from ``low`` on."""
-    maps, rows = _combined(column), len(column)
+    maps, rows = combined(column), len(column)
     offsets = maps.offsets.to_numpy()
     groups = np.repeat(np.arange(rows), np.diff(offsets))
     inside = slice(int(offsets[0]), int(offsets[-1])) if len(offsets) else slice(0, 0)
@@ -93,8 +93,8 @@ def _histograms(column: pa.ChunkedArray, low: int, size: int) -> NDArray[np.int6
 
 def _codes(column: pa.ChunkedArray, order: Order, width: int) -> Column:
     """Return the codes of values, 0 for NULL. Raises InternalError for a value that has none."""
-    wholes = _float_wholes(column) if order.is_float else to_ints(_wide(column, 17))
-    valid = pc.is_valid(_combined(column)).to_pylist()
+    wholes = _float_wholes(column) if order.is_float else to_ints(wide(column, 17))
+    valid = pc.is_valid(combined(column)).to_pylist()
     most = order.high - order.low + 1
     codes = [
         (whole - order.low + 1 if order.upwards else order.high + 1 - whole) if there else 0
@@ -107,7 +107,7 @@ def _codes(column: pa.ChunkedArray, order: Order, width: int) -> Column:
 
 def _float_wholes(column: pa.ChunkedArray) -> list[int]:
     """Return the bits of doubles, turned so that they grow with them (see `planner.ordered`)."""
-    filled: Any = pc.fill_null(_combined(column), 0.0)
+    filled: Any = pc.fill_null(combined(column), 0.0)
     bits = np.asarray(filled.to_numpy(zero_copy_only=False), np.float64).view(np.int64)
     wholes: list[int] = np.where(bits < 0, bits ^ np.int64(0x7FFFFFFFFFFFFFFF), bits).tolist()
     return wholes
@@ -137,13 +137,13 @@ def _columns(table: pa.Table, partial: Partial) -> list[Column]:
 
 def _column(table: pa.Table, partial: Partial) -> Column:
     if len(partial.sql) == 1:
-        wide = _wide(table.column(partial.name), max(partial.width, 16))
+        whole = wide(table.column(partial.name), max(partial.width, 16))
     else:
         width = max(partial.width, 25)
-        high = shift_left(_wide(table.column(f"{partial.name}_high"), width), 64)
-        wide = add_columns(high, _wide(table.column(f"{partial.name}_low"), width))
+        high = shift_left(wide(table.column(f"{partial.name}_high"), width), 64)
+        whole = add_columns(high, wide(table.column(f"{partial.name}_low"), width))
     try:
-        narrow = resize(wide, partial.width)
+        narrow = resize(whole, partial.width)
     except ValueError:
         raise InternalError("a partial is larger than its declared limit") from None
     _check_limit(narrow, partial.limit)
@@ -159,30 +159,3 @@ def _check_limit(column: Column, limit: int) -> None:
     bound = min(limit >> shift, 2**63 - 2) + 1
     if len(values) and (int(values.max()) > bound or int(values.min()) < -bound):
         raise InternalError("a partial is larger than its declared limit")
-
-
-def _wide(column: pa.ChunkedArray, width: int) -> Column:
-    """Return an integer or decimal column as two's complement [rows, width]; NULL is zero."""
-    array = _combined(column)
-    if pa.types.is_decimal(array.type):
-        if not pa.types.is_decimal128(array.type):
-            array = array.cast(pa.decimal128(38, array.type.scale))
-        values = pc.is_valid(array).to_numpy(zero_copy_only=False)
-        data = array.buffers()[1]
-        raw = np.frombuffer(data, np.uint8).reshape(-1, 16)[array.offset : array.offset + len(array)]
-        cleared = np.where(values[:, None], raw, 0).astype(np.uint8)
-        return from_decimal128(cleared.tobytes(), width)
-    return from_int64(_int64(column), width)
-
-
-def _int64(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    array = _combined(column)
-    if pa.types.is_decimal(array.type):
-        array = array.cast(pa.int64())
-    filled: Any = pc.fill_null(array.cast(pa.int64()), 0)
-    return np.asarray(filled.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _combined(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)

@@ -55,7 +55,7 @@ class PartyStore:
 
     def __init__(self, config: PartyConfig, secret: bytes, *, partial: bool = False) -> None:
         self.config = config
-        self.most_groups = config.limits.groups
+        self.most_groups, self.most_rows = config.limits.groups, config.limits.rows
         self._runs = Runs(config.limits.queries, config.limits.time)
         limits = {"threads": config.limits.threads, "memory_limit": config.limits.memory}
         self._database = duckdb.connect(
@@ -68,6 +68,7 @@ class PartyStore:
             },
         )
         try:
+            self._database.execute("SET enable_progress_bar = false")  # else, where Python is interactive, on stdout
             self._database.execute("SET GLOBAL TimeZone = 'UTC'")
             self._database.execute("ATTACH ':memory:' AS loading")
             self._database.execute("USE loading")  # so that one table's sql does not see another's rows
@@ -96,12 +97,17 @@ class PartyStore:
         return Offer(self.config.name, self._offers, release_policy(self.config.release), identity_key, seal_key)
 
     def run(
-        self, sql: str, key: Hashable = None, on_place: OnPlace | None = None, inputs: Sequence[StageInput] = ()
+        self,
+        sql: str,
+        key: Hashable = None,
+        on_place: OnPlace | None = None,
+        inputs: Sequence[StageInput] = (),
+        joined: bool = False,
     ) -> pa.Table:
         """Run one query and return its rows. Raises duckdb.Error, whose message may hold data: never pass it on.
 
         ``key`` is what `interrupt` knows it by; ``on_place`` is told the place in the queue, where it has to wait, and 0 at its
-        turn; ``inputs`` are relations that this query alone sees. Raises OperationalError when it was cancelled or is over a
+        turn; ``inputs`` are relations that this query alone sees; ``joined``: it yields rows, for a private join. Raises OperationalError when it was cancelled or is over a
         limit, ValueError when ``sql`` is not exactly one query or an input has a table's name.
         """
         with self._runs.one(self._database, key, on_place) as cursor:
@@ -114,11 +120,11 @@ class PartyStore:
                 for number, unique in enumerate(each.unique):
                     index, keys = quoted(f"{each.name}_{number}"), ", ".join(map(quoted, unique))
                     cursor.execute(f"CREATE UNIQUE INDEX {index} ON {quoted(each.name)} ({keys})")
-            most = self.most_groups
+            most, what = (self.most_rows, "rows") if joined else (self.most_groups, "groups")
             # Within the text: a limit on the relation would bind it twice.
             table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()
             if table.num_rows > most:
-                raise OperationalError(f"a fragment has more than {most} groups: [limits] groups allows no more")
+                raise OperationalError(f"a fragment has more than {most} {what}: [limits] {what} allows no more")
             if _listed(table) > most:
                 raise OperationalError(f"a fragment lists more than {most} values: [limits] groups allows no more")
             return table

@@ -47,6 +47,12 @@ def padded(count: int) -> int:
     return -(-count // step) * step
 
 
+def check_count(count: int, most: int) -> None:
+    """Raise OperationalError when there are more than ``most`` slots."""
+    if count > most:  # how many there are tells of hidden groups: it is for this party's log, not for the analyst
+        raise OperationalError(f"the parties have {count} groups together: [limits] groups allows {most} here")
+
+
 def align(
     talk: Conversation, release: int, contributors: Sequence[str], labels: Sequence[bytes], most: int
 ) -> Steps[Alignment]:
@@ -68,8 +74,7 @@ def align(
     inbox = yield Exchange.of([sent], [(slots_kind, COORDINATOR)])
     found = inbox[slots_kind, COORDINATOR]
     data, count = talk.fields(found, slots=bytes, count=int)
-    if count > most:  # how many there are tells of hidden groups: it is for this party's log, not for the analyst
-        raise OperationalError(f"the parties have {count} groups together: [limits] groups allows {most} here")
+    check_count(count, most)
     if len(data) != 4 * len(labels):
         raise found.malformed()
     slots = np.frombuffer(data, "<u4")

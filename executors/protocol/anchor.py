@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsql.crypto.matching import Tags, pads, tagged
+from fedsql.crypto.matching import Keys, Tags, pads, tagged
 from fedsql.crypto.permuting import Grouping, asked, dealt_order, owner_share
 from fedsql.crypto.products import Giver
 from fedsql.crypto.tags import shuffled
@@ -36,13 +36,13 @@ MATCHES = -1  # the helper's factor that is no column
 
 @dataclass(frozen=True)
 class AnchorRows:
-    """An anchor's rows. ``keys`` are those for each provider; None matches nothing: NULL, or a row that was filtered out.
+    """An anchor's rows. ``keys`` are those for each provider; a row of none matches nothing: NULL, or it was filtered out.
 
     ``slots`` int64 [rows] are their groups, of ``slot_count``; -1 is none. ``columns``, for each provider, are the own
     ones of its request, words [limbs, rows] in which NULL is 0. Raises ValueError when their lengths differ.
     """
 
-    keys: Mapping[str, Sequence[bytes | None]]
+    keys: Mapping[str, Keys]
     slots: NDArray[np.int64]
     slot_count: int
     columns: Mapping[str, Sequence[Words]]

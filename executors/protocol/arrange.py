@@ -21,6 +21,8 @@ from fedsql.executors.protocol import extremes, quantiles
 from fedsql.executors.protocol.align import Matching, match, padded
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.distinct import counted, tags_kind
+from fedsql.executors.protocol.helper import help_release
+from fedsql.executors.protocol.join_outline import ANCHOR
 from fedsql.executors.protocol.outline import Outline, Released, packed_rows, row_bytes, unpacked_rows
 from fedsql.executors.protocol.threshold import deal_messages
 from fedsql.executors.protocol.verdict import COMMITMENT_BYTES, SALT_BYTES, Verdict
@@ -43,13 +45,16 @@ def collect(talk: Conversation, outline: Outline) -> Steps[Collected]:
     """Run the coordinator's side of one release until everybody is READY. No ciphertext has left any party then."""
     n, names = outline.number, outline.contributors
     matching = Matching(outline.slots or 0, {})
-    if outline.slots is None:
+    if outline.join is not None:
+        matching = yield from help_release(talk, outline)
+    elif outline.slots is None:
         matching = yield from match(talk, n, names)
     computing = _computing(talk, outline)
     if len(computing) == 2:
         # A slot that nobody holds is there to blur their number, and noise alone must not let it through.
         noisy = outline.slots is None and outline.circuit is not None and outline.circuit.noisy
-        barred = np.array([slot not in matching.holders for slot in range(matching.count)]) if noisy else None
+        blurred = noisy or outline.join is not None
+        barred = np.array([slot not in matching.holders for slot in range(matching.count)]) if blurred else None
         setting = outline.setting(matching.count, talk.draw)
         yield Exchange.of(deal_messages(setting, talk.sealer, barred=barred))
         if outline.extremes:
@@ -84,8 +89,8 @@ def conclude(
     rows = padded(len(survivors)) if aligned else matching.count
     if aligned and not set(survivors) <= set(matching.holders):
         raise ProtocolError(f"{' and '.join(judged)} let a slot through that nobody holds")
-    holder = {slot: secrets.choice(matching.holders[slot]) for slot in survivors} if aligned else {}
-    asked = {name: [position[s] for s in survivors if holder.get(s) == name] for name in names}
+    senders = {slot: _senders(outline, matching, slot) if aligned else () for slot in survivors}
+    asked = {name: [position[s] for s in survivors if name in senders[s]] for name in names}
     messages = []
     for name in names:
         go: dict[str, Any] = {"rows": rows, "labels": asked[name]}
@@ -100,11 +105,11 @@ def conclude(
     vectors = {name: public.from_bytes(each.vector) for name, each in given.items()}
     if outline.tagged:
         vectors[talk.me] = counted(outline, rows, [talk.record(inbox[tags, name]) for name in names], public)
-    boxes: dict[int, bytes] = {}
+    boxes: dict[tuple[str, int], bytes] = {}
     for name, each in given.items():
         if [at for at, _ in each.labels] != asked[name]:
             raise ProtocolError(f"{name} did not send the labels of released groups that it was asked for")
-        boxes |= each.labels
+        boxes |= {(name, at): box for at, box in each.labels}
     return Released(
         rows=rows,
         positions=tuple(position[slot] for slot in survivors),
@@ -112,8 +117,16 @@ def conclude(
         signatures={name: each["released"] for name, each in judged.items()},
         vector=public.to_bytes(_sum(public, vectors)),
         label_key=given[names[0]].label_key,
-        labels=tuple(boxes[position[slot]] for slot in survivors) if aligned else (),
+        labels=tuple(boxes[name, position[slot]] for slot in survivors for name in senders[slot]),
     )
+
+
+def _senders(outline: Outline, matching: Matching, slot: int) -> tuple[str, ...]:
+    """Return who seals the label of a slot for the analyst: one of its holders; in a join one for each part of it."""
+    holder = secrets.choice(matching.holders[slot])
+    if outline.join is None:
+        return (holder,)
+    return tuple(holder if part == ANCHOR else outline.join.keyed for part in outline.join.parts)
 
 
 @dataclass(frozen=True)
@@ -172,9 +185,10 @@ def _fields(talk: Conversation, message: Message, kinds: Mapping[str, Any]) -> d
 def _told(
     outline: Outline, matching: Matching, judged: Mapping[str, Mapping[str, Any]], verdict: Verdict, name: str
 ) -> dict[str, Any]:
-    """Return what verifies the bits of a party's own slots; where groups are public, of all."""
+    """Return what verifies the bits of a party's own slots; where groups are public, or joined, of all."""
+    everything = outline.slots is not None or outline.join is not None
     held = sorted(s for s, who in matching.holders.items() if name in who)
-    salts, bits = verdict.reveal(held if outline.slots is None else range(matching.count))
+    salts, bits = verdict.reveal(range(matching.count) if everything else held)
     signatures = {computing: each["signature"] for computing, each in judged.items()}
     return {"bits": bits, "salts": salts, "commitments": verdict.commitments, "signatures": signatures}
 

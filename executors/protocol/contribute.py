@@ -18,11 +18,12 @@ from fedsql.codec import encode
 from fedsql.crypto.circuit import Bits
 from fedsql.crypto.packing import Column
 from fedsql.crypto.paillier import PublicKey
-from fedsql.crypto.sealing import Channel, pad, seal
+from fedsql.crypto.sealing import seal
 from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol import distinct, extremes, quantiles, verdict
 from fedsql.executors.protocol.align import align
 from fedsql.executors.protocol.conversation import Context, Conversation
+from fedsql.executors.protocol.labels import WHOLE, sealed_labels
 from fedsql.executors.protocol.outline import (
     Codes,
     GroupPartials,
@@ -38,16 +39,19 @@ from fedsql.executors.protocol.vector import add_noise, encrypt, place, visible
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Inbox, Message, Steps, Wanted, together
 
 HIDDEN = verdict.NO_RANK  # the position of a group that is not released
-_LABEL_BYTES = 128  # what a label box holds at least
 
 
 @dataclass(frozen=True)
 class Slots:
-    """Where a party's groups are: the slot of each label, the number of slots, and what labels are sealed under."""
+    """Where a party's groups are: the slot of each label, the number of slots, and what labels are sealed under.
+
+    ``part``: which part of each label it has (see `labels`).
+    """
 
     of: Sequence[int]
     count: int
     label_key: bytes | None = None
+    part: str = WHOLE
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,15 @@ def prepare(
     identities: Mapping[str, bytes],
     most: int,
     noise: NoiseShares | None = None,
+    slots: Slots | None = None,
 ) -> Steps[Ready]:
     """Go as far with ``part`` as can be gone before every contributor is READY.
 
-    ``identities`` are the contributors' pinned Ed25519 keys; ``most``: over how many slots this party computes. Raises
-    OperationalError when the parties have more groups.
+    ``identities`` are the contributors' pinned Ed25519 keys; ``most``: over how many slots this party computes;
+    ``slots``: where its groups are, if that is known already. Raises OperationalError when the parties have more groups.
     """
-    slots = yield from _locate(talk, outline, part.labels, domain, most)
+    if slots is None:
+        slots = yield from _locate(talk, outline, part.labels, domain, most)
     said: dict[str, object] = {}
     bits, found = None, []
     if outline.circuit is not None:
@@ -186,15 +192,11 @@ def deliver(
     vector = encrypt(talk, outline, columns, rows, public)
     record: dict[str, object] = {"vector": vector, "signature": talk.sign("vector", hashlib.sha256(vector).digest())}
     if slots.label_key is not None:
-        record["labels"] = _label_boxes(talk.context, n, part.labels, slots, positions, go)
+        given = slots.part, slots.label_key, part.labels, positions
+        record["labels"] = sealed_labels(talk.context, n, *given, go.labels)
         if talk.me == outline.contributors[0]:
             record["label_key"] = seal(analyst_box, slots.label_key, talk.context.bind("labels", n))
     return [Message.of(f"{n}/vector", talk.me, COORDINATOR, record), *tags], rows
-
-
-def label_channel(key: bytes, context: Context, release: int, position: int) -> tuple[Channel, bytes]:
-    """Return how the label at ``position`` is sealed for the analyst: the channel, and what the box is bound to."""
-    return Channel(key), context.bind("label", release, position)
 
 
 def _go(outline: Outline) -> Wanted:
@@ -287,7 +289,7 @@ def _revealed(
     signed = _verdict_record(talk.context, outline, told.commitments)
     for name in outline.computing(talk.draw):
         talk.signed_by(name, identities[name], "verdict", signed, told.signatures.get(name))
-    # The coordinator knows the slots of aligned groups; where groups are public, everyone gets all slots.
+    # The coordinator knows the slots of aligned groups; where groups are public, or joined, everyone gets all slots.
     asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
     found = verdict.check(asked, told.bits, told.salts, told.commitments, len(outline.circuit.cells))
     where = {slot: i for i, slot in enumerate(asked)}
@@ -308,29 +310,3 @@ def _admitted(outline: Outline, slots: Slots, go: Go, shown: verdict.Revealed | 
     if any(rows <= p != HIDDEN for p in positions):
         raise ProtocolError("the rows of a release are malformed")
     return shown, positions, rows
-
-
-def _label_boxes(
-    context: Context,
-    release: int,
-    labels: Sequence[Label],
-    slots: Slots,
-    positions: Sequence[int],
-    go: Go,
-) -> list[list[object]]:
-    """Seal the labels of the positions that this party was drawn for. Raises ProtocolError when it has no such group.
-
-    Boxes are equally long up to 124 bytes of label, and the next power of two beyond. A length that served all groups of
-    a release would depend on the longest label, so it would tell of groups that are not shown.
-    """
-    assert slots.label_key is not None
-    group_at = {position: i for i, position in enumerate(positions) if position != HIDDEN}
-    if len(set(go.labels)) != len(go.labels) or not set(go.labels) <= group_at.keys():
-        raise ProtocolError("the coordinator asks for labels of groups that are not here")
-    boxes: list[list[object]] = []
-    for position in go.labels:
-        channel, bound = label_channel(slots.label_key, context, release, position)
-        text = encode(list(labels[group_at[position]]))
-        size = max(_LABEL_BYTES, 1 << (len(text) + 3).bit_length())
-        boxes.append([position, channel.seal(bound, pad(text, size))])
-    return boxes

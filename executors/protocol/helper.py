@@ -16,23 +16,46 @@ from fedsql.crypto.permuting import Masks
 from fedsql.crypto.products import taken, taker_product
 from fedsql.crypto.words import Words, add, of_int64, resized, subtract
 from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.align import Matching, match
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.joining import MATCHED, OWN, PROVIDED, SEED_BYTES, Link, Setting, Shape
+from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import Exchange, Steps, together
 
 Positions = NDArray[np.int64]
 
 
-def help_join(talk: Conversation, setting: Setting) -> Steps[None]:
-    """Run the coordinator's part of one anchor's join. Raises ProtocolError when sizes or tags are malformed."""
+def help_join(talk: Conversation, setting: Setting) -> Steps[dict[str, Shape]]:
+    """Run the coordinator's part of one anchor's join; return what each provider's link turned out to be.
+
+    Raises ProtocolError when sizes or tags are malformed.
+    """
     sides = yield from together([_met(Link(talk, setting, provider)) for provider in setting.providers])
-    if len({side.shape.rows for side in sides}) > 1:
-        raise ProtocolError(f"{setting.anchor} has rows of different numbers in one join")
+    if len({(side.shape.rows, side.shape.slots) for side in sides}) > 1:
+        raise ProtocolError(f"{setting.anchor} has rows or groups of different numbers in one join")
     inner = np.ones(sides[0].shape.rows, bool)
     for side in sides:
         if side.link.provider in setting.inner:
             inner &= side.found != NOWHERE
     yield from together([side.run(inner & (side.found != NOWHERE)) for side in sides])
+    return {side.link.provider: side.shape for side in sides}
+
+
+def help_release(talk: Conversation, outline: Outline) -> Steps[Matching]:
+    """Run the coordinator's part of the joins of all anchors of a release; return which of them may hold each slot.
+
+    Raises ProtocolError as `help_join` does, and when participants disagree about the slots.
+    """
+    join, held = outline.join, None
+    assert join is not None
+    if join.aligned:
+        held = yield from match(talk, outline.number, join.anchors)
+    shapes = yield from together([help_join(talk, join.setting(outline.number, anchor)) for anchor in join.anchors])
+    groups, values = join.agreed(shapes, outline.slots)
+    if held is not None and held.count != groups:
+        raise ProtocolError("the anchors of a private join have other groups than were aligned")
+    holders = dict.fromkeys(range(groups), join.anchors) if held is None else held.holders
+    return Matching(groups * values, {s * values + v: names for s, names in holders.items() for v in range(values)})
 
 
 def _met(link: Link) -> Steps[_Side]:

@@ -30,6 +30,7 @@ from fedsql.codec import encode
 from fedsql.crypto.packing import Column
 from fedsql.crypto.permuting import MOST
 from fedsql.crypto.words import Words, to_column
+from fedsql.executors.protocol.align import check_count
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
 
@@ -144,19 +145,32 @@ class GroupShares:
                 return to_column(share)
         raise KeyError((source, own, provided, value))
 
+    def by_value(self, source: str, own: int = -1, provided: int = -1) -> Words:
+        """Return the shares [limbs, slots, values] of one sum, in each of the provider's group values where it has a column.
+
+        Raises KeyError when it was not asked for.
+        """
+        sums = zip(self.shape.sums, self.words, strict=True)
+        found = [share for each, share in sums if (each.source, each.own, each.provided) == (source, own, provided)]
+        if not found:
+            raise KeyError((source, own, provided))
+        return np.stack(found, axis=2)
+
 
 @dataclass(frozen=True)
 class Setting:
     """The public facts of one anchor's join in one release. ``requests`` has one for each provider.
 
     A row counts where all providers in ``inner`` match; for the sums of another provider, where that one does too (so
-    none in ``inner``: each LEFT join is on its own). Raises ValueError unless all of them are providers.
+    none in ``inner``: each LEFT join is on its own). ``most``: over how many slots, of all group values, this participant
+    computes. Raises ValueError unless all of them are providers.
     """
 
     release: int
     anchor: str
     requests: Mapping[str, Request]
     inner: frozenset[str] = frozenset()
+    most: int = MOST
 
     def __post_init__(self) -> None:
         if not self.requests or self.anchor in self.requests or not self.inner <= self.requests.keys():
@@ -191,12 +205,17 @@ class Link:
         return self.talk.fields(inbox[key], **kinds)
 
     def shape(self, sender: str, rows: int, slots: int, values: int) -> Shape:
-        """Return the shape that ``sender`` told the last part of. Raises ProtocolError when it is out of range."""
+        """Return the shape that ``sender`` told the last part of.
+
+        Raises ProtocolError when it is out of range, OperationalError when it has more slots than are computed over here.
+        """
         try:
-            return Shape(self.setting.requests[self.provider], rows, slots, values)
+            shape = Shape(self.setting.requests[self.provider], rows, slots, values)
         except ValueError:
             name = "hello" if sender == self.setting.anchor else "table"
             raise Message(self.kind(name), sender, self.talk.me, b"").malformed() from None
+        check_count(slots * values, self.setting.most)
+        return shape
 
     def send(self, recipient: str, name: str, columns: NDArray[Any]) -> Steps[None]:
         """Send an array [limbs, rows] in pieces."""

@@ -14,6 +14,7 @@ from fedsql.codec import encode
 from fedsql.crypto.circuit import Bits, Cell, Circuit, Rest
 from fedsql.crypto.packing import MAX_VECTORS, MAX_WIDTH, Column
 from fedsql.errors import ProtocolError
+from fedsql.executors.protocol.join_outline import JoinOutline
 from fedsql.executors.protocol.threshold import Setting
 from fedsql.executors.protocol.wire import Message
 from fedsql.planner.quantiles import MOST_VALUES
@@ -29,11 +30,12 @@ Codes = Mapping[int, Column]  # index of the partial of C1's shares -> codes or 
 class Outline:
     """The public shape of a release: all that the coordinator knows of it.
 
-    ``slots``: how many there are where the groups are public, None where tags align them. ``circuit`` is None under
+    ``slots``: how many there are where the groups are public, else None: tags align them, or a private join tells. ``circuit`` is None under
     noise: then every slot is sent. ``widths`` are those of the partials, in bytes; ``tagged`` are the indexes of those
     that the coordinator counts by tags. ``extremes`` are (index, bits) of partials that hold C1's share of a code, each
     followed by the one that holds C2's; so are ``ranks``, (index, number of values in the list). ``told``: each party learns
-    which of its groups are shown before anybody is READY, for another release of the same rows waits for that.
+    which of its groups are shown before anybody is READY, for another release of the same rows waits for that. ``join``: its
+    counts and partials are shares that a private join yields, each contributor's over all slots.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Outline:
     extremes: tuple[tuple[int, int], ...] = ()
     ranks: tuple[tuple[int, int], ...] = ()
     told: bool = False
+    join: JoinOutline | None = None
 
     def computing(self, draw: bytes) -> tuple[str, ...]:
         """Return the computing parties: two of the contributors, by what their fresh keys drew; one if alone."""
@@ -76,12 +79,13 @@ class Outline:
             "extremes": [list(each) for each in self.extremes],
             "ranks": [list(each) for each in self.ranks],
             "told": self.told,
+            "join": self.join and self.join.record(),
         }
 
     @classmethod
     def of(cls, record: object, message: Message) -> Outline:
         """Read `record`, which ``message`` holds. Raises ProtocolError when it is malformed or larger than any plan."""
-        number, contributors, slots, circuit, widths, tagged, extremes, ranks, told = message.values(
+        number, contributors, slots, circuit, widths, tagged, extremes, ranks, told, join = message.values(
             record,
             number=int,
             contributors=list[str],
@@ -92,6 +96,7 @@ class Outline:
             extremes=list[tuple[int, int]],
             ranks=list[tuple[int, int]],
             told=bool,
+            join=dict[str, Any] | None,
         )
         if not (0 <= number < MOST and 0 < len(set(contributors)) == len(contributors) <= MAX_VECTORS):
             raise message.malformed()
@@ -109,8 +114,12 @@ class Outline:
         if told and circuit is None:
             raise message.malformed()
         read = None if circuit is None else _circuit(circuit, message)
+        joint = None if join is None else JoinOutline.of(join, message, contributors, slots)
+        if joint is not None and (special or told or not {*widths} <= {8, 16} or not (read is None or read.shared)):
+            raise message.malformed()
         largest, at_ranks = (tuple((first, size) for first, size in listed) for listed in (extremes, ranks))
-        return cls(number, tuple(contributors), slots, read, tuple(widths), tuple(tagged), largest, at_ranks, told)
+        sent = tuple(widths), tuple(tagged), largest, at_ranks
+        return cls(number, tuple(contributors), slots, read, *sent, told, joint)
 
 
 def _listed(rests: Sequence[Rest]) -> list[object]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedsql.crypto.matching import pads, rising, sorting, tagged
+from fedsql.crypto.matching import Keys, pads, rising, sorting, tagged
 from fedsql.crypto.permuting import Masks, dealt_order
 from fedsql.crypto.products import Giver, taken
 from fedsql.crypto.words import Words, add, resized
@@ -32,13 +32,13 @@ from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Steps
 
 @dataclass(frozen=True)
 class ProviderRows:
-    """A provider's rows. ``keys`` differ, but for None, which matches nothing: NULL, or a row that was filtered out.
+    """A provider's rows. ``keys`` differ; a row of none matches nothing: NULL, or it was filtered out.
 
     ``columns`` are, for each of its own group values, those of the request: words [limbs, rows], 0 where they are NULL
     or of another group value. Raises ValueError when lengths differ.
     """
 
-    keys: Sequence[bytes | None]
+    keys: Keys
     columns: Sequence[Sequence[Words]]
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,8 +21,9 @@ from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.errors import ProtocolError
 from fedsql.executors.finalize import finalize
 from fedsql.executors.protocol.align import padded
-from fedsql.executors.protocol.contribute import label_channel
 from fedsql.executors.protocol.conversation import Context
+from fedsql.executors.protocol.join_outline import ANCHOR, PROVIDER
+from fedsql.executors.protocol.labels import WHOLE, label_channel, parts_of
 from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
@@ -174,17 +175,37 @@ class Analyst:
         if release.domain is not None:
             return [release.domain[position] for position in released.positions]
         key = self.box.open(released.label_key, context.bind("labels", outline.number))
-        if len(released.labels) != len(released.positions):
+        parts = parts_of(outline)
+        if len(released.labels) != len(parts) * len(released.positions):
             raise ProtocolError("its rows or labels are not whole")
+        boxes = iter(released.labels)
+        places = _places(release)
         labels: list[Label] = []
-        keys = len(release.release.keys)
-        for position, sealed in zip(released.positions, released.labels, strict=True):
-            channel, bound = label_channel(key, context, outline.number, position)
-            try:
-                label = decode(unpad(channel.open(bound, sealed)))
-            except ValueError:
-                label = None
-            if not fits(label, tuple[str | None, ...]) or len(label) != keys:
-                raise ProtocolError("a label is malformed")
-            labels.append(tuple(label))
+        for position in released.positions:
+            found: list[str | None] = []
+            for part in parts:
+                channel, bound = label_channel(key, context, outline.number, position, part)
+                found += _label(channel.open(bound, next(boxes)), len(places[part]))
+            order = [place for part in parts for place in places[part]]
+            labels.append(tuple(value for _, value in sorted(zip(order, found, strict=True), key=lambda each: each[0])))
         return labels
+
+
+def _places(release: ReleasePlan) -> dict[str, Sequence[int]]:
+    """Return the places in the release of the keys in each part of a label."""
+    join = release.join
+    if join is None:
+        return {WHOLE: range(len(release.release.keys))}
+    return {ANCHOR: join.keys, PROVIDER: join.keyed.keys if join.keyed is not None else ()}
+
+
+def _label(data: bytes, keys: int) -> list[str | None]:
+    """Read one part of a label, of so many ``keys``. Raises ProtocolError when it is malformed."""
+    try:
+        label = decode(unpad(data))
+    except ValueError:
+        label = None
+    if not fits(label, list[str | None]) or len(label) != keys:
+        raise ProtocolError("a label is malformed")
+    found: list[str | None] = label
+    return found

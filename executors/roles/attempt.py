@@ -2,55 +2,42 @@
 
 A party receives a question, never a plan: it plans the SQL itself, applies its own policy, charges its ledger before
 anything that depends on data is sent, and runs only the fragment that it derived. All that it has sent is in the ledger
-before the vector leaves: delivered once more, the same question gets the same bytes. An attempt that was cut short is never
-taken up again, so no charge is answered with two different noises.
+before the vector leaves: delivered once more, the same question gets the same bytes (but for private joins: that would be
+too much to keep). An attempt that was cut short is never taken up again, so no charge is answered with two different noises.
 """
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.keys import verify
 from fedsql.crypto.sealing import seal, unpad
-from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
-from fedsql.executors.engines.fragments import read_fragment, told_groups
-from fedsql.executors.protocol.contribute import Ready, blurred, deliver, prepare
+from fedsql.errors import NotSupportedError, ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
-from fedsql.executors.protocol.outline import GroupPartials, NoiseDraws, NoiseShares
-from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps, together
-from fedsql.executors.roles.common import FAILED, context_of, outline_of, software
+from fedsql.executors.protocol.outline import GroupPartials, NoiseShares
+from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Message, Steps
+from fedsql.executors.roles.common import context_of, software
 from fedsql.executors.roles.copies import bring, lacks
 from fedsql.executors.roles.directory import Directories, Directory
-from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, packed, run_of, unpacked
+from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, unpacked
+from fedsql.executors.roles.releases import Releases, drawn, is_kept
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.planner.catalog import Offer
-from fedsql.planner.fragments import SAMPLING_KEY
-from fedsql.planner.plans import Plan, ReleasePlan
-from fedsql.planner.positions import shown
-from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, StageInput, versions_of
+from fedsql.planner.plans import Plan
+from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, versions_of
 from fedsql.planner.recheck import recheck
 from fedsql.privacy.ledger import Charge
 
 if TYPE_CHECKING:
     from fedsql.executors.roles.party import Engine, Party
 
-_log = logging.getLogger("fedsql.party")
-T = TypeVar("T")
-
 
 @dataclass
 class Attempt:
-    """What a party holds while it answers. ``engine`` and ``offer`` are those of its beginning, whatever is reloaded.
-
-    ``groups`` are its own that are shown, by release, where it was told before the next one of the same rows.
-    """
+    """What a party holds while it answers. ``engine`` and ``offer`` are those of its beginning, whatever is reloaded."""
 
     party: Party
     engine: Engine
@@ -60,7 +47,6 @@ class Attempt:
     key: tuple[bytes, int] | None = None  # what `Engine.interrupt` knows its fragments by
     question: Question | None = None
     sent: list[Message] = field(default_factory=list)
-    groups: dict[int, StageInput] = field(default_factory=dict)
     key_held: bytes | None = None  # what its sums can be held under
     held: Held | None = None  # what it holds of the same question
 
@@ -82,7 +68,12 @@ class Attempt:
         self.question = question
         stored = self.party.ledger.finished(question.query_id, question.attempt)
         if stored is not None and stored[0] == question.digest:  # delivered once more
-            yield Exchange.of([Message(*fields) for fields in decode(stored[1])])
+            kept = [Message(*fields) for fields in decode(stored[1])]
+            if not kept:
+                raise ProtocolError(
+                    "the question was answered, and what a private join sends is not kept", hint="ask anew"
+                )
+            yield Exchange.of(kept)
             return
         now = self.party.clock()
         self.party.ledger.admit(question.query_id, question.attempt, question.nonce, question.expiry, now)
@@ -92,7 +83,8 @@ class Attempt:
             return
         last, released = yield from self._up_to_go(question, plan, talk, directory.identities)
         with self.watch("keep"):
-            self._keep(question, [*self.sent, *last], released)
+            mine = [release for release in plan.releases if self.party.name in release.contributors]
+            self._keep(question, [*self.sent, *last] if is_kept(mine) else [], released)
         yield Exchange.of(last)
 
     def _planned(self, question: Question, directory: Directory) -> Plan:
@@ -136,107 +128,24 @@ class Attempt:
     def _up_to_go(
         self, question: Question, plan: Plan, talk: Conversation, identities: Mapping[str, bytes]
     ) -> Steps[tuple[list[Message], list[dict[str, object]]]]:
-        """Take part until every contributor is READY.
-
-        Returns the last messages, which hold the encrypted vectors, and what the audit log tells of each release.
-        """
-        party = self.party
-        public = party.keys.get(question.paillier_n)
-        mine = [release for release in plan.releases if party.name in release.contributors]
+        """Charge, and take part until every contributor is READY: see `Releases.up_to_go`."""
+        mine = [release for release in plan.releases if self.party.name in release.contributors]
         held = self._repeated(talk, plan)
         with self.watch("charge"):
             self._charge(question, plan, repeated=held is not None)
+        releases = Releases(self.party, self.engine, self.watch, question, self.key, talk, identities, self.sent)
         noise: dict[int, NoiseShares | None] = {}
         if held is None:
             with self.watch("noise"):
-                noise = {release.number: _draw(release) for release in mine}
+                noise = {release.number: drawn(release) for release in mine}
             if self.key_held is not None:
-                held, noise = self._hold(talk, mine, noise), {}
-        given = dict(zip((release.number for release in mine), held or (), strict=False))
-        chains: dict[int, list[ReleasePlan]] = {}
-        for release in mine:
-            chains.setdefault(min((release.number, *release.after)), []).append(release)
-        prepared = yield from self._kept(
-            together(self._prepared(chain, talk, identities, given, noise) for chain in chains.values())
-        )
-        made = {each.outline.number: each for chain in prepared for each in chain}
-        ready = [made[release.number] for release in mine]
-        messages = [message for each in ready for message in each.messages]
-        self.sent.extend(messages)
-        inbox = yield Exchange.of(messages, [wanted for each in ready for wanted in each.wanted])
-        last: list[Message] = []
-        released: list[dict[str, object]] = []
-        for release, each in zip(mine, ready, strict=True):
-            with self.watch("encrypt"):
-                drawn = noise.get(release.number)
-                sent, rows = deliver(talk, each, inbox, public, question.analyst_box, identities, drawn)
-            last.extend(sent)
-            released.append({"columns": _columns(release), "rows": rows, "slots": each.slots.count})
-        return last, released
-
-    def _prepared(
-        self,
-        chain: Sequence[ReleasePlan],
-        talk: Conversation,
-        identities: Mapping[str, bytes],
-        given: Mapping[int, GroupPartials],
-        noise: Mapping[int, NoiseShares | None],
-    ) -> Steps[list[Ready]]:
-        """Go up to READY with releases of the same rows, one after the other: what is shown decides what may be shown next.
-
-        ``given`` are the parts of releases whose fragments have run, noise and all.
-        """
-        done: list[Ready] = []
-        for release in chain:
-            part, drawn = given.get(release.number), noise.get(release.number)
-            if part is None:
-                with self.watch("fragment"):
-                    part = self._run(release)
-            most = self.engine.most_groups
-            ready = yield from prepare(talk, outline_of(release), part, release.domain, identities, most, drawn)
-            if ready.shown is not None:
-                self.groups[release.number] = told_groups(release, part, ready.shown)
-            done.append(ready)
-        return done
+                held, noise = releases.hold(self.key_held, mine, noise), {}
+        return (yield from releases.up_to_go(mine, held or (), noise))
 
     def _repeated(self, talk: Conversation, plan: Plan) -> Sequence[GroupPartials] | None:
         """Return what this party held, if every contributor holds the same attempt."""
         said = {talk.holds, *(talk.holding[name] for name in plan.parties if name != talk.me)}
         return self.held.parts if self.held is not None and said == {talk.holds} else None
-
-    def _hold(
-        self, talk: Conversation, releases: Sequence[ReleasePlan], noise: Mapping[int, NoiseShares | None]
-    ) -> list[GroupPartials]:
-        """Run the fragments, add noise to what will be sent, and hold it before it is."""
-        assert self.key_held is not None
-        made = []
-        for release in releases:
-            drawn = noise[release.number]
-            assert release.domain is not None
-            assert drawn is not None
-            with self.watch("fragment"):
-                part = self._run(release)
-            made.append(blurred(outline_of(release), part, release.domain, drawn.values(len(release.domain))))
-        self.party.ledger.hold(self.key_held, run_of(talk.context), packed(made), self.party.clock())
-        return made
-
-    def _kept(self, steps: Steps[T]) -> Steps[T]:
-        """Drive ``steps``, and remember what it sends."""
-        try:
-            exchange = next(steps)
-            while True:
-                self.sent.extend(exchange.send)
-                inbox = yield exchange
-                exchange = steps.send(inbox)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-
-    def _queued(self, place: int) -> None:
-        if place:
-            self.watch.enter("queued", place)
-        else:
-            self.watch.enter("fragment")
 
     def _keep(self, question: Question, messages: list[Message], released: list[dict[str, object]]) -> None:
         """Put what is sent into the ledger, before its last part leaves."""
@@ -328,24 +237,6 @@ class Attempt:
             ],
         }
 
-    @property
-    def _inputs(self) -> tuple[StageInput, ...]:
-        return self.question.inputs if self.question is not None else ()
-
-    def _run(self, release: ReleasePlan) -> GroupPartials:
-        """Run this party's fragment. Its errors, which could tell about rows, become one constant error."""
-        # Only where the planner put it: in a text of the question it would be a value that differs from party to party.
-        # There it cannot stand like this, for quotes inside of a text are doubled.
-        place = f"sha256('{SAMPLING_KEY}' ||"
-        sql = release.fragments[self.party.name].replace(place, place.replace(SAMPLING_KEY, secrets.token_hex(32)))
-        try:
-            inputs = [each for each in self._inputs if each.name in release.inputs]
-            inputs += [self.groups[number] for number in release.after]
-            return read_fragment(self.engine.run(sql, self.key, self._queued, inputs), release)
-        except Exception as error:
-            _log.error("%s: fragment failed: %s", self.party.name, error)
-            raise OperationalError(FAILED) from None
-
 
 def _check_inputs(question: Question, plan: Plan) -> None:
     """Raise ProtocolError unless a question brings exactly the inputs that its stage reads."""
@@ -363,33 +254,3 @@ def _differing(analysts: str, party: str) -> str | None:
     if analysts == software():
         return None
     return f"everybody needs the same: the analyst runs {analysts or 'an older fedsql'}; {party} runs {software()}"
-
-
-def _columns(release: ReleasePlan) -> list[str]:
-    """Return the keys and aggregates of a release, in the words of the question."""
-    aggregates = [
-        f"{a.function}({'DISTINCT ' * a.distinct}{', '.join(map(shown, a.arguments)) or '*'})"
-        + (f" FILTER (WHERE {shown(a.condition)})" if a.condition is not None else "")
-        for a in release.release.aggregates
-    ]
-    return [*(shown(key.expression) for key in release.release.keys), *aggregates]
-
-
-def _draw(release: ReleasePlan) -> NoiseShares | None:
-    """Draw this party's noise shares: before its data is touched, where the number of groups is public."""
-    noise, units = release.noise, release.noise_of_units
-    if noise is None:
-        return None
-
-    def values(rows: int) -> NoiseDraws:
-        drawn, grids = [], []
-        for partial, own in zip(release.partials, noise, strict=True):
-            drawn += np.split(own.mechanism.share(own.honest, rows * partial.columns), partial.columns)
-            grids += [own.grid] * partial.columns
-        return NoiseDraws(drawn, grids)
-
-    if release.domain is not None:
-        drawn = values(len(release.domain))
-        return NoiseShares(lambda rows: drawn)
-    assert units is not None
-    return NoiseShares(values, lambda slots: units.mechanism.share(units.honest, slots))

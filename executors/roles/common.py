@@ -12,6 +12,7 @@ from fedsql import errors
 from fedsql.codec import decode, digest, encode
 from fedsql.crypto.sealing import SealKey, pad, seal, unpad
 from fedsql.executors.protocol.conversation import Context
+from fedsql.executors.protocol.join_outline import JoinOutline
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.protocol.wire import ABORT, COORDINATOR, Aborted, Message, named
 from fedsql.executors.transport.router import FAILED as COORDINATOR_FAILED
@@ -46,7 +47,9 @@ def outline_of(plan: ReleasePlan) -> Outline:
     coded = [(index, p.order, p.rank) for index, p in placed if p.order is not None]
     extremes = tuple((index, order.bits) for index, order, rank in coded if rank is None)
     ranks = tuple((index, rank.values) for index, _, rank in coded if rank is not None)
-    return Outline(plan.number, plan.contributors, slots, plan.circuit, widths, tagged, extremes, ranks, plan.told)
+    join = None if plan.join is None else JoinOutline.planned(plan.join)
+    sent = widths, tagged, extremes, ranks
+    return Outline(plan.number, plan.contributors, slots, plan.circuit, *sent, plan.told, join)
 
 
 def context_of(question: Question, plan: Plan) -> Context:

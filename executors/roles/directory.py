@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from fedsql.errors import ProtocolError
+from fedsql.errors import PolicyDenied, ProtocolError
 from fedsql.executors.engines.typer import DuckDBTyper
+from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.planner.catalog import Catalog, Digests
 from fedsql.planner.explain import Stages
 from fedsql.planner.planning import plan, stages
@@ -19,11 +20,16 @@ from fedsql.planner.schema import Local
 
 @dataclass
 class Directory:
-    """One consistent view of the federation. ``coordinator`` and ``analysts`` are pinned Ed25519 keys (32 bytes)."""
+    """One consistent view of the federation. ``coordinator`` and ``analysts`` are pinned Ed25519 keys (32 bytes).
+
+    ``operators``: who runs each party, each analyst and the `COORDINATOR`, where that is said and is not the name itself;
+    None where all of them run in this process.
+    """
 
     catalog: Catalog
     coordinator: bytes
     analysts: Mapping[str, bytes]
+    operators: Mapping[str, str] | None = None
     _typers: dict[Local, DuckDBTyper] = field(default_factory=dict)
     _guard: Lock = field(default_factory=Lock)
 
@@ -42,9 +48,23 @@ class Directory:
             return self._typers[local]
 
     def plan(self, question: Question) -> Plan:
-        """Plan a question against this catalog."""
+        """Plan a question against this catalog. Raises PolicyDenied, too, where the coordinator is no helper for its joins."""
         typer = self.typer(question.local)
-        return plan(question, self.catalog, typer, typer.tables)
+        made = plan(question, self.catalog, typer, typer.tables)
+        self._check_helper(made, question.analyst)
+        return made
+
+    def _check_helper(self, made: Plan, analyst: str) -> None:
+        """Refuse a private join whose helper, the coordinator, is run by one of its parties or by the analyst."""
+        named = self.operators or {}
+        helper = named.get(COORDINATOR)
+        for name in (*(n for r in made.releases if r.join is not None for n in r.contributors), analyst):
+            if helper is not None and named.get(name, name) == helper and any(r.join for r in made.releases):
+                also = ", and takes part" if name == helper else f" and {name}"
+                raise PolicyDenied(
+                    f"a private join needs a coordinator that none of its parties and no analyst runs: {helper} runs it{also}",
+                    hint="somebody else would run the coordinator; operator in federation.toml says who runs what",
+                )
 
     def stages(self, question: Question) -> Stages:
         """Return (name, text) of each stage of planning a question."""

@@ -37,7 +37,10 @@ class Held:
 def is_holdable(plan: Plan) -> bool:
     """Say whether what is sent for a plan's releases can be held: noisy sums of public groups alone."""
     return bool(plan.releases) and all(
-        release.noise is not None and release.domain is not None and not any(p.tagged for p in release.partials)
+        release.noise is not None
+        and release.domain is not None
+        and release.join is None
+        and not any(p.tagged for p in release.partials)
         for release in plan.releases
     )
 

@@ -46,10 +46,11 @@ class Engine(Protocol):
         key: Hashable = None,
         on_place: Callable[[int], None] | None = None,
         inputs: Sequence[StageInput] = (),
+        joined: bool = False,
     ) -> pa.Table:
         """Run a fragment, known by ``key``; ``on_place`` is told its place while it waits for its turn, then 0.
 
-        ``inputs`` are relations that it alone sees.
+        ``inputs`` are relations that it alone sees; ``joined``: it yields rows, for a private join.
         """
 
     def rows_of(self, name: str) -> bytes:

@@ -15,7 +15,7 @@ from fedsql.codec import decode, encode
 from fedsql.errors import OperationalError
 from fedsql.executors.protocol.wire import ABORT, Message
 
-VERSION = 3  # raised with every change of what goes over a connection: frames, and the records in them
+VERSION = 4  # raised with every change of what goes over a connection: frames, and the records in them
 PART = 4 << 20  # bytes of body in one frame; other Flight clients and proxies cap messages at 16 MB
 LIMIT = 1 << 30  # bytes of body in one message
 MALFORMED = "the connection was closed: a frame was malformed"

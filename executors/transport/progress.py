@@ -11,6 +11,7 @@ from fedsql.executors.protocol.wire import ANALYST, PROGRESS, Exchange, Message
 
 _OF_KIND = {
     "align": "align",
+    "join": "join",
     "threshold": "threshold",
     "verdict": "threshold",
     "told": "threshold",
@@ -21,13 +22,16 @@ _OF_KIND = {
     "extremes": "threshold",
     "ranks": "threshold",
 }
-STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "threshold", "encrypt", "add")
+STAGES = ("queued", "plan", "handshake", "charge", "noise", "fragment", "align", "join", "threshold", "encrypt", "add")
 
 
 def stage_of(exchange: Exchange) -> str:
-    """Return the stage of a step: what the messages are about that it sends."""
-    for message in exchange.send:
-        release, _, rest = message.kind.partition("/")
+    """Return the stage of a step: what the messages are about that it sends, or else those that it waits for."""
+    for kind in (
+        *(message.kind for message in exchange.send),
+        *(kind for group in exchange.groups for kind, _ in group),
+    ):
+        release, _, rest = kind.partition("/")
         if rest:
             return _OF_KIND.get(rest.split("/")[0], rest)
         return "add" if release == "answer" else "handshake"

@@ -154,6 +154,7 @@ class LimitsConfig(_Model):
     threads: Count | None = None
     time: Period = 300
     groups: Count = 1_000_000
+    rows: Count = 10_000_000
     queries: Count = 4
 
 

@@ -133,6 +133,7 @@ def _release_text() -> str:
         "# threads = 4",
         f'# time = "{limits.time // 60}m"',
         f"# groups = {limits.groups}",
+        f"# rows = {limits.rows}   # of a private join's fragment",
         f"# queries = {limits.queries}   # so many at once, the others wait",
     ]
     return "\n".join([*lines, ""])

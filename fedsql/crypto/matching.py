@@ -1,14 +1,16 @@
 """Matching rows of two tables by keyed tags, and the pads under which row values travel to whoever matches them.
 
 Tags of many rows are `Words` of two limbs: who holds a table sends them sorted, which tells nothing, for the order of
-keyed tags is random. The pad of a tag and a column is AES-256 under a key of that column, applied to the tag: a block
-cipher on different inputs, so as good as a random function (PRP/PRF switching, below n^2 / 2^129). Whoever lacks the key
-sees uniform values; whoever has it can make the pad of any tag.
+keyed tags is random. The tag of a key of at most 15 bytes is AES-256 applied to it, padded to one block; of a longer one the
+keyed BLAKE2b of `crypto.tags`, which takes a hundred times as long. The pad of a tag and a column is AES-256 under a key of
+that column, applied to the tag. A block cipher on different inputs is as good as a random function (PRP/PRF switching, below
+n^2 / 2^129). Whoever lacks the key sees uniform values; whoever has it can make any tag, and the pad of any tag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -24,17 +26,56 @@ _PIECE = 1 << 18  # rows tagged or padded at a time
 NOWHERE = -1
 
 
-def tagged(key: bytes, labels: Sequence[bytes | None]) -> Tags:
-    """Return the tags of ``labels`` under ``key`` (32 bytes). None gets a random one, which matches nothing."""
-    found = np.empty((2, len(labels)), np.uint64)
-    for at in range(0, len(labels), _PIECE):
-        part = labels[at : at + _PIECE]
-        known = np.array([label is not None for label in part], bool)
-        rows = np.empty((len(part), 2), "<u8")
-        rows[known] = _rows(tags(key, [label for label in part if label is not None]))
-        rows[~known] = _rows(random_tags(len(part) - int(known.sum())))
+@dataclass(frozen=True)
+class Keys:
+    """The join keys of many rows, as bytes in one piece.
+
+    Row i has ``data[ends[i] : ends[i + 1]]`` (uint8, int64 [rows + 1]), or no key, which matches nothing, unless ``known[i]``.
+    """
+
+    data: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, keys: Sequence[bytes | None]) -> Keys:
+        """Return a list of keys, None for no key, in this form."""
+        given = [key or b"" for key in keys]
+        ends = np.cumsum([0, *map(len, given)], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(given), np.uint8), ends, np.array([key is not None for key in keys], bool))
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def padded(self, rows: int) -> Keys:
+        """Return them with rows of no key after them, ``rows`` in all."""
+        more = rows - len(self)
+        return Keys(self.data, np.pad(self.ends, (0, more), "edge"), np.pad(self.known, (0, more)))
+
+
+def tagged(key: bytes, keys: Keys) -> Tags:
+    """Return the tags of ``keys`` under ``key`` (32 bytes). A row of no key gets a random one, which matches nothing."""
+    found = np.empty((2, len(keys)), np.uint64)
+    cipher = Cipher(AES256(derived(key, b"short keys")), ECB()).encryptor()
+    for at in range(0, len(keys), _PIECE):
+        ends, known = keys.ends[at : at + _PIECE + 1], keys.known[at : at + _PIECE]
+        lengths, data = np.diff(ends), keys.data[ends[0] : ends[-1]]
+        short = lengths < TAG_BYTES
+        blocks = _blocks(lengths * short, data if short.all() else data[np.repeat(short, lengths)])
+        rows = np.frombuffer(cipher.update(blocks.tobytes()), "<u8").reshape(-1, 2).copy()
+        long = np.flatnonzero(known & ~short)
+        rows[long] = _rows(tags(key, [keys.data[ends[i] : ends[i + 1]].tobytes() for i in long]))
+        rows[~known] = _rows(random_tags(len(known) - int(known.sum())))
         found[:, at : at + _PIECE] = rows.T
     return found
+
+
+def _blocks(lengths: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return keys of these ``lengths``, which follow one another in ``data``, each in a block: after it comes 128, then 0."""
+    blocks = np.zeros((len(lengths), TAG_BYTES), np.uint8)
+    blocks[np.arange(TAG_BYTES) < lengths[:, None]] = data
+    blocks[np.arange(len(lengths)), lengths] = 128
+    return blocks
 
 
 def _rows(given: Sequence[bytes]) -> Words:

@@ -30,7 +30,7 @@ Packed = NDArray[np.uint8]
 
 SEED_BYTES = 32
 _NOISY_LIMIT = 1 << 62
-_BARRED = 1 << 61  # more than noise alone ever is
+BARRED = 1 << 61  # more than noise alone ever is
 
 
 def word_bits(parties: int, thresholds: Sequence[int]) -> int:
@@ -182,7 +182,7 @@ def deal(shape: Shape, first_seed: bytes, second_seed: bytes, barred: NDArray[np
     left, right = one.gate_masks ^ packed.reshape(one.gate_masks.shape)
     offset = r - one.offset
     if barred is not None:
-        offset -= np.where(barred, _BARRED, 0).astype(shape.dtype)
+        offset -= np.where(barred, BARRED, 0).astype(shape.dtype)
     parts = (offset, np.stack(products[:-1]) ^ one.products, (left & right) ^ one.gate_products)
     return b"".join(part.tobytes() for part in parts)
 

@@ -27,6 +27,7 @@ _WORDS = {
     "noise": "drawing noise",
     "fragment": "running fragment",
     "align": "aligning groups",
+    "join": "joining",
     "threshold": "checking group sizes",
     "encrypt": "encrypting",
     "open": "decrypting",

@@ -118,12 +118,19 @@ def test_the_shared_file_is_named_or_beside_or_above(tmp_path, monkeypatch):
 
 
 def test_limits_and_their_defaults(tmp_path):
-    assert party(tmp_path).limits == LimitsConfig(time="5m", groups=1_000_000, queries=4)
+    assert party(tmp_path).limits == LimitsConfig(time="5m", groups=1_000_000, rows=10_000_000, queries=4)
     assert (LimitsConfig().memory, LimitsConfig().threads, LimitsConfig().time) == (None, None, 300)
     limits = party(
-        tmp_path, '[limits]\nmemory = "1.5 GiB"\nthreads = 2\ntime = "90s"\ngroups = 10\nqueries = 1\n'
+        tmp_path, '[limits]\nmemory = "1.5 GiB"\nthreads = 2\ntime = "90s"\ngroups = 10\nrows = 20\nqueries = 1\n'
     ).limits
-    assert limits.model_dump() == {"memory": "1.5 GiB", "threads": 2, "time": 90, "groups": 10, "queries": 1}
+    assert limits.model_dump() == {
+        "memory": "1.5 GiB",
+        "threads": 2,
+        "time": 90,
+        "groups": 10,
+        "rows": 20,
+        "queries": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ def test_limits_and_their_defaults(tmp_path):
         ("queries = true", "queries: expected a whole number"),
         (
             "query = 3",
-            "query: unknown key; did you mean queries? valid: memory, threads, time, groups, queries",
+            "query: unknown key; did you mean queries? valid: memory, threads, time, groups, rows, queries",
         ),
     ],
 )

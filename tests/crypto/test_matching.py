@@ -6,38 +6,54 @@ import os
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from fedsql.crypto import matching
-from fedsql.crypto.matching import NOWHERE, pads, positions, rising, sorting, tagged
+from fedsql.crypto.matching import NOWHERE, Keys, pads, positions, rising, sorting, tagged
 from fedsql.crypto.tags import tags
+from fedsql.crypto.words import derived
 
 KEY = bytes(range(32))
-KEYS = st.lists(st.none() | st.binary(max_size=2), max_size=40)
+KEYS = st.lists(st.none() | st.binary(max_size=2) | st.sampled_from([15, 16, 17]).map(bytes), max_size=40)
 
 
 @given(KEYS, KEYS)
 def test_equal_keys_meet_and_null_meets_nothing(wanted, held):
     held = [None if key in held[:i] else key for i, key in enumerate(held)]
-    table = tagged(KEY, held)
+    table = tagged(KEY, Keys.of(held))
     order = sorting(table)
     assert rising(table[:, order])
-    found = positions(tagged(KEY, wanted), table[:, order])
+    found = positions(tagged(KEY, Keys.of(wanted)), table[:, order])
     for key, at in zip(wanted, found, strict=True):
         assert (held[order[at]] if at != NOWHERE else None) == (key if key in held else None)
 
 
-def test_tags_are_those_of_the_labels(monkeypatch):
+def test_tags_are_those_of_the_keys(monkeypatch):
     monkeypatch.setattr(matching, "_PIECE", 2)
-    labels = [b"a", None, b"", b"a", b"long" * 40]
-    found = np.ascontiguousarray(tagged(KEY, labels).T).tobytes()
+    keys = [b"a", None, b"", b"a", b"long" * 40, b"a\x80", b"a\0", b"\x80", None, b"x" * 15, b"x" * 16, b"\0"]
+    found = np.ascontiguousarray(tagged(KEY, Keys.of(keys)).T).tobytes()
     parts = [found[i : i + 16] for i in range(0, len(found), 16)]
-    assert [part for part, label in zip(parts, labels, strict=True) if label is not None] == tags(
-        KEY, [label for label in labels if label is not None]
-    )
-    assert not np.array_equal(tagged(KEY, [None]), tagged(KEY, [None]))
+    cipher = Cipher(AES256(derived(KEY, b"short keys")), ECB()).encryptor()
+    for part, key in zip(parts, keys, strict=True):
+        if key is not None:
+            assert part == (cipher.update((key + b"\x80").ljust(16, b"\0")) if len(key) < 16 else tags(KEY, [key])[0])
+    distinct = [part for at, part in enumerate(parts) if keys[at] is None or keys[at] not in keys[:at]]
+    assert len(set(distinct)) == len(distinct) == len(keys) - 1
+    nothing = Keys.of([None])
+    assert not np.array_equal(tagged(KEY, nothing), tagged(KEY, nothing))
+
+
+def test_rows_of_no_key_are_added_after_others():
+    keys = Keys.of([b"a", None, b"bc"]).padded(5)
+    table = tagged(KEY, Keys.of([b"a", b"bc"]))
+    order = sorting(table)
+    found = positions(tagged(KEY, keys), table[:, order])
+    assert [NOWHERE if at == NOWHERE else order[at] for at in found] == [0, NOWHERE, 1, NOWHERE, NOWHERE]
 
 
 def test_both_limbs_of_a_tag_decide():
@@ -53,7 +69,7 @@ def test_both_limbs_of_a_tag_decide():
 
 def test_pads_look_uniform_and_differ_by_tag_column_and_key(monkeypatch):
     monkeypatch.setattr(matching, "_PIECE", 700)
-    given_tags = tagged(KEY, [bytes([i & 255, i >> 8]) for i in range(2000)])
+    given_tags = tagged(KEY, Keys.of([bytes([i & 255, i >> 8]) for i in range(2000)]))
     found = [pads(KEY, 0, given_tags, 2), pads(KEY, 1, given_tags, 2), pads(bytes(32), 0, given_tags, 2)]
     for each in found:
         assert chisquare(np.bincount(each.view(np.uint8).ravel(), minlength=256)).pvalue > 1e-6

@@ -97,6 +97,9 @@ SELECT COUNT(*) AS n, COUNT(DISTINCT b.boss) AS m FROM staff a JOIN staff b ON b
 SELECT x.sex, y.n FROM (SELECT sex, COUNT(*) AS n FROM patients p WHERE age > (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id) GROUP BY sex) x LEFT JOIN (SELECT sex, COUNT(*) AS n FROM patients GROUP BY sex) y ON x.sex = y.sex
 SELECT COUNT(*) FROM patients p WHERE age > (SELECT COUNT(*) FROM visits v WHERE v.patient + 0 = p.id)
 SELECT COUNT(*), MIN(w.title) FROM (SELECT ward, COUNT(*) AS n FROM north.visits GROUP BY ward) t JOIN wards w ON w.code = t.ward
+SELECT COUNT(*), COUNT(v.visit) FROM patients p LEFT JOIN visits v ON v.patient = p.id AND v.days > (SELECT AVG(days) FROM visits)
+SELECT sex, SUM(cents) FROM patients p LEFT JOIN visits v ON v.patient = p.id JOIN bills b ON b.visit = v.visit AND v.days > (SELECT AVG(days) FROM visits) WHERE p.age > (SELECT AVG(days) FROM visits) GROUP BY sex
+SELECT sex, COUNT(b.cents) FROM patients p, visits v LEFT JOIN bills b ON b.visit = v.visit AND b.cents > (SELECT AVG(cents) FROM bills) WHERE v.patient = p.id GROUP BY sex
 """
 
 

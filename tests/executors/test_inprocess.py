@@ -6,6 +6,7 @@ import pytest
 
 from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol.wire import ABORT, Aborted, Exchange, Message, together
+from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import run
 
 
@@ -51,6 +52,21 @@ def test_several_protocols_of_one_participant_overlap():
     )
     assert found["a"] == [[["b", 0], ["b", 1], ["b", 2]], [["b", 0], ["b", 1]]]
     assert [m.kind for m in seen][:4] == ["x0", "y0", "x0", "y0"]
+
+
+def test_a_step_is_timed_as_what_it_sends_or_else_what_it_waits_for():
+    def sends():
+        yield Exchange.of([say("0/join/tags", "a", "b"), say("0/verdict", "a", "b")], [("answer", "b")])
+
+    def waits():
+        yield Exchange.of((), [("0/join/tags", "a")])
+        yield Exchange.of((), [("0/verdict", "a")])
+        yield Exchange.of([say("answer", "b", "a")])
+
+    watches = {"a": Stopwatch(), "b": Stopwatch()}
+    run({"a": sends(), "b": waits()}, watches=watches)
+    assert set(watches["a"].seconds) == {"join", "handshake"}  # the end of a protocol is about nothing
+    assert list(watches["b"].seconds) == ["join", "threshold", "add", "handshake"]
 
 
 def test_protocols_that_say_nothing_are_done_at_once():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from joins import joined, opened, words
 
 from fedsql.crypto.circuit import Circuit
-from fedsql.crypto.matching import sorting
+from fedsql.crypto.matching import Keys, sorting
 from fedsql.crypto.words import of_int64
 from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol import joining
@@ -34,7 +34,7 @@ NAMES = ("bank", "clinic", "depot", "east")
 
 
 def encoded(keys):
-    return [None if key is None else key.encode() for key in keys]
+    return Keys.of([None if key is None else key.encode() for key in keys])
 
 
 @st.composite
@@ -198,9 +198,9 @@ def test_messages_go_where_they_are_said_to_go_and_no_more_columns_wait_than_may
 
 def test_rows_that_only_count_send_no_factors():
     setting = Setting(0, "anchor", {"bank": Request()})
-    rows = AnchorRows({"bank": [b"a", b"b", b"a", None]}, np.array([0, 0, 1, 1]), 2, {"bank": []})
+    rows = AnchorRows({"bank": Keys.of([b"a", b"b", b"a", None])}, np.array([0, 0, 1, 1]), 2, {"bank": []})
     sent: list[Message] = []
-    both = joined(setting, rows, {"bank": ProviderRows([b"a", None], [[]])}, sent.append)["bank"]
+    both = joined(setting, rows, {"bank": ProviderRows(Keys.of([b"a", None]), [[]])}, sent.append)["bank"]
     assert opened(both, MATCHED) == [1, 1]
     assert not [message for message in sent if "factor" in message.kind or "masked" in message.kind]
     with pytest.raises(KeyError):
@@ -210,9 +210,9 @@ def test_rows_that_only_count_send_no_factors():
 def test_inputs_that_do_not_fit_are_refused():
     one = of_int64(np.zeros(1, np.int64), 1)
     with pytest.raises(ValueError, match="equally long"):
-        AnchorRows({"bank": [b"a"]}, np.zeros(2, np.int64), 1, {"bank": []})
+        AnchorRows({"bank": Keys.of([b"a"])}, np.zeros(2, np.int64), 1, {"bank": []})
     with pytest.raises(ValueError, match="equally long"):
-        ProviderRows([b"a", b"b"], [[one]])
+        ProviderRows(Keys.of([b"a", b"b"]), [[one]])
     with pytest.raises(ValueError, match="products are of columns that exist"):
         Request((1,), (1,), ((0, 1),))
     with pytest.raises(ValueError, match="limbs"):
@@ -223,13 +223,17 @@ def test_inputs_that_do_not_fit_are_refused():
         with pytest.raises(ValueError, match="out of range"):
             Shape(Request(), *sizes)
     setting = Setting(0, "anchor", {"bank": Request((1,), (1,))})
-    rows = AnchorRows({"bank": [b"a"]}, np.zeros(1, np.int64), 1, {"bank": [one]})
+    rows = AnchorRows({"bank": Keys.of([b"a"])}, np.zeros(1, np.int64), 1, {"bank": [one]})
     with pytest.raises(InternalError, match="a key is there twice"):
-        joined(setting, rows, {"bank": ProviderRows([b"a", b"a"], [[of_int64(np.zeros(2, np.int64), 1)]])})
+        joined(setting, rows, {"bank": ProviderRows(Keys.of([b"a", b"a"]), [[of_int64(np.zeros(2, np.int64), 1)]])})
     with pytest.raises(ValueError, match="limbs that are asked for"):
-        joined(setting, rows, {"bank": ProviderRows([b"a"], [[of_int64(np.zeros(1, np.int64), 2)]])})
+        joined(setting, rows, {"bank": ProviderRows(Keys.of([b"a"]), [[of_int64(np.zeros(1, np.int64), 2)]])})
     with pytest.raises(ValueError, match="limbs that are asked for"):
-        joined(setting, AnchorRows(rows.keys, rows.slots, 1, {"bank": []}), {"bank": ProviderRows([b"a"], [[one]])})
+        joined(
+            setting,
+            AnchorRows(rows.keys, rows.slots, 1, {"bank": []}),
+            {"bank": ProviderRows(Keys.of([b"a"]), [[one]])},
+        )
 
 
 def test_each_role_in_a_thread_of_its_own_comes_to_the_same_sums(monkeypatch):
@@ -263,9 +267,8 @@ def test_a_threshold_is_decided_on_the_shares_that_a_join_leaves():
     """Matched and unmatched rows of a group must each be enough, or its survival would tell who is at the provider."""
     _, rows, tables = built(*plain_world(True, rows=200, held=150, groups=9, inner=("bank",)))
     slots = np.where(rows.slots == 0, -1, rows.slots)  # one group is empty
-    keys = [
-        None if slot > 5 or i % 2 else key for i, (key, slot) in enumerate(zip(rows.keys["bank"], slots, strict=True))
-    ]
+    given = rows.keys["bank"]
+    keys = Keys(given.data, given.ends, given.known & (slots <= 5) & (np.arange(len(slots)) % 2 == 0))
     one = Setting(3, "anchor", {"bank": REQUEST})
     anchor = AnchorRows({"bank": keys}, slots, 9, {"bank": rows.columns["bank"]})
     mine, theirs = joined(one, anchor, {"bank": tables["bank"]})["bank"]
@@ -294,8 +297,8 @@ def test_a_threshold_is_decided_on_the_shares_that_a_join_leaves():
 def small():
     """Return a join of two rows with three."""
     setting = Setting(0, "anchor", {"bank": Request((1,), (1,))})
-    rows = AnchorRows({"bank": [b"a", b"b"]}, np.array([0, 1]), 2, {"bank": [of_int64(np.arange(2), 1)]})
-    return setting, rows, {"bank": ProviderRows([b"a", b"b", b"c"], [[of_int64(np.arange(3), 1)]])}
+    rows = AnchorRows({"bank": Keys.of([b"a", b"b"])}, np.array([0, 1]), 2, {"bank": [of_int64(np.arange(2), 1)]})
+    return setting, rows, {"bank": ProviderRows(Keys.of([b"a", b"b", b"c"]), [[of_int64(np.arange(3), 1)]])}
 
 
 @pytest.mark.parametrize(

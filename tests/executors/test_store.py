@@ -345,6 +345,18 @@ def test_run_takes_one_query_only(sql):
         store(patients=patients()).run(sql)
 
 
+def test_a_fragment_has_no_more_groups_or_rows_of_a_join_than_its_limit():
+    limits = {"groups": 3, "rows": 4}
+    party = {"tables": {"patients": patients()}, "limits": limits}
+    opened = PartyStore(federation_from({"parties": {"north": party}}).embedded["north"], SECRET)
+    assert opened.run("SELECT * FROM range(3)").num_rows == 3
+    assert opened.run("SELECT * FROM range(4)", joined=True).num_rows == 4
+    with pytest.raises(OperationalError, match=r"more than 3 groups: \[limits\] groups allows"):
+        opened.run("SELECT * FROM range(4)")
+    with pytest.raises(OperationalError, match=r"more than 4 rows: \[limits\] rows allows"):
+        opened.run("SELECT * FROM range(5)", joined=True)
+
+
 def test_timestamps_are_in_utc():
     held = store(patients=patients())
     assert held.run("SELECT CAST(TIMESTAMPTZ '2024-07-01 00:00:00+00' AS VARCHAR) AS t").to_pylist() == [

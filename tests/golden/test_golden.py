@@ -26,9 +26,10 @@ REGIONS = pa.table({"code": ["a", "b", "c"], "name": ["Alps", "Bay", "Coast"], "
 
 
 def federation():
-    """Return two hospitals and a public table of regions.
+    """Return two hospitals with a public table of regions, and a laboratory.
 
-    `region` is a public list of values; `charges` is a DOUBLE with bounds; ids repeat in `visits`.
+    `region` is a public list of values; `charges` is a DOUBLE with bounds; ids repeat in `visits`, and are of the same people
+    in the laboratory's `tests`.
     """
     people = {
         "north": ([1, 2, 3, 4, 5, 6], "FFMMFM", "ababab", [30, 41, None, 52, 67, 70], [1.5, 2.25, 0, 8, None, 100]),
@@ -64,6 +65,18 @@ def federation():
             },
             "release": {"min_group_size": 2, "min_parties": 1, "allow_alone": True, "aggregates": ALL},
         }
+    tests = {"person": [1, 3, 4, 9, 10, 11, 12], "kind": list("xxyxyxy"), "level": [7, 12, 4, 3, 0, None, 8]}
+    parties["lab"] = {
+        "tables": {
+            "tests": {
+                "source": pa.table(tests),
+                "privacy_unit": "person",
+                "columns": {name: {"use": ["group", "filter", "aggregate", "join"]} for name in tests},
+            }
+        },
+        "release": {"min_group_size": 2, "min_parties": 1, "aggregates": ALL},
+    }
+    parties["lab"]["tables"]["tests"]["columns"]["level"]["bounds"] = [0, 20]
     return {"name": "golden", "parties": parties}
 
 

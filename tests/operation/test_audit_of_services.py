@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fedsql.cli import app
 from fedsql.errors import DatabaseError, OperationalError
-from fedsql.executors.roles.attempt import Attempt
+from fedsql.executors.roles.releases import Releases
 from fedsql.privacy.audit import entries, verify
 
 SQL = (
@@ -81,7 +81,7 @@ def test_a_reload_that_cannot_be_noted_changes_nothing(running):
 
 def test_the_operators_log_has_a_head_also_when_a_question_is_refused_or_fails(running, caplog, monkeypatch):
     with closing(running.session()) as session:
-        monkeypatch.setattr(Attempt, "_run", lambda self, release: 1 / 0)
+        monkeypatch.setattr(Releases, "run", lambda self, release: 1 / 0)
         with pytest.raises(OperationalError):
             session.execute(SQL)
         failed = [fields for name in running.parties for fields in told(caplog, "failed", name)]
@@ -93,7 +93,7 @@ def test_the_operators_log_has_a_head_also_when_a_question_is_refused_or_fails(r
 
 def test_only_a_log_that_cannot_be_written_is_passed_over(running, caplog, monkeypatch):
     """What cannot be noted for another reason is a mistake of ours: it must not look as if it had been noted."""
-    monkeypatch.setattr(Attempt, "_run", lambda self, release: 1 / 0)
+    monkeypatch.setattr(Releases, "run", lambda self, release: 1 / 0)
     for error in (OperationalError("the ledger failed: disk full"), TypeError("an audit entry cannot hold a set")):
 
         def note(*_, raised=error):

@@ -164,7 +164,8 @@ def test_the_numbers_in_the_text_are_the_defaults() -> None:
     assert file.keys() <= PartyConfig.model_fields.keys()
     assert file["limits"].keys() == LimitsConfig.model_fields.keys()
     limits, usual = LimitsConfig.model_validate(file["limits"]), LimitsConfig()
-    assert (limits.time, limits.groups, limits.queries) == (usual.time, usual.groups, usual.queries)
+    assert (limits.time, limits.groups, limits.rows) == (usual.time, usual.groups, usual.rows)
+    assert limits.queries == usual.queries
 
 
 class Deployed:

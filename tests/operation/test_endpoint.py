@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from fedsql.cli import app
 from fedsql.errors import ConfigError, DatabaseError
-from fedsql.executors.roles.attempt import Attempt
+from fedsql.executors.roles.releases import Releases
 from fedsql.operation.endpoint import Endpoint
 
 SQL = "SELECT health, COUNT(DISTINCT person) AS n FROM patients GROUP BY health"
@@ -92,7 +92,7 @@ def test_what_is_counted(running, watching, monkeypatch):
         session.execute("SHOW BUDGET")
         session.execute("SELECT SUM(visits) AS v FROM patients")
         with monkeypatch.context() as patch:
-            patch.setattr(Attempt, "_run", lambda self, release: 1 / 0)
+            patch.setattr(Releases, "run", lambda self, release: 1 / 0)
             with pytest.raises(DatabaseError):
                 session.execute(SQL)
     running.coordinator.drain(20)

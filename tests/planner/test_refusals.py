@@ -89,7 +89,7 @@ a window over federated rows: SELECT COUNT(*) FROM (SELECT row_number() OVER (OR
 a window over federated rows: SELECT COUNT(*) FROM (SELECT age FROM patients QUALIFY row_number() OVER (ORDER BY age) = 1) t
 rows of patients a and patients b would meet across parties: SELECT COUNT(*) FROM patients a, patients b
 rows of patients a and patients b would meet across parties: SELECT COUNT(*) FROM patients a JOIN patients b ON a.sex = b.sex
-patients is at north, patients at south: SELECT COUNT(*) FROM north.patients n JOIN south.patients s ON n.id = s.id
+a subquery in ON of a FULL JOIN: SELECT COUNT(*) FROM patients a FULL JOIN patients b ON a.id = b.id AND a.age > (SELECT AVG(age) FROM patients)
 this join keeps the rows of v: SELECT COUNT(*) FROM (VALUES (1)) v(i) LEFT JOIN patients p ON p.id = v.i
 this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES (1)) v(i) ON p.id = v.i
 v names two tables of one FROM: SELECT COUNT(*) FROM patients v SEMI JOIN patients v ON true

@@ -11,7 +11,7 @@ from joins import Both, joined, opened
 from scipy.stats import chisquare
 
 from fedsql.codec import decode
-from fedsql.crypto.matching import tagged
+from fedsql.crypto.matching import Keys, tagged
 from fedsql.crypto.words import of_int64
 from fedsql.errors import ProtocolError
 from fedsql.executors.protocol import joining
@@ -51,16 +51,20 @@ def short(kind: str) -> str:
     return kind.split("/")[4].rstrip("-0123456789")
 
 
+def named(people) -> Keys:
+    return Keys.of([b"patient-%06d" % i for i in people])
+
+
 def world(rows=400, held=300, *, matching=True, groups=5, values=None):
     """Return the inputs of a join with two providers, whose anchor's keys are there many times."""
     rng = np.random.default_rng(4)
     picked = rng.integers(0, held, (2, rows)) if matching else rng.integers(held, 2 * held, (2, rows))
-    keys = {name: [b"patient-%06d" % i for i in each] for name, each in zip(NAMES, picked.tolist(), strict=True)}
+    keys = {name: named(each) for name, each in zip(NAMES, picked.tolist(), strict=True)}
     own = of_int64((SECRET << 16) + np.arange(rows), 1)
     slots = rng.integers(-1, groups, rows)
     y = np.arange(held) if values is None else values
     columns = [of_int64((SECRET << 16) + y, 1), of_int64((SECRET << 16) + y, 2)]
-    table = ProviderRows([b"patient-%06d" % i for i in range(held)], [columns])
+    table = ProviderRows(named(range(held)), [columns])
     setting = Setting(0, "anchor", dict.fromkeys(NAMES, REQUEST), frozenset(NAMES))
     return setting, AnchorRows(keys, slots, groups, {name: [own] for name in NAMES}), dict.fromkeys(NAMES, table)
 

@@ -13,7 +13,7 @@ from laws import law, p_value, spread
 from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.outline import NoiseDraws
 from fedsql.executors.protocol.vector import add_noise
-from fedsql.executors.roles import attempt as role
+from fedsql.executors.roles.releases import Releases
 from fedsql.planner import fragments, releasing
 from fedsql.planner.plans import ReleasePlan
 from fedsql.planner.sensitivity import Noise
@@ -123,8 +123,8 @@ def test_every_party_draws_for_every_slot_and_partial_before_its_data_is_touched
     drawn: list[tuple[int, int]] = []
     ran: list[int] = []
     monkeypatch.setattr(DiscreteLaplace, "share", lambda m, *asked: drawn.append(asked) or SHARE(m, *asked))
-    original = role.Attempt._run
-    monkeypatch.setattr(role.Attempt, "_run", lambda self, release: ran.append(len(drawn)) or original(self, release))
+    original = Releases.run
+    monkeypatch.setattr(Releases, "run", lambda self, release: ran.append(len(drawn)) or original(self, release))
     run = world.ask(SQL, epsilon=1 + next(OTHER) / 1e9)
     plan = run.plan.releases[0]
     assert plan.noise is not None

@@ -11,7 +11,7 @@ from fedsql.crypto.packing import to_ints
 from fedsql.crypto.tags import tags as keyed
 from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.align import padded
-from fedsql.executors.protocol.contribute import label_channel
+from fedsql.executors.protocol.labels import label_channel
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.planner.explain import notices

@@ -11,7 +11,7 @@ import pytest
 
 from fedsql import demo
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
-from fedsql.executors.roles.attempt import Attempt
+from fedsql.executors.roles.releases import Releases
 from fedsql.session import Session
 from fedsql.shell import progress
 from fedsql.shell.progress import StatusLine
@@ -157,13 +157,13 @@ def test_it_fits_80_columns(line: StatusLine, terminal: Terminal) -> None:
 
 def slow(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fragment end only when the terminal has shown that it runs."""
-    original = Attempt._run
+    original = Releases.run
 
-    def run(attempt: Attempt, release: object) -> object:
+    def run(releases: Releases, release: object) -> object:
         assert terminal.seen.wait(60)
-        return original(attempt, release)
+        return original(releases, release)
 
-    monkeypatch.setattr(Attempt, "_run", run)
+    monkeypatch.setattr(Releases, "run", run)
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal)
 
@@ -182,7 +182,7 @@ def test_a_slow_query_is_followed_and_leaves_no_trace(
 
 def test_an_error_stands_on_a_clean_line(session: Session, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     slow(terminal, monkeypatch)
-    monkeypatch.setattr(Attempt, "_run", lambda attempt, release: terminal.seen.wait(60) and 1 / 0)
+    monkeypatch.setattr(Releases, "run", lambda releases, release: terminal.seen.wait(60) and 1 / 0)
     assert handle(f"{SQL};", session, Screen())
     assert terminal.before("error: ") == [""]
     assert terminal.lines[0].startswith("error: ")

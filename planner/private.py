@@ -1,0 +1,500 @@
+"""Private joins: a block whose FROM has rows of different parties, split into parts that each party computes alone.
+
+The parts make a star: one *anchor*, whose rows are grouped, and *providers*, each linked to it by equality of keys. An equality
+of two providers' keys is one with the anchor's where the anchor's key is equal to either. The anchor is the preserved side
+of LEFT and RIGHT; else the part that several parties have, or whose key is not known to be unique, or the first in FROM.
+
+What a WHERE says of one part alone decides which of its rows take part; the rest is decided where rows are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations
+
+from sqlglot import exp
+
+from fedsql.errors import NotSupportedError
+from fedsql.planner.below import Below
+from fedsql.planner.blocks import conjuncts, grouping, is_federated, items, kept_items, nested_queries, own_columns
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.inputs import inputs_in
+from fedsql.planner.logical import Join, Link, RowColumn, Rows
+from fedsql.planner.positions import position, shown
+from fedsql.planner.row_columns import ROWS, row_column
+from fedsql.planner.schema import UNION
+
+_ADVICE = "aggregate each table in a query of its own, and join the results"
+
+
+def private_join(work: exp.Select, bare: exp.Select, catalog: Catalog) -> Rows | None:
+    """Bind FROM and WHERE of ``work`` as a private join, whose columns its projections come to name.
+
+    ``bare`` has the same FROM and WHERE. Returns None where no two items are of different parties.
+    """
+    if not joins_parties(bare, catalog):
+        return None
+    return _Splitter(catalog, work, bare, [_owners(item, catalog) for item, _ in items(bare)]).rows()
+
+
+def joins_parties(select: exp.Select, catalog: Catalog) -> bool:
+    """Say whether two items of FROM are rows of different parties."""
+    owners = [found for item, _ in items(select) if (found := _owners(item, catalog))]
+    return any(not one & other for one, other in combinations(owners, 2))
+
+
+def _owners(item: exp.Expr, catalog: Catalog) -> frozenset[str]:
+    """Return the parties whose rows an item of FROM reads."""
+    found: set[str] = set()
+    for table in item.find_all(exp.Table):
+        if is_federated(table, catalog):
+            offers = [o for o in catalog.tables(table.name) if o.party not in catalog.missing]
+            found |= {o.party for o in offers if table.db.lower() in (UNION, o.party.lower())}
+    return frozenset(found)
+
+
+@dataclass
+class _Part:
+    """Items of FROM whose rows the same parties have. ``inside``: conditions that join them with each other."""
+
+    owners: frozenset[str]
+    items: list[tuple[exp.Expr, exp.Join | None]] = field(default_factory=list)
+    inside: list[exp.Expr] = field(default_factory=list)
+    own: list[exp.Expr] = field(default_factory=list)  # conditions that leave rows out
+    on: list[exp.Expr] = field(default_factory=list)  # of an outer link: which of the anchor's rows may match
+    keys: list[tuple[exp.Expr, exp.Expr]] = field(default_factory=list)  # anchor's, own
+    outer: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        return {item.alias_or_name.lower() for item, _ in self.items}
+
+    @property
+    def text(self) -> str:
+        return ", ".join(item.alias_or_name for item, _ in self.items)
+
+
+@dataclass
+class _Splitter:
+    """Splits one block. ``pairs`` are equalities of two parts: (part, expression) twice."""
+
+    catalog: Catalog
+    work: exp.Select
+    bare: exp.Select
+    owners: list[frozenset[str]]
+    parts: list[_Part] = field(default_factory=list)
+    pairs: list[tuple[tuple[_Part, exp.Expr], tuple[_Part, exp.Expr]]] = field(default_factory=list)
+    where: list[exp.Expr] = field(default_factory=list)
+    anywhere: dict[str, exp.Expr] = field(default_factory=dict)  # items of one row, which every part may read
+
+    def rows(self) -> Rows:
+        """Return the joined rows."""
+        self._refuse()
+        self._make_parts()
+        ons, where = self._conditions()
+        self._attach([*(c for _, listed in ons for c in listed), *where])
+        for (item, join), listed in ons:
+            self._on(item, join, listed)
+        for conjunct in where:
+            self._where(conjunct)
+        anchor = self._anchor()
+        links = [part for part in self.parts if part is not anchor]
+        for part in links:
+            self._check_link(part, anchor)
+        return self._bound(anchor, links)
+
+    def _refuse(self) -> None:
+        """Refuse kinds of joins, and queries nested in conditions."""
+        if nested := nested_queries(self.bare):
+            raise NotSupportedError(
+                "a subquery beside a join of different parties' rows is not answered",
+                hint="join the tables, or aggregate in a query of its own",
+                position=position(nested[0])
+                or position(nested[0].find_ancestor(exp.Binary, exp.Predicate) or nested[0]),
+            )
+        for item, join in items(self.bare):
+            if isinstance(item, exp.Lateral):
+                raise NotSupportedError(
+                    "LATERAL beside a join of different parties' rows is not answered",
+                    hint="join the tables",
+                    position=position(item),
+                )
+            if join is None:
+                continue
+            kind = " ".join(part for part in (join.method, join.side, join.kind) if part)
+            if join.method or join.side == "FULL" or join.kind not in ("", "INNER", "OUTER", "CROSS"):
+                raise NotSupportedError(
+                    f"{kind} JOIN of different parties' rows is not answered",
+                    hint="INNER, LEFT and RIGHT JOIN are",
+                    position=position(join),
+                )
+
+    def _make_parts(self) -> None:
+        """Put items together that the same parties have."""
+        for (item, join), owners in zip(items(self.bare), self.owners, strict=True):
+            if not owners:
+                continue
+            found = [part for part in self.parts if part.owners & owners]
+            if any(part.owners != owners for part in found):
+                raise NotSupportedError(
+                    f"{item.alias_or_name} is at {', '.join(sorted(owners))} and {found[0].text} at"
+                    f" {', '.join(sorted(found[0].owners))}: rows of different parties are joined only where no party has both",
+                    hint="name one party's table: party.table",
+                    position=position(item),
+                )
+            part = found[0] if found else _Part(owners)
+            if not found:
+                self.parts.append(part)
+                part.outer = join is not None and join.side == "LEFT"
+            part.items.append((item, join))
+
+    def _conditions(self) -> tuple[list[tuple[tuple[exp.Expr, exp.Join], list[exp.Expr]]], list[exp.Expr]]:
+        """Return the conditions of each ON, and of WHERE. What USING made of two keys becomes one of them."""
+        listed = []
+        for item, join in items(self.bare):
+            if join is None:
+                continue
+            found = list(conjuncts(join.args.get("on")))
+            listed.append(((item, join), found))
+        where = list(conjuncts(self.bare.args.get("where")))
+        for at, ((item, join), found) in enumerate(listed):
+            for kept, lost in _equal(found, item.alias_or_name.lower(), join.side):
+                merged = partial(_merged, kept=kept, lost=lost)
+                for later in range(at + 1, len(listed)):
+                    listed[later] = (listed[later][0], [c.transform(merged) for c in listed[later][1]])
+                where = [c.transform(merged) for c in where]
+                self.work.set("expressions", [e.transform(merged) for e in self.work.expressions])
+        for kept, lost in _equal(where):
+            merged = partial(_merged, kept=kept, lost=lost)
+            self.work.set("expressions", [e.transform(merged) for e in self.work.expressions])
+        return listed, where
+
+    def _attach(self, conditions: Sequence[exp.Expr]) -> None:
+        """Let each copied item be read by the part that conditions link it with; one that has one row by all."""
+        waiting = {}
+        for (item, join), owners in zip(items(self.bare), self.owners, strict=True):
+            name = item.alias_or_name.lower()
+            if owners:
+                continue
+            if isinstance(item, exp.Table) and not item.db and item.alias_or_name == item.name:
+                self.anywhere[name] = item
+            else:
+                waiting[name] = (item, join)
+        while waiting:
+            at = next((at for at in self._attached(waiting, conditions)), None)
+            name, part = at if at is not None else (next(iter(waiting)), self.parts[0])
+            part.items.append(waiting.pop(name))
+
+    def _attached(self, waiting: Iterable[str], conditions: Sequence[exp.Expr]) -> Iterable[tuple[str, _Part]]:
+        for name in waiting:
+            for conjunct in conditions:
+                named = self._names(conjunct)
+                found = [part for part in self.parts if part.names & named]
+                if name in named and len(found) == 1:
+                    yield name, found[0]
+
+    def _names(self, expression: exp.Expr) -> set[str]:
+        return {column.table.lower() for column in own_columns(expression)} - self.anywhere.keys()
+
+    def _of(self, expression: exp.Expr) -> list[_Part]:
+        """Return the parts whose columns an expression names."""
+        return [part for part in self.parts if part.names & self._names(expression)]
+
+    def _on(self, item: exp.Expr, join: exp.Join, listed: list[exp.Expr]) -> None:
+        """Sort the conditions of an ON."""
+        own = next((part for part in self.parts if item.alias_or_name.lower() in part.names), None)
+        if own is None:  # an item of one row: its conditions are like those of WHERE
+            for conjunct in listed:
+                self._where(conjunct)
+            return
+        first = own.items[0][0] is item
+        if not first and join.side:  # within a part: it stays there
+            if any(self._of(conjunct) != [own] for conjunct in listed) or join.side != "LEFT":
+                raise self._not_star(item, "an outer join inside of a part must be LEFT, and by its own columns")
+            return
+        if not first and own.outer:
+            raise self._not_star(item, "write LEFT JOIN for what follows a LEFT JOIN, too")
+        if join.side == "RIGHT" and (len(self.parts) != 2 or own is not self.parts[1]):
+            raise self._not_star(item, "RIGHT JOIN is answered between two tables; write LEFT JOIN")
+        if join.side == "RIGHT":
+            self.parts[0].outer = True
+        link = self.parts[0] if join.side == "RIGHT" else own  # the part that may match nothing
+        for conjunct in listed:
+            found = self._of(conjunct)
+            if not (join.side and first) or len(found) == 2:
+                self._where(conjunct, is_on=True)
+            elif found == [link]:
+                self._inner(link, conjunct)
+            else:
+                link.on.append(conjunct)
+
+    def _where(self, conjunct: exp.Expr, *, is_on: bool = False) -> None:
+        """Sort one condition that joined rows must meet."""
+        found = self._of(conjunct)
+        if len(found) == 2 and isinstance(conjunct, exp.EQ):
+            sides = conjunct.left.unnest(), conjunct.right.unnest()
+            of = [self._of(side) for side in sides]
+            if all(len(each) == 1 for each in of) and (is_on or not any(part.outer for part in found)):
+                self.pairs.append(((of[0][0], sides[0]), (of[1][0], sides[1])))
+                return
+        if len(found) > 1 and is_on:
+            raise NotSupportedError(
+                f"{shown(conjunct, tables=True)} compares columns of different parties: rows are joined by equal keys alone",
+                hint="join on key = key, and put conditions on each table's own columns",
+                position=position(conjunct),
+            )
+        if len(found) == 1 and not found[0].outer:
+            self._inner(found[0], conjunct)
+        elif not found:
+            self._inner(self.parts[0], conjunct)
+        else:
+            self.where.append(conjunct)
+
+    def _inner(self, part: _Part, conjunct: exp.Expr) -> None:
+        """Add a condition of one part: between its tables, or one that leaves out rows that then look like all others."""
+        joins = isinstance(conjunct, exp.EQ) and len(self._names(conjunct)) > 1
+        (part.inside if joins else part.own).append(conjunct)
+
+    def _anchor(self) -> _Part:
+        """Choose the anchor, and give every other part its keys."""
+        outer = [part for part in self.parts if part.outer]
+        several = [part for part in self.parts if len(part.owners) > 1]
+        free = [part for part in self.parts if not part.outer]
+        ranked = sorted(
+            free, key=lambda part: (part not in several, not outer and self._is_unique(part, self._keys_of(part)))
+        )
+        for part in [free[0]] if outer and free else ranked:
+            if (found := self._linked(part)) is not None:
+                for other, keys in found:
+                    other.keys = keys
+                return part
+        raise self._not_star(
+            self.parts[-1].items[0][0], "give every table an equality with one and the same table: ON a.key = b.key"
+        )
+
+    def _keys_of(self, part: _Part) -> list[exp.Expr]:
+        return [mine for pair in self.pairs for (owner, mine) in pair if owner is part]
+
+    def _linked(self, anchor: _Part) -> list[tuple[_Part, list[tuple[exp.Expr, exp.Expr]]]] | None:
+        """Return the keys of all other parts if each is linked with ``anchor``, directly or by an equal key."""
+        found: dict[int, list[tuple[exp.Expr, exp.Expr]]] = {id(part): [] for part in self.parts}
+        waiting = list(self.pairs)
+        equal: list[tuple[_Part, str, exp.Expr]] = []  # an inner provider's expression is equal to this of the anchor
+        while waiting:
+            left = []
+            for pair in waiting:
+                for (one, mine), (other, theirs) in (pair, pair[::-1]):
+                    own = mine if one is anchor else None
+                    own = own or next((e for p, text, e in equal if p is one and text == mine.sql()), None)
+                    if own is not None and other is not anchor:
+                        found[id(other)].append((own, theirs))
+                        if not other.outer:
+                            equal.append((other, theirs.sql(), own))
+                        break
+                else:
+                    left.append(pair)
+            if len(left) == len(waiting):
+                return None
+            waiting = left
+        others = [(part, found[id(part)]) for part in self.parts if part is not anchor]
+        return others if all(keys for _, keys in others) else None
+
+    def _is_unique(self, part: _Part, keys: Sequence[exp.Expr]) -> bool:
+        """Say whether it is known that no two rows of a part have equal ``keys``."""
+        names = {key.name.lower() for key in keys if isinstance(key, exp.Column)}
+        if len(part.items) != 1 or len(part.owners) != 1:
+            return False
+        item = part.items[0][0]
+        if isinstance(item, exp.Subquery):
+            select = item.this
+            if not isinstance(select, exp.Select) or not select.args.get("group"):
+                return False
+            listed = {p.unalias().sql(): p.alias_or_name.lower() for p in select.expressions}
+            return all(listed.get(key.sql()) in names for key in grouping(select))
+        offer = next(o for o in self.catalog.tables(item.name) if o.party in part.owners)
+        return offer.unit_unique and offer.privacy_unit is not None and offer.privacy_unit.lower() in names
+
+    def _check_link(self, part: _Part, anchor: _Part) -> None:
+        item = part.items[0][0]
+        if len(part.owners) > 1:
+            raise NotSupportedError(
+                f"{part.text} is at {', '.join(sorted(part.owners))}: rows of several parties are joined with those of one"
+                " party at a time",
+                hint="name one party's table: party.table",
+                position=position(item),
+            )
+        if part.outer and any(other is not part and part.owners & other.owners for other in self.parts):
+            raise self._not_star(item, _ADVICE)
+        if anchor.outer:
+            raise self._not_star(item, "begin FROM with the table whose rows are kept")
+
+    def _not_star(self, item: exp.Expr, hint: str) -> NotSupportedError:
+        return NotSupportedError(
+            f"{item.alias_or_name} is not joined as different parties' rows can be: to one table, each by equal keys",
+            hint=hint,
+            position=position(item),
+        )
+
+    def _bound(self, anchor: _Part, links: Sequence[_Part]) -> Rows:
+        """Bind each part, and put them together."""
+        parts = [anchor, *sorted(links, key=lambda part: min(part.owners))]
+        used = [*self.work.expressions, *self.where]
+        used += [e for part in parts for e in (*part.own, *part.on, *(k for pair in part.keys for k in pair))]
+        names: dict[tuple[str, str], str] = {}
+        bound = [_bind(self.catalog, part, used, names, self.anywhere) for part in parts]
+        replaced = [[_renamed(e, names) for e in listed] for listed in ([*part.own] for part in parts)]
+        made = []
+        for part, rows, own in zip(parts[1:], bound[1:], replaced[1:], strict=True):
+            keys = tuple((_renamed(a, names), _renamed(b, names)) for a, b in part.keys)
+            on = _all([_renamed(e, names) for e in part.on])
+            unique = self._is_unique(part, [key for _, key in part.keys])
+            made.append(Link(rows, keys, not part.outer, _all(own), on, unique))
+        where = _all([_renamed(e, names) for e in self.where])
+        join = Join(bound[0], tuple(made), _all(replaced[0]), where)
+        self.work.set("expressions", [_renamed(e, names) for e in self.work.expressions])
+        return _together(self.bare, join)
+
+
+def _equal(conditions: Iterable[exp.Expr], item: str = "", side: str = "") -> Iterator[tuple[exp.Expr, exp.Expr]]:
+    """Yield (kept, lost) of each equality that joined rows meet: lost is equal to kept, or NULL where ``item`` is outer.
+
+    ``side`` is that of its join; then the equality must be of a column of it with another's.
+    """
+    for each in conditions:
+        if not isinstance(each, exp.EQ):
+            continue
+        sides = each.left.unnest(), each.right.unnest()
+        if not side:
+            yield sides
+            continue
+        of_item = [e.table.lower() == item for e in sides if isinstance(e, exp.Column)]
+        if len(of_item) == 2 and sum(of_item) == 1:
+            yield sides if of_item[1] == (side == "LEFT") else sides[::-1]
+
+
+def _merged(node: exp.Expr, kept: exp.Expr, lost: exp.Expr) -> exp.Expr:
+    """Return COALESCE, which USING makes, without ``lost``, where that changes nothing."""
+    if not isinstance(node, exp.Coalesce):
+        return node
+    listed = [argument.unnest() for argument in (node.this, *node.expressions)]
+    one, other = (next((at for at, e in enumerate(listed) if e == wanted), -1) for wanted in (kept, lost))
+    if -1 in (one, other) or one == other or one - other > 1:  # what stands between them may be something else
+        return node
+    left = [e for at, e in enumerate(listed) if at != other]
+    return (
+        left[0].copy()
+        if len(left) == 1
+        else exp.Coalesce(this=left[0].copy(), expressions=[e.copy() for e in left[1:]])
+    )
+
+
+def _renamed(expression: exp.Expr, names: dict[tuple[str, str], str]) -> exp.Expr:
+    """Return an expression over the columns of the joined rows."""
+
+    def name(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Column):
+            return node
+        new = exp.column(names[node.table.lower(), node.name.lower()], table=ROWS, quoted=True)
+        new.this.meta.update(node.this.meta)
+        return new
+
+    return expression.transform(name)
+
+
+def _all(listed: Sequence[exp.Expr]) -> exp.Expr | None:
+    return exp.and_(*listed, copy=False) if listed else None
+
+
+def _bind(
+    catalog: Catalog,
+    part: _Part,
+    used: Sequence[exp.Expr],
+    names: dict[tuple[str, str], str],
+    anywhere: dict[str, exp.Expr],
+) -> Rows:
+    """Bind one part as rows that its parties compute alone; ``names`` comes to hold those of its columns."""
+    (first, _), *rest = part.items
+    query = exp.Select(expressions=[], from_=exp.From(this=first.copy()))
+    for item, join in rest:
+        if join is None or not join.side:
+            query.append("joins", exp.Join(this=item.copy(), kind="CROSS"))
+        else:
+            query.append("joins", exp.Join(this=item.copy(), side=join.side, on=join.args["on"].copy()))
+    columns = [column for expression in used for column in own_columns(expression)]
+    for name, item in anywhere.items():
+        if any(column.table.lower() == name for column in columns):
+            query.append("joins", exp.Join(this=item.copy(), kind="CROSS"))
+    if part.inside:
+        query.set("where", exp.Where(this=exp.and_(*(e.copy() for e in part.inside))))
+    below = Below(catalog, joined=True)
+    env = below.block(query)
+    taken = set(names.values())
+    found: dict[tuple[str, str], RowColumn] = {}
+    for column in columns:
+        where = column.table.lower(), column.name.lower()
+        if where[0] not in env or where in found:
+            continue
+        if where in names:  # of one row, which another part reads, too
+            taken.discard(names[where])
+        found[where] = row_column(column, below, env, taken)
+        names[where] = found[where].name
+    return Rows(
+        query=query,
+        alias=ROWS,
+        scans=tuple(below.scans),
+        columns=tuple(found.values()),
+        units=tuple(name for item in kept_items(query) if env[name := item.alias_or_name.lower()].federated),
+        one_unit=below.one_unit(env),
+        mixed=below.mixed,
+        uses=tuple(dict.fromkeys(below.uses)),
+        inputs=tuple(dict.fromkeys(inputs_in(query))),
+        publics=tuple(below.publics),
+        hazards=tuple(below.hazards),
+    )
+
+
+def _together(query: exp.Select, join: Join) -> Rows:
+    """Return the joined rows: what policy and types are decided by."""
+    parts = [join.anchor, *(link.rows for link in join.links)]
+    padded = [False, *(not link.inner for link in join.links)]
+    starts = [sum(len(part.scans) for part in parts[:at]) for at in range(len(parts))]
+    columns: dict[str, RowColumn] = {}
+    uses: list[tuple[str, int, exp.Column]] = []
+    for part, start, pad in zip(parts, starts, padded, strict=True):
+        for column in part.columns:
+            columns.setdefault(
+                column.name,
+                replace(
+                    column,
+                    reads=tuple((index + start, name) for index, name in column.reads),
+                    bases=tuple((index + start, name) for index, name in column.bases),
+                    conditional=column.conditional or pad,
+                ),
+            )
+        uses += [(use, index + start, column) for use, index, column in part.uses]
+    conditions = [join.condition, join.where, *(e for link in join.links for e in (link.condition, link.on))]
+    listed = [("filter", each) for each in conditions if each is not None]
+    listed += [("join", key) for link in join.links for pair in link.keys for key in pair]
+    scans = tuple(scan for part in parts for scan in part.scans)
+    for use, expression in listed:
+        for node in expression.find_all(exp.Column):
+            for index, name in columns[node.name].reads:
+                base = exp.column(name, table=scans[index].alias, quoted=True)
+                base.this.meta.update(node.this.meta)
+                uses.append((use, index, base))
+    return Rows(
+        query=query,
+        alias=ROWS,
+        scans=scans,
+        columns=tuple(columns.values()),
+        units=join.anchor.units,
+        one_unit=all(part.one_unit for part in parts),
+        mixed=any(part.mixed for part in parts),
+        uses=tuple(dict.fromkeys(uses)),
+        inputs=tuple(dict.fromkeys(name for part in parts for name in part.inputs)),
+        publics=tuple(dict.fromkeys(name for part in parts for name in part.publics)),
+        hazards=tuple(hazard for part in parts for hazard in part.hazards),
+        join=join,
+    )
