@@ -41,12 +41,28 @@ def check_functions(aggregates: Sequence[Aggregate], *, noisy: bool = False) -> 
             )
 
 
-def enough_at(anchors: int, k: int) -> int:
-    """Return the least number of matches, counted at each of the anchors, that are of ``k`` of a provider's units.
+def places_of(join: Join) -> int:
+    """Return at how many anchors one of a provider's units may match: at one where the anchors declare that none is at two."""
+    offers = [offer for scan in join.anchor.scans for offer in scan.offers]
+    apart = _is_by_unit(join) and all(
+        offer.privacy_unit is not None and offer.unit_scope == "global" for offer in offers
+    )
+    return 1 if apart else len(join.anchor.parties)
 
-    One of these may match at every anchor, and nobody knows that it is the same.
+
+def _is_by_unit(join: Join) -> bool:
+    """Say whether the key of every link is the anchor's privacy unit."""
+    own = [[key for key, _ in link.keys] for link in join.links]
+    anchor = join.anchor
+    return all(len(k) == 1 and k[0].name in anchor.schema and anchor.column(k[0].name).is_unit for k in own)
+
+
+def enough_at(places: int, k: int) -> int:
+    """Return the least number of matches, counted at each of some anchors, that are of ``k`` of a provider's units.
+
+    One of these may match at ``places`` of them, and nobody knows that it is the same.
     """
-    return anchors * (k - 1) + 1
+    return places * (k - 1) + 1
 
 
 @dataclass
@@ -107,7 +123,7 @@ def contribution_of(join: Join, *, grouped: bool) -> Contribution:
     rows = _rows(join.anchor)
     for link in join.links:
         rows *= (1 if link.unique else _rows(link.rows)) * (1 if link.inner else 2)
-    return Contribution(rows, len(join.anchor.parties), rows if grouped else 1, joined=True)
+    return Contribution(rows, places_of(join), rows if grouped else 1, joined=True)
 
 
 def _rows(rows: Rows) -> int:
@@ -131,11 +147,7 @@ def unit_of(join: Join, *, hides: bool, noisy: bool = False) -> tuple[int | None
     for link in join.links:
         _check_provider(link.rows, [key.name for _, key in link.keys], link.unique, noisy=noisy)
     own = [[key for key, _ in link.keys] for link in join.links]
-    by_unit = all(
-        len(keys) == 1 and join.anchor.schema.count(keys[0].name) and join.anchor.column(keys[0].name).is_unit
-        for keys in own
-    )
-    if by_unit:
+    if _is_by_unit(join):
         return (None if rows_are_units else 0), rows_are_units
     if noisy:
         raise NotSupportedError(

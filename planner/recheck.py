@@ -42,7 +42,12 @@ def _curve_of_join(
     release: ReleasePlan, join: JoinPlan, noise: Noise, largest: int, partial: Partial | None
 ) -> list[float]:
     """Return what one number over joined rows costs: each of the anchor's rows of a unit is in it, and may be rounded up."""
-    rows, places = _rows(release), len(join.anchors)
+    leaf, rows = release.leaf, _rows(release)
+    assert isinstance(leaf, Rows)
+    assert leaf.join is not None
+    held = [offer for scan in leaf.join.anchor.scans for offer in scan.offers]
+    apart = all(offer.privacy_unit is not None and offer.unit_scope == "global" for offer in held)
+    places = 1 if apart else len(join.anchors)
     needed = Fraction(largest * places, noise.grid)
     if noise.grid > 1:
         needed += rows * places

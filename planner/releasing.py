@@ -17,7 +17,7 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.joined import Joined, parts_of
-from fedsql.planner.joint_builder import contribution_of, enough_at
+from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
@@ -193,7 +193,7 @@ class Planner:
             )
         assert leaf.join is not None
         if not terms.noisy:
-            terms = replace(terms, min_group_size=enough_at(len(leaf.join.anchor.parties), terms.min_group_size))
+            terms = replace(terms, min_group_size=enough_at(places_of(leaf.join), terms.min_group_size))
         columns = {name: self.inputs[name].columns for name in leaf.inputs}
         parts = parts_of(leaf, self.catalog, self.typer, self.schema, columns)
         both = any(offer.release.join_both_sides for offer in self.catalog.offers if offer.party in leaf.parties)

@@ -108,15 +108,22 @@ def test_a_helper_is_run_by_nobody_who_takes_part(operators: Mapping[str, str] |
 
 
 @pytest.mark.parametrize(
-    ("there", "shown"),
-    [([1, 10, 11, 12], False), ([1, 2, 3, 10, 11, 12], False), ([1, 2, 4, 5, 6, 10, 11, 12, 13, 14], True)],
+    ("there", "scope", "shown"),
+    [
+        ([1, 10, 11, 12], "party", False),
+        ([1, 2, 3, 10, 11, 12], "party", False),
+        ([1, 2, 4, 5, 6, 10, 11, 12, 13, 14], "party", True),
+        ([2, 3, 10, 11, 12], "party", False),
+        ([2, 3, 10, 11, 12], "global", True),  # the clinics declare that nobody is at both
+    ],
 )
-def test_one_person_at_two_anchors_is_no_two_people_of_the_provider(there: list[int], shown: bool) -> None:
+def test_one_person_at_two_anchors_is_no_two_people_of_the_provider(there: list[int], scope: str, shown: bool) -> None:
     """Else the sum of two rows would tell one person's value: nobody knows that both anchors' rows match the same one."""
 
     def clinic(name: str, ids: list[int]) -> dict[str, object]:
         rows = {"k": ids, "w": ["x"] * len(ids), "v": [1] * len(ids)}
-        return party(name, rows, use={"k": USES, "w": USES, "v": USES}, table={"privacy_unit": "k"}, **release)
+        table = {"privacy_unit": "k", "unit_scope": scope}
+        return party(name, rows, use={"k": USES, "w": USES, "v": USES}, table=table, **release)
 
     release = {"min_group_size": 2, "min_parties": 1}
     lab = {"k": there, "y": [777] * len(there)}
