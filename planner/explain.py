@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from fedsql.errors import ProgrammingError
+from fedsql.planner.describing import describe
 from fedsql.planner.joint import JoinPlan
-from fedsql.planner.logical import Filter, Rows, describe
+from fedsql.planner.logical import Filter, Rows
 from fedsql.planner.margins import answer_names
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import Plan, ReleasePlan

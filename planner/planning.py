@@ -21,7 +21,7 @@ from fedsql.codec import digest
 from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.cut import Cut, cut
-from fedsql.planner.logical import describe
+from fedsql.planner.describing import describe
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.plans import Plan, digest_of

@@ -10,20 +10,18 @@ What a WHERE says of one part alone decides which of its rows take part; the res
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.below import Below
-from fedsql.planner.blocks import conjuncts, grouping, is_federated, items, kept_items, nested_queries, own_columns
+from fedsql.planner.blocks import conjuncts, is_federated, items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.inputs import inputs_in
-from fedsql.planner.logical import Join, Link, RowColumn, Rows
+from fedsql.planner.logical import Rows
 from fedsql.planner.positions import position, shown
-from fedsql.planner.row_columns import ROWS, row_column
+from fedsql.planner.private_parts import Part, is_unique, joined_rows
 from fedsql.planner.schema import UNION
 
 _ADVICE = "aggregate each table in a query of its own, and join the results"
@@ -56,27 +54,6 @@ def _owners(item: exp.Expr, catalog: Catalog) -> frozenset[str]:
 
 
 @dataclass
-class _Part:
-    """Items of FROM whose rows the same parties have. ``inside``: conditions that join them with each other."""
-
-    owners: frozenset[str]
-    items: list[tuple[exp.Expr, exp.Join | None]] = field(default_factory=list)
-    inside: list[exp.Expr] = field(default_factory=list)
-    own: list[exp.Expr] = field(default_factory=list)  # conditions that leave rows out
-    on: list[exp.Expr] = field(default_factory=list)  # of an outer link: which of the anchor's rows may match
-    keys: list[tuple[exp.Expr, exp.Expr]] = field(default_factory=list)  # anchor's, own
-    outer: bool = False
-
-    @property
-    def names(self) -> set[str]:
-        return {item.alias_or_name.lower() for item, _ in self.items}
-
-    @property
-    def text(self) -> str:
-        return ", ".join(item.alias_or_name for item, _ in self.items)
-
-
-@dataclass
 class _Splitter:
     """Splits one block. ``pairs`` are equalities of two parts: (part, expression) twice."""
 
@@ -84,8 +61,8 @@ class _Splitter:
     work: exp.Select
     bare: exp.Select
     owners: list[frozenset[str]]
-    parts: list[_Part] = field(default_factory=list)
-    pairs: list[tuple[tuple[_Part, exp.Expr], tuple[_Part, exp.Expr]]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    pairs: list[tuple[tuple[Part, exp.Expr], tuple[Part, exp.Expr]]] = field(default_factory=list)
     where: list[exp.Expr] = field(default_factory=list)
     anywhere: dict[str, exp.Expr] = field(default_factory=dict)  # items of one row, which every part may read
 
@@ -103,7 +80,7 @@ class _Splitter:
         links = [part for part in self.parts if part is not anchor]
         for part in links:
             self._check_link(part, anchor)
-        return self._bound(anchor, links)
+        return joined_rows(self.catalog, self.work, self.bare, anchor, links, self.where, self.anywhere)
 
     def _refuse(self) -> None:
         """Refuse kinds of joins, and queries nested in conditions."""
@@ -144,7 +121,7 @@ class _Splitter:
                     hint="name one party's table: party.table",
                     position=position(item),
                 )
-            part = found[0] if found else _Part(owners)
+            part = found[0] if found else Part(owners)
             if not found:
                 self.parts.append(part)
                 part.outer = join is not None and join.side == "LEFT"
@@ -187,7 +164,7 @@ class _Splitter:
             name, part = at if at is not None else (next(iter(waiting)), self.parts[0])
             part.items.append(waiting.pop(name))
 
-    def _attached(self, waiting: Iterable[str], conditions: Sequence[exp.Expr]) -> Iterable[tuple[str, _Part]]:
+    def _attached(self, waiting: Iterable[str], conditions: Sequence[exp.Expr]) -> Iterable[tuple[str, Part]]:
         for name in waiting:
             for conjunct in conditions:
                 named = self._names(conjunct)
@@ -198,7 +175,7 @@ class _Splitter:
     def _names(self, expression: exp.Expr) -> set[str]:
         return {column.table.lower() for column in own_columns(expression)} - self.anywhere.keys()
 
-    def _of(self, expression: exp.Expr) -> list[_Part]:
+    def _of(self, expression: exp.Expr) -> list[Part]:
         """Return the parts whose columns an expression names."""
         return [part for part in self.parts if part.names & self._names(expression)]
 
@@ -252,18 +229,19 @@ class _Splitter:
         else:
             self.where.append(conjunct)
 
-    def _inner(self, part: _Part, conjunct: exp.Expr) -> None:
+    def _inner(self, part: Part, conjunct: exp.Expr) -> None:
         """Add a condition of one part: between its tables, or one that leaves out rows that then look like all others."""
         joins = isinstance(conjunct, exp.EQ) and len(self._names(conjunct)) > 1
         (part.inside if joins else part.own).append(conjunct)
 
-    def _anchor(self) -> _Part:
+    def _anchor(self) -> Part:
         """Choose the anchor, and give every other part its keys."""
         outer = [part for part in self.parts if part.outer]
         several = [part for part in self.parts if len(part.owners) > 1]
         free = [part for part in self.parts if not part.outer]
         ranked = sorted(
-            free, key=lambda part: (part not in several, not outer and self._is_unique(part, self._keys_of(part)))
+            free,
+            key=lambda part: (part not in several, not outer and is_unique(self.catalog, part, self._keys_of(part))),
         )
         for part in [free[0]] if outer and free else ranked:
             if (found := self._linked(part)) is not None:
@@ -274,14 +252,14 @@ class _Splitter:
             self.parts[-1].items[0][0], "give every table an equality with one and the same table: ON a.key = b.key"
         )
 
-    def _keys_of(self, part: _Part) -> list[exp.Expr]:
+    def _keys_of(self, part: Part) -> list[exp.Expr]:
         return [mine for pair in self.pairs for (owner, mine) in pair if owner is part]
 
-    def _linked(self, anchor: _Part) -> list[tuple[_Part, list[tuple[exp.Expr, exp.Expr]]]] | None:
+    def _linked(self, anchor: Part) -> list[tuple[Part, list[tuple[exp.Expr, exp.Expr]]]] | None:
         """Return the keys of all other parts if each is linked with ``anchor``, directly or by an equal key."""
         found: dict[int, list[tuple[exp.Expr, exp.Expr]]] = {id(part): [] for part in self.parts}
         waiting = list(self.pairs)
-        equal: list[tuple[_Part, str, exp.Expr]] = []  # an inner provider's expression is equal to this of the anchor
+        equal: list[tuple[Part, str, exp.Expr]] = []  # an inner provider's expression is equal to this of the anchor
         while waiting:
             left = []
             for pair in waiting:
@@ -301,22 +279,7 @@ class _Splitter:
         others = [(part, found[id(part)]) for part in self.parts if part is not anchor]
         return others if all(keys for _, keys in others) else None
 
-    def _is_unique(self, part: _Part, keys: Sequence[exp.Expr]) -> bool:
-        """Say whether it is known that no two rows of a part have equal ``keys``."""
-        names = {key.name.lower() for key in keys if isinstance(key, exp.Column)}
-        if len(part.items) != 1 or len(part.owners) != 1:
-            return False
-        item = part.items[0][0]
-        if isinstance(item, exp.Subquery):
-            select = item.this
-            if not isinstance(select, exp.Select) or not select.args.get("group"):
-                return False
-            listed = {p.unalias().sql(): p.alias_or_name.lower() for p in select.expressions}
-            return all(listed.get(key.sql()) in names for key in grouping(select))
-        offer = next(o for o in self.catalog.tables(item.name) if o.party in part.owners)
-        return offer.unit_unique and offer.privacy_unit is not None and offer.privacy_unit.lower() in names
-
-    def _check_link(self, part: _Part, anchor: _Part) -> None:
+    def _check_link(self, part: Part, anchor: Part) -> None:
         item = part.items[0][0]
         if len(part.owners) > 1:
             raise NotSupportedError(
@@ -336,25 +299,6 @@ class _Splitter:
             hint=hint,
             position=position(item),
         )
-
-    def _bound(self, anchor: _Part, links: Sequence[_Part]) -> Rows:
-        """Bind each part, and put them together."""
-        parts = [anchor, *sorted(links, key=lambda part: min(part.owners))]
-        used = [*self.work.expressions, *self.where]
-        used += [e for part in parts for e in (*part.own, *part.on, *(k for pair in part.keys for k in pair))]
-        names: dict[tuple[str, str], str] = {}
-        bound = [_bind(self.catalog, part, used, names, self.anywhere) for part in parts]
-        replaced = [[_renamed(e, names) for e in listed] for listed in ([*part.own] for part in parts)]
-        made = []
-        for part, rows, own in zip(parts[1:], bound[1:], replaced[1:], strict=True):
-            keys = tuple((_renamed(a, names), _renamed(b, names)) for a, b in part.keys)
-            on = _all([_renamed(e, names) for e in part.on])
-            unique = self._is_unique(part, [key for _, key in part.keys])
-            made.append(Link(rows, keys, not part.outer, _all(own), on, unique))
-        where = _all([_renamed(e, names) for e in self.where])
-        join = Join(bound[0], tuple(made), _all(replaced[0]), where)
-        self.work.set("expressions", [_renamed(e, names) for e in self.work.expressions])
-        return _together(self.bare, join)
 
 
 def _equal(conditions: Iterable[exp.Expr], item: str = "", side: str = "") -> Iterator[tuple[exp.Expr, exp.Expr]]:
@@ -387,114 +331,4 @@ def _merged(node: exp.Expr, kept: exp.Expr, lost: exp.Expr) -> exp.Expr:
         left[0].copy()
         if len(left) == 1
         else exp.Coalesce(this=left[0].copy(), expressions=[e.copy() for e in left[1:]])
-    )
-
-
-def _renamed(expression: exp.Expr, names: dict[tuple[str, str], str]) -> exp.Expr:
-    """Return an expression over the columns of the joined rows."""
-
-    def name(node: exp.Expr) -> exp.Expr:
-        if not isinstance(node, exp.Column):
-            return node
-        new = exp.column(names[node.table.lower(), node.name.lower()], table=ROWS, quoted=True)
-        new.this.meta.update(node.this.meta)
-        return new
-
-    return expression.transform(name)
-
-
-def _all(listed: Sequence[exp.Expr]) -> exp.Expr | None:
-    return exp.and_(*listed, copy=False) if listed else None
-
-
-def _bind(
-    catalog: Catalog,
-    part: _Part,
-    used: Sequence[exp.Expr],
-    names: dict[tuple[str, str], str],
-    anywhere: dict[str, exp.Expr],
-) -> Rows:
-    """Bind one part as rows that its parties compute alone; ``names`` comes to hold those of its columns."""
-    (first, _), *rest = part.items
-    query = exp.Select(expressions=[], from_=exp.From(this=first.copy()))
-    for item, join in rest:
-        if join is None or not join.side:
-            query.append("joins", exp.Join(this=item.copy(), kind="CROSS"))
-        else:
-            query.append("joins", exp.Join(this=item.copy(), side=join.side, on=join.args["on"].copy()))
-    columns = [column for expression in used for column in own_columns(expression)]
-    for name, item in anywhere.items():
-        if any(column.table.lower() == name for column in columns):
-            query.append("joins", exp.Join(this=item.copy(), kind="CROSS"))
-    if part.inside:
-        query.set("where", exp.Where(this=exp.and_(*(e.copy() for e in part.inside))))
-    below = Below(catalog, joined=True)
-    env = below.block(query)
-    taken = set(names.values())
-    found: dict[tuple[str, str], RowColumn] = {}
-    for column in columns:
-        where = column.table.lower(), column.name.lower()
-        if where[0] not in env or where in found:
-            continue
-        if where in names:  # of one row, which another part reads, too
-            taken.discard(names[where])
-        found[where] = row_column(column, below, env, taken)
-        names[where] = found[where].name
-    return Rows(
-        query=query,
-        alias=ROWS,
-        scans=tuple(below.scans),
-        columns=tuple(found.values()),
-        units=tuple(name for item in kept_items(query) if env[name := item.alias_or_name.lower()].federated),
-        one_unit=below.one_unit(env),
-        mixed=below.mixed,
-        uses=tuple(dict.fromkeys(below.uses)),
-        inputs=tuple(dict.fromkeys(inputs_in(query))),
-        publics=tuple(below.publics),
-        hazards=tuple(below.hazards),
-    )
-
-
-def _together(query: exp.Select, join: Join) -> Rows:
-    """Return the joined rows: what policy and types are decided by."""
-    parts = [join.anchor, *(link.rows for link in join.links)]
-    padded = [False, *(not link.inner for link in join.links)]
-    starts = [sum(len(part.scans) for part in parts[:at]) for at in range(len(parts))]
-    columns: dict[str, RowColumn] = {}
-    uses: list[tuple[str, int, exp.Column]] = []
-    for part, start, pad in zip(parts, starts, padded, strict=True):
-        for column in part.columns:
-            columns.setdefault(
-                column.name,
-                replace(
-                    column,
-                    reads=tuple((index + start, name) for index, name in column.reads),
-                    bases=tuple((index + start, name) for index, name in column.bases),
-                    conditional=column.conditional or pad,
-                ),
-            )
-        uses += [(use, index + start, column) for use, index, column in part.uses]
-    conditions = [join.condition, join.where, *(e for link in join.links for e in (link.condition, link.on))]
-    listed = [("filter", each) for each in conditions if each is not None]
-    listed += [("join", key) for link in join.links for pair in link.keys for key in pair]
-    scans = tuple(scan for part in parts for scan in part.scans)
-    for use, expression in listed:
-        for node in expression.find_all(exp.Column):
-            for index, name in columns[node.name].reads:
-                base = exp.column(name, table=scans[index].alias, quoted=True)
-                base.this.meta.update(node.this.meta)
-                uses.append((use, index, base))
-    return Rows(
-        query=query,
-        alias=ROWS,
-        scans=scans,
-        columns=tuple(columns.values()),
-        units=join.anchor.units,
-        one_unit=all(part.one_unit for part in parts),
-        mixed=any(part.mixed for part in parts),
-        uses=tuple(dict.fromkeys(uses)),
-        inputs=tuple(dict.fromkeys(name for part in parts for name in part.inputs)),
-        publics=tuple(dict.fromkeys(name for part in parts for name in part.publics)),
-        hazards=tuple(hazard for part in parts for hazard in part.hazards),
-        join=join,
     )

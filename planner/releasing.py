@@ -14,12 +14,13 @@ from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog, PublicTable, TableOffer
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
+from fedsql.planner.describing import render_aggregate
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.joined import Joined, parts_of
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
 from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, render_aggregate, scans_of
+from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, scans_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
