@@ -305,7 +305,7 @@ def _owner_key(argument: exp.Expr, typing: Typing) -> str:
     ]
     name = (floats or columns or ["..."])[0]
     leaf = typing.leaf
-    if isinstance(leaf, Rows) and columns and (bases := leaf.column(name).bases):
+    if isinstance(leaf, Rows) and columns and (bases := leaf.column(name).bases or leaf.column(name).reads):
         index, base = bases[0]
         return f"tables.{leaf.scans[index].name}.columns.{base}"
     return f"tables.{leaf.name}.columns.{name}"

@@ -65,11 +65,11 @@ def notices(plan: Plan) -> tuple[str, ...]:
             what = "groups" if release.release.keys else "results"
             few = f"fewer than {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
             lone = f"from fewer than {terms.min_parties} parties" if terms.min_parties > 1 else ""
+            if few and release.both_sides:
+                few += f" (or of all but fewer than {terms.min_group_size})"
             text = f"{what.capitalize()} of {' or '.join(t for t in (few, lone) if t)}, if any, are not shown"
             if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
                 text += f"; values that rest on fewer than {terms.min_group_size}, if any, are NULL"
-            if release.both_sides and terms.min_group_size > 1:
-                text += f"; nor are those that fewer than {terms.min_group_size} of a party's rows are outside of"
             found.append(text + ".")
             if release.after:
                 found.append("Totals from which hidden groups could be calculated, if any, are not shown either.")
