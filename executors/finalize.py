@@ -22,7 +22,7 @@ from fedsql.planner.logical import margin_of
 from fedsql.planner.ordered import Order, value_sql
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import ReleasePlan
-from fedsql.planner.quantiles import above
+from fedsql.planner.quantiles import above, between
 from fedsql.types import SqlType
 
 Value = int | float | Fraction | None
@@ -184,15 +184,17 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
     type_ = SqlType.parse(output.type)
     if order.digits is not None:
         least, most = (float(order.value(code)) for code in codes)
-        return least + above(output.fraction, parts[0], least, most)
+        return between(output.fraction, parts[0], least, most)
     low, high = (order.whole(code) * (_DAY if order.is_date else 1) for code in codes)
-    step = above(output.fraction, parts[0], low, high)
     if type_.family == "float":
-        return low + step
+        return between(output.fraction, parts[0], low, high)
+    step = above(output.fraction, parts[0], low, high)
     if order.is_date:  # DuckDB rounds to microseconds, halves up
         return low + math.floor(Fraction(step) + Fraction(1, 2))
     # as DuckDB does: it cuts the fraction off, of wider decimals that of the step
-    return Fraction(math.trunc(low + step) if type_.high < 10**18 else low + math.trunc(step), 10**type_.scale)
+    narrow = type_.high < 10**18
+    whole = math.trunc(between(output.fraction, parts[0], low, high)) if narrow else low + math.trunc(step)
+    return Fraction(whole, 10**type_.scale)
 
 
 def _total(parts: Sequence[int], units: Sequence[Fraction]) -> Fraction:

@@ -97,4 +97,18 @@ def check_comparisons(ranks: Sequence[Rank], domain: int | None) -> None:
 
 def above(q: Fraction, count: int, low: float, high: float) -> float:
     """Return how far QUANTILE_CONT lies above the lower of the values at both ranks, in DuckDB's doubles."""
-    return (high - low) * ((count - 1) * float(q) - math.floor((count - 1) * q))
+    return (high - low) * _share(q, count)
+
+
+def between(q: Fraction, count: int, low: float, high: float) -> float:
+    """Return where QUANTILE_CONT lies between the values at both ranks, in DuckDB's doubles.
+
+    It computes low * (1 - d) + high * d, and the processor rounds the first product and the sum at once (a fused
+    multiply-add, IEEE 754-2019, 5.4.1): of decimals, whose fraction is cut off, that is seen.
+    """
+    share = _share(q, count)
+    return float(Fraction(low) * Fraction(1.0 - share) + Fraction(high * share))
+
+
+def _share(q: Fraction, count: int) -> float:
+    return (count - 1) * float(q) - math.floor((count - 1) * q)

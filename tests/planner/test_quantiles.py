@@ -12,7 +12,7 @@ from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.ordered import Order
-from fedsql.planner.quantiles import MOST_VALUES, Rank, above, check_values, fraction_of, ranks_of
+from fedsql.planner.quantiles import MOST_VALUES, Rank, above, between, check_values, fraction_of, ranks_of
 
 ORDER = Order("INTEGER", -3, 12)
 
@@ -88,3 +88,11 @@ def test_columns_with_too_many_values_are_refused():
     with pytest.raises(PolicyDenied) as caught:
         check_values("MEDIAN", argument, Order("TIME", 0, 1 << 62), "tables.t.columns.x")
     assert "declare it as a whole number, a DECIMAL or a DATE" in str(caught.value.hint)
+
+
+@given(st.integers(-3000, 3000), st.integers(0, 3000), st.integers(0, 999))
+def test_between_two_values_as_duckdb_rounds(low, more, thousandths):
+    least, most, q = low / 1000, (low + more) / 1000, thousandths / 1000
+    sql = f"SELECT quantile_cont(x, {q}) FROM (VALUES ({least!r}::DOUBLE), ({most!r}::DOUBLE)) AS t(x)"
+    ((found,),) = duckdb.sql(sql).fetchall()
+    assert between(Fraction(thousandths, 1000), 2, least, most) == found
