@@ -181,7 +181,7 @@ class Joined:
     def _most_rows(self) -> int:
         """Return how many joined rows there are at most, by public sizes."""
         every = [self.join.anchor, *(link.rows for link in self.join.links if not link.unique)]
-        if any(len(part.scans) > 1 or part.publics or part.inputs for part in every):
+        if not all(part.is_table for part in every):
             return MOST_ROWS
         return min(MOST_ROWS, prod(sum(max(1, o.rows) for o in part.scans[0].offers) for part in every))
 
@@ -250,9 +250,8 @@ class Joined:
 
     def _most(self, rows: Rows) -> int | None:
         """Return how many rows of one unit are taken of a part; None where no unit has more."""
-        alone = len(rows.scans) == 1 and not rows.publics
         offers = [offer for scan in rows.scans for offer in scan.offers]
-        if not self.terms.noisy or (alone and all(offer.unit_unique for offer in offers)):
+        if not self.terms.noisy or (rows.is_table and all(offer.unit_unique for offer in offers)):
             return None
         return max(offer.max_rows_per_unit for offer in offers)
 
