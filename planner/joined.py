@@ -29,10 +29,12 @@ from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
 from fedsql.planner.schema import clash
 from fedsql.planner.typer import Typer
+from fedsql.types import SqlType
 
 MOST_PUBLIC = 4096  # public group values of one part; more are not public to the plan
 _LINK_KEY = "a join key"
 _KEPT = "_kept"
+_WHOLE = {"integer", "decimal", "text"}  # a common type of two of these tells all their values apart
 
 
 class Joined:
@@ -283,6 +285,18 @@ def parts_of(
     assert rows.join is not None
     found = {"": rows.join.anchor} | {link.provider: link.rows for link in rows.join.links}
     return {part: RowsSql(each, catalog, typer, schema, inputs) for part, each in found.items()}
+
+
+def with_types(join: Join, typing: Typing) -> Join:
+    """Return the join with keys that are no longer unique where their common type may make several of them equal."""
+
+    def stays(pair: tuple[exp.Expr, exp.Expr]) -> bool:
+        common = typing.type_of(exp.func("COALESCE", *(e.copy() for e in pair)))
+        own = typing.type_of(pair[1])
+        return own == common or {SqlType.parse(own).family, SqlType.parse(common).family} <= _WHOLE
+
+    links = tuple(replace(link, unique=link.unique and all(map(stays, link.keys))) for link in join.links)
+    return replace(join, links=links)
 
 
 def safe_join(join: Join, known: Known, typing: Typing) -> Join:

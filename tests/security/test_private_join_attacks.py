@@ -37,7 +37,7 @@ def joined(
 
 def plain() -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """Return 40 loans of one person each, and 220 users, of whom 20 are there: the first one's seg is rare."""
-    loans = {"cid": list(range(40)), "kind": ["a"] * 40}
+    loans: dict[str, list[Any]] = {"cid": list(range(40)), "kind": ["a"] * 40}
     there = [*range(0, 40, 2), *range(1000, 1200)]
     return loans, {"cid": there, "y": [VALUE, *range(1, 220)], "seg": ["rare"] + ["n"] * 219}
 
@@ -117,3 +117,15 @@ def test_a_value_of_all_rows_stands_in_no_row(whole: str) -> None:
             pytest.raises(NotSupportedError, match="must be by their privacy unit"),
         ):
             made.execute(f"SELECT COUNT(*) FROM bank.loans l JOIN {users} u ON l.cid = u.cid {rest}")
+
+
+@pytest.mark.parametrize(("rare", "shown"), [(4, False), (6, False), (7, True)])
+def test_on_picks_nobody_whose_match_a_group_would_hide(rare: int, shown: bool) -> None:
+    """4 users are there of those whom ON picks: the others of these must be K, too, as in GROUP BY kind."""
+    there = [*range(4), *range(20, 40), *range(1000, 1200)]
+    loans = {"cid": list(range(40)), "kind": ["rare"] * rare + ["a"] * (40 - rare)}
+    on = "l.cid = u.cid AND l.kind = 'rare'"
+    with closing(joined(loans, {"cid": there, "y": [1] * len(there)})) as made:
+        got = made.execute(f"SELECT COUNT(*) AS n, COUNT(u.y) AS y FROM bank.loans l LEFT JOIN telco.users u ON {on}")
+        assert got.table is not None
+        assert got.table.to_pylist() == [{"n": 40, "y": 4} if shown else {"n": None, "y": None}]
