@@ -29,10 +29,12 @@ from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
 from fedsql.planner.schema import clash
 from fedsql.planner.typer import Typer
+from fedsql.types import SqlType
 
 MOST_PUBLIC = 4096  # public group values of one part; more are not public to the plan
 _LINK_KEY = "a join key"
 _KEPT = "_kept"
+_WHOLE = {"integer", "decimal", "text"}  # a common type of two of these tells all their values apart
 
 
 class Joined:
@@ -181,7 +183,7 @@ class Joined:
     def _most_rows(self) -> int:
         """Return how many joined rows there are at most, by public sizes."""
         every = [self.join.anchor, *(link.rows for link in self.join.links if not link.unique)]
-        if any(len(part.scans) > 1 or part.publics or part.inputs for part in every):
+        if not all(part.is_table for part in every):
             return MOST_ROWS
         return min(MOST_ROWS, prod(sum(max(1, o.rows) for o in part.scans[0].offers) for part in every))
 
@@ -250,9 +252,8 @@ class Joined:
 
     def _most(self, rows: Rows) -> int | None:
         """Return how many rows of one unit are taken of a part; None where no unit has more."""
-        alone = len(rows.scans) == 1 and not rows.publics
         offers = [offer for scan in rows.scans for offer in scan.offers]
-        if not self.terms.noisy or (alone and all(offer.unit_unique for offer in offers)):
+        if not self.terms.noisy or (rows.is_table and all(offer.unit_unique for offer in offers)):
             return None
         return max(offer.max_rows_per_unit for offer in offers)
 
@@ -284,6 +285,18 @@ def parts_of(
     assert rows.join is not None
     found = {"": rows.join.anchor} | {link.provider: link.rows for link in rows.join.links}
     return {part: RowsSql(each, catalog, typer, schema, inputs) for part, each in found.items()}
+
+
+def with_types(join: Join, typing: Typing) -> Join:
+    """Return the join with keys that are no longer unique where their common type may make several of them equal."""
+
+    def stays(pair: tuple[exp.Expr, exp.Expr]) -> bool:
+        common = typing.type_of(exp.func("COALESCE", *(e.copy() for e in pair)))
+        own = typing.type_of(pair[1])
+        return own == common or {SqlType.parse(own).family, SqlType.parse(common).family} <= _WHOLE
+
+    links = tuple(replace(link, unique=link.unique and all(map(stays, link.keys))) for link in join.links)
+    return replace(join, links=links)
 
 
 def safe_join(join: Join, known: Known, typing: Typing) -> Join:

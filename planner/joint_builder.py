@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlglot import exp
+
 from fedsql.crypto.circuit import Rest
 from fedsql.errors import NotSupportedError
 from fedsql.planner.builder import PAIRS, Builder
@@ -54,7 +56,13 @@ def _is_by_unit(join: Join) -> bool:
     """Say whether the key of every link is the anchor's privacy unit."""
     own = [[key for key, _ in link.keys] for link in join.links]
     anchor = join.anchor
-    return all(len(k) == 1 and k[0].name in anchor.schema and anchor.column(k[0].name).is_unit for k in own)
+    return all(_is_unit(anchor, keys) for keys in own)
+
+
+def _is_unit(rows: Rows, keys: Sequence[exp.Expr]) -> bool:
+    """Say whether a key is the privacy unit itself. A CAST of it is not, for it may make those of several units equal."""
+    (key, *others) = keys
+    return not others and isinstance(key, exp.Column) and key.name in rows.schema and rows.column(key.name).is_unit
 
 
 def enough_at(places: int, k: int) -> int:
@@ -129,8 +137,7 @@ def contribution_of(join: Join, *, grouped: bool) -> Contribution:
 def _rows(rows: Rows) -> int:
     """Return how many rows of one unit a party takes: all that there are, where no unit has two."""
     offers = [offer for scan in rows.scans for offer in scan.offers]
-    single = len(rows.scans) == 1 and not rows.publics
-    return max(1 if single and offer.unit_unique else offer.max_rows_per_unit for offer in offers)
+    return max(1 if rows.is_table and offer.unit_unique else offer.max_rows_per_unit for offer in offers)
 
 
 def unit_of(join: Join, *, hides: bool, noisy: bool = False) -> tuple[int | None, bool]:
@@ -139,13 +146,12 @@ def unit_of(join: Join, *, hides: bool, noisy: bool = False) -> tuple[int | None
     ``hides``: units must be counted exactly; ``noisy``: each key must be of one unit at either side. Raises
     NotSupportedError where keys do not tell them.
     """
-    alone = len(join.anchor.scans) == 1 and not join.anchor.publics
     offers = [offer for scan in join.anchor.scans for offer in scan.offers]
-    rows_are_units = alone and all(offer.privacy_unit is None or offer.unit_unique for offer in offers)
+    rows_are_units = join.anchor.is_table and all(offer.privacy_unit is None or offer.unit_unique for offer in offers)
     if not hides:
         return None, rows_are_units
     for link in join.links:
-        _check_provider(link.rows, [key.name for _, key in link.keys], link.unique, noisy=noisy)
+        _check_provider(link.rows, [key for _, key in link.keys], noisy=noisy)
     own = [[key for key, _ in link.keys] for link in join.links]
     if _is_by_unit(join):
         return (None if rows_are_units else 0), rows_are_units
@@ -167,12 +173,11 @@ def unit_of(join: Join, *, hides: bool, noisy: bool = False) -> tuple[int | None
     return 0, rows_are_units  # several of the anchor's rows may match one of a provider's: whichever are fewer count
 
 
-def _check_provider(rows: Rows, keys: list[str], unique: bool, *, noisy: bool) -> None:
-    """Refuse a provider whose units cannot be counted by its keys: one may have several."""
+def _check_provider(rows: Rows, keys: Sequence[exp.Expr], *, noisy: bool) -> None:
+    """Refuse a provider whose units cannot be counted by its keys: one may have several, also of a unit and something else."""
     offers = [offer for scan in rows.scans for offer in scan.offers]
-    single = len(rows.scans) == 1 and all(offer.privacy_unit is None or offer.unit_unique for offer in offers)
-    by_unit = any(name in rows.schema and rows.column(name).is_unit for name in keys)
-    if not (unique or (single and not noisy) or by_unit):
+    single = rows.is_table and all(offer.privacy_unit is None or offer.unit_unique for offer in offers)
+    if not ((single and not noisy) or _is_unit(rows, keys)):
         raise NotSupportedError(
             f"{'under noise' if noisy else 'above min_group_size 1'}, {rows.name} must be joined on its privacy unit",
             hint="join on the privacy unit; or aggregate its rows by it in a derived table",

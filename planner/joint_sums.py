@@ -64,7 +64,7 @@ class Sums:
             return (Term(1, own=self._rep(self.unit, []), everywhere=True), *_less(self._units([ONE])))
         if name in (MATCHED, UNMATCHED):
             matched = self._at(provider, self.unit)
-            every = self._all_rows(self._rep(self.unit, []))
+            every = self._all_rows(self._rep(self.unit, self._may(provider)))  # what ON leaves out hides nobody
             return matched if name == MATCHED else (*every, *_less(matched))
         via = self.keyed if self.keyed and self._link(provider).inner else provider  # all inner links match together
         found = self._at(via, self._by_key(provider))
@@ -182,7 +182,7 @@ class Sums:
         link = self._link(provider)
         there = [] if link.inner else [f"({self.keys[provider][1]}) IS NOT NULL"]  # nothing where nothing matches
         theirs = _case(there, []) if link.unique else self._provider_rep(provider, there)
-        mine = self._rep_sql(by, [])
+        mine = self._rep_sql(by, self._may(provider))
         need = provider == self.keyed or not link.unique
         y = self._column(provider, theirs, 1) if need else -1
         own = self._x(mine, 1) if mine != "1" else -1
@@ -269,6 +269,11 @@ class Sums:
         """Return the anchor's key of a link if ``value`` is it, or is the provider's one, and there is no other."""
         keys = self._link(provider).keys
         return keys[0][0] if len(keys) == 1 and any(key.sql() == value.sql() for key in keys[0]) else None
+
+    def _may(self, provider: str) -> list[str]:
+        """Return the conditions under which a row of the anchor may match: those of an outer link's ON."""
+        on = self._link(provider).on
+        return [] if on is None else [HERE.format(on.sql("duckdb"))]
 
     def _kept(self, provider: str) -> list[str]:
         """Return the conditions under which a provider's row takes part."""

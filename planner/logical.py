@@ -140,6 +140,11 @@ class Rows:
         return named.pop() if len(named) == 1 else None
 
     @property
+    def is_table(self) -> bool:
+        """Whether these are rows of one table, each at most once: nothing that is joined with it repeats them."""
+        return len(self.scans) == 1 and not self.publics and not self.hazards
+
+    @property
     def parties(self) -> tuple[str, ...]:
         """The parties whose rows this reads, sorted."""
         return tuple(sorted({party for scan in self.scans for party in scan.parties}))

@@ -17,7 +17,7 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.describing import render_aggregate
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
-from fedsql.planner.joined import Joined, parts_of
+from fedsql.planner.joined import Joined, parts_of, with_types
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, scans_of
@@ -192,6 +192,9 @@ class Planner:
                 "ROLLUP, CUBE and GROUPING SETS over a private join are not answered above min_group_size 1",
                 hint="write one GROUP BY query for each level",
             )
+        assert leaf.join is not None
+        leaf = replace(leaf, join=with_types(leaf.join, typing))
+        release = replace(release, input=leaf)
         assert leaf.join is not None
         if not terms.noisy:
             terms = replace(terms, min_group_size=enough_at(places_of(leaf.join), terms.min_group_size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 from owners import owners
 from pool import Pool
@@ -214,3 +215,14 @@ ALL = {name: text for name, text in list(globals().items()) if name.isupper() an
 @pytest.mark.parametrize("sql", [line for text in ALL.values() for line in text.strip().splitlines()])
 def test_equals_duckdb(pool: Pool, sql: str) -> None:
     pool.check(sql, scale=1e5)
+
+
+@pytest.mark.parametrize("on", ["CAST(l.cid AS FLOAT) = u.cid", "l.cid = CAST(u.cid AS FLOAT)"])
+def test_ids_that_their_common_type_makes_equal_match_each_other(on: str) -> None:
+    ids = [900_000_000, 900_000_001, 900_000_064]
+    loans = pa.table({"cid": ids, "x": [1, 2, 3]})
+    users = pa.table({"cid": [*ids, 900_000_002], "y": [10, 20, 30, 40]})
+    units = {"loans": {"privacy_unit": "cid"}, "users": {"privacy_unit": "cid"}}
+    made = Pool({"bank": {"loans": loans}, "telco": {"users": users}}, units)
+    made.check(f"SELECT COUNT(*) AS n, SUM(x) AS x, SUM(y) AS y FROM bank.loans l JOIN telco.users u ON {on}")
+    made.close()
