@@ -46,6 +46,7 @@ class Below:
     hazards: list[Hazard] = field(default_factory=list)
     publics: dict[str, None] = field(default_factory=dict)
     joined: bool = False  # each part is of one party: it is joined with rows of others
+    spread: bool = False  # a window or scalar subquery makes a value of rows of other privacy units
     mixed: bool = False  # a subquery or window sees rows of other privacy units than the row that it is for
 
     def block(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
@@ -279,7 +280,11 @@ class Below:
                     hint="link them by the privacy unit or a declared reference; rows of different parties: by JOIN",
                     position=position(query),
                 )
-            self.mixed |= not any(self._links(query, envs))
+            mixed = not any(self._links(query, envs))
+            self.mixed |= mixed
+            self.spread |= (
+                mixed and isinstance(query.parent, exp.Subquery) and not isinstance(query.parent.parent, exp.In)
+            )
         for window in expression.find_all(exp.Window):
             if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
                 exp.Query
@@ -287,7 +292,8 @@ class Below:
                 continue  # of a nested query, which has checked it
             parts = [self.lineage(part, envs) for part in window.args.get("partition_by") or []]
             keys = [part for part in parts if part.key is not None]
-            self.mixed |= not any(self.tells_unit(key) for key in keys)
+            mixed = not any(self.tells_unit(key) for key in keys)
+            self.mixed, self.spread = self.mixed or mixed, self.spread or mixed
             if not keys and not self.alone:
                 raise NotLocal(
                     "a window over federated rows needs PARTITION BY the privacy unit or a declared reference",

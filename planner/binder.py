@@ -92,6 +92,7 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         units=tuple(name for item in kept_items(bare) if env[name := item.alias_or_name.lower()].federated),
         one_unit=below.one_unit(env),
         mixed=below.mixed,
+        spread=below.spread,
         uses=tuple(dict.fromkeys(below.uses)),
         inputs=tuple(dict.fromkeys(inputs_in(bare))),
         publics=tuple(below.publics),

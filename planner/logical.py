@@ -108,7 +108,7 @@ class Rows:
 
     ``query`` is FROM and WHERE of a block over qualified tables; ``columns`` are what the release needs of it. ``units``
     are the sources that tell a row's privacy unit, ``one_unit`` says that they tell the same, ``mixed`` that a row depends on
-    rows of other units. ``inputs`` are the released
+    rows of other units, ``spread`` that it holds a value made of such rows. ``inputs`` are the released
     relations that it reads, ``publics`` the public tables; ``uses`` what it does with columns inside, as (use, index of
     scan, column). ``offers`` describe the columns as if they were one table's, for every party; planning sets them.
     ``join``: no party computes them, for they are a private join of rows that different ones compute.
@@ -121,6 +121,7 @@ class Rows:
     units: tuple[str, ...]
     one_unit: bool = True
     mixed: bool = False
+    spread: bool = False
     uses: tuple[tuple[str, int, exp.Column], ...] = ()
     inputs: tuple[str, ...] = ()
     publics: tuple[str, ...] = ()

@@ -142,8 +142,8 @@ def _check_rows(release: Release, rows: Rows, terms: Terms, inputs: Mapping[str,
             f"rows of {names} are not of one privacy unit each, so it is not clear whom min_group_size protects",
             hint='the owner would declare for each table privacy_unit = "table.column", reached along references',
         )
-    if rows.mixed and (terms.noisy or rows.join is not None):
-        reason = "under noise" if terms.noisy else "in a private join above min_group_size 1"
+    if (rows.mixed and (terms.noisy or rows.join is not None)) or rows.spread:
+        reason = "under noise" if terms.noisy else "above min_group_size 1"
         raise NotSupportedError(
             f"{reason}, a subquery or window beside federated rows must be by their privacy unit",
             hint="link it by the privacy unit, so that adding one unit changes no other's rows",
