@@ -10,16 +10,16 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.below import Below
-from fedsql.planner.blocks import items, kept_items, nested_queries, own_columns
+from fedsql.planner.blocks import items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import REPEATABLE, TRUTHS, aggregate_of, check_rows, check_scalar, refuse_aggregate
 from fedsql.planner.identities import domain_of, holds_unit
-from fedsql.planner.inputs import Inputs, inputs_in
+from fedsql.planner.inputs import Inputs
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
 from fedsql.planner.positions import position
 from fedsql.planner.private import private_join
 from fedsql.planner.quantiles import QUANTILES, fraction_of
-from fedsql.planner.row_columns import ROWS, row_column
+from fedsql.planner.row_columns import ROWS, row_column, rows_of
 from fedsql.planner.sources import Env, NotLocal, bind_scan
 
 
@@ -84,20 +84,7 @@ def _rows(work: exp.Select, bare: exp.Select, below: Below, env: Env) -> Rows:
         new = exp.column(name, table=ROWS, quoted=True)
         new.this.meta.update(column.this.meta)
         column.replace(new)
-    return Rows(
-        query=bare,
-        alias=ROWS,
-        scans=tuple(below.scans),
-        columns=tuple(used.values()),
-        units=tuple(name for item in kept_items(bare) if env[name := item.alias_or_name.lower()].federated),
-        one_unit=below.one_unit(env),
-        mixed=below.mixed,
-        spread=below.spread,
-        uses=tuple(dict.fromkeys(below.uses)),
-        inputs=tuple(dict.fromkeys(inputs_in(bare))),
-        publics=tuple(below.publics),
-        hazards=tuple(below.hazards),
-    )
+    return rows_of(bare, below, env, used.values())
 
 
 def _bind_aggregate(name: str, call: exp.Expr, leaf: Leaf, catalog: Catalog) -> Aggregate:

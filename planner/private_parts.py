@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from fedsql.planner.below import Below
-from fedsql.planner.blocks import grouping, kept_items, own_columns
+from fedsql.planner.blocks import grouping, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.inputs import inputs_in
 from fedsql.planner.logical import Join, Link, RowColumn, Rows
-from fedsql.planner.row_columns import ROWS, row_column
+from fedsql.planner.row_columns import ROWS, row_column, rows_of
 
 
 @dataclass
@@ -132,20 +131,7 @@ def _bind(
             taken.discard(names[where])
         found[where] = row_column(column, below, env, taken)
         names[where] = found[where].name
-    return Rows(
-        query=query,
-        alias=ROWS,
-        scans=tuple(below.scans),
-        columns=tuple(found.values()),
-        units=tuple(name for item in kept_items(query) if env[name := item.alias_or_name.lower()].federated),
-        one_unit=below.one_unit(env),
-        mixed=below.mixed,
-        spread=below.spread,
-        uses=tuple(dict.fromkeys(below.uses)),
-        inputs=tuple(dict.fromkeys(inputs_in(query))),
-        publics=tuple(below.publics),
-        hazards=tuple(below.hazards),
-    )
+    return rows_of(query, below, env, found.values())
 
 
 def _together(query: exp.Select, join: Join) -> Rows:
