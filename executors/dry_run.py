@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,7 +30,7 @@ _FILE = "offers.cbor"
 
 def keep_offers(state: Path, heard: Mapping[str, Offered]) -> None:
     """Keep what the coordinator passed on, for `dry_run`; the file appears whole or not at all."""
-    draft = state / f".{_FILE}"
+    draft = state / f".{_FILE}.{secrets.token_hex(8)}"  # of its own: others may be writing
     draft.write_bytes(encode([[name, each.since, each.connected, each.offer] for name, each in sorted(heard.items())]))
     os.replace(draft, state / _FILE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from process import QUICK
 from world import Network
 
 from fedsql.errors import PartyUnreachable, ProtocolError
-from fedsql.executors.dry_run import dry_run, keep_offers
+from fedsql.executors.dry_run import dry_run, keep_offers, kept_offers
 from fedsql.executors.engines.store import PartyStore
 from fedsql.executors.live import signed_offer
 from fedsql.executors.services import CoordinatorService, PartyService
@@ -129,6 +130,15 @@ def test_other_rows_are_another_table(services, session):
         session.federation.fetch(session._analyst, [before])
     (found,) = session.federation.fetch(session._analyst, [table_of(session)]).values()
     assert found.to_pydict() == {"code": ["b"]}
+
+
+def test_offers_are_kept_whole_whoever_writes_at_once(tmp_path):
+    """A running party and a second one, say, that is started beside it: each has a draft of its own."""
+    heard = {name: Offered(0, True, name.encode() * 20_000) for name in ("north", "south")}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: keep_offers(tmp_path, heard), range(200)))
+    assert kept_offers(tmp_path) == heard
+    assert [path.name for path in tmp_path.iterdir()] == ["offers.cbor"]
 
 
 def test_an_owner_can_see_what_it_would_send(services):
