@@ -39,6 +39,7 @@ from fedsql.executors.engines.copies import Copies
 from fedsql.executors.engines.typer import as_sql_error, read_twice
 from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.protocol.wire import ANALYST, Message
+from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
@@ -69,10 +70,10 @@ _LOCK = (
 class Session:
     """An analyst's session with a federation: settings, keys, and a local DuckDB for what is above the cut."""
 
-    def __init__(self, federation: Federation, analyst: str = "analyst", *, owns: bool = False) -> None:
+    def __init__(self, federation: Federation, analyst: str | Analyst = "analyst", *, owns: bool = False) -> None:
         self.federation = federation
         self.settings = Settings()
-        self._analyst = federation.admit(analyst)
+        self._analyst = analyst if isinstance(analyst, Analyst) else federation.admit(analyst)
         self._owns = owns
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
@@ -124,6 +125,25 @@ class Session:
             return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
         return describe(statement, self.federation.directory, self.local)
 
+    def describe(self, sql: str, parameters: Sequence[object] = ()) -> tuple[tuple[str, str], ...] | Answer | None:
+        """Plan a query and return its (name, DuckDB type) columns. Asks nobody, costs nothing and changes nothing.
+
+        Statements that list are answered at once. None: the statement changes a setting or a local table.
+        """
+        statement = read_statement(sql)
+        if isinstance(statement, Query):
+            return self._plan(statement.sql, parameters)[2]
+        return None if isinstance(statement, Write | Set) else self.execute(sql, parameters)
+
+    def schema(self, columns: Sequence[tuple[str, str]]) -> pa.Schema:
+        """Return the Arrow schema in which DuckDB hands out a result of these (name, DuckDB type) columns."""
+        if not columns:
+            return pa.schema([])
+        listed = ", ".join(f"CAST(NULL AS {type_}) AS c{i}" for i, (_, type_) in enumerate(columns))
+        with self._local.cursor() as cursor:
+            empty: pa.Table = cursor.sql(f"SELECT {listed} LIMIT 0").to_arrow_table()
+        return empty.rename_columns([name for name, _ in columns]).schema
+
     def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing, and asks parties for nothing but what is left of a budget."""
         plan, question, _ = self._plan(sql, parameters)
@@ -140,7 +160,7 @@ class Session:
         """
         self._cancelled.set()
         while not self._idle.wait(0.02):  # DuckDB forgets an interrupt that comes a moment before it begins
-            self.federation.interrupt()
+            self.federation.interrupt(self._analyst)
             if (cursor := self._finishing) is not None:
                 cursor.interrupt()
 
