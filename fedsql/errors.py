@@ -6,8 +6,10 @@ Exception
     |-- InterfaceError
     `-- DatabaseError
         |-- DataError               a value or a type cannot be used
-        |-- OperationalError        a party is offline, a time-out, a cancel
+        |-- OperationalError        a party is offline, a time-out
+        |   |-- Cancelled           the query was cancelled
         |   |-- ConfigError         a federation or party file is wrong
+        |   |-- LoginFailed         a wrong name, password or token
         |   |-- PartyUnreachable    a party is not connected, or does not answer
         |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
         |-- IntegrityError
@@ -87,6 +89,18 @@ class ConfigError(OperationalError):
     def __init__(self, *problems: str, hint: str | None = None) -> None:
         super().__init__("\n".join(problems), hint=hint)
         self.problems = tuple(problems)
+
+
+class Cancelled(OperationalError):
+    """The query was cancelled by who asked it."""
+
+    sqlstate = "57014"
+
+
+class LoginFailed(OperationalError):
+    """Who connects did not prove who they are, or their session has ended."""
+
+    sqlstate = "28000"
 
 
 class PartyUnreachable(OperationalError):

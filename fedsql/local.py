@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -23,6 +24,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.parse import parse, unread
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
+from fedsql.types import quoted
 
 Save = Callable[[str, Sequence[object], str], Answer]  # (query, parameters, what to run its rows into) -> what it cost
 _DEEPEST = 16
@@ -75,6 +77,26 @@ class LocalTables:
             counted = result.fetchall() if not isinstance(tree, exp.Create | exp.Drop) or result.description else []
         return Answer(changed=int(counted[0][0]) if counted and isinstance(counted[0][0], int) else None)
 
+    def load(self, name: str, rows: pa.Table, *, create: bool, append: bool, replace: bool) -> int:
+        """Write rows to a local table; return how many. ``create``: it may be new; else ``append`` to it or ``replace`` it.
+
+        All rows are written or none.
+        """
+        name = self._target(_parsed(f"CREATE TABLE {quoted(name)} AS SELECT 1"))
+        there = name in self.tables()
+        if name in self._views:
+            raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
+        if not there and not create:
+            raise ProgrammingError(f"there is no local table {name}")
+        if there and not (append or replace):
+            raise ProgrammingError(f"there is a local table {name} already", hint="append to it, or replace it")
+        made = f"CREATE OR REPLACE TABLE {quoted(name)} AS"
+        sql = f"INSERT INTO {quoted(name)} BY NAME" if there and append else made
+        with self._running() as cursor:
+            cursor.register("_rows", rows)
+            cursor.execute(f"{sql} SELECT * FROM _rows")
+        return int(rows.num_rows)
+
     def schemas(self, tree: exp.Expr) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         """Return the columns of every local table that ``tree`` names."""
         named = {t.name.lower() for t in tree.find_all(exp.Table) if t.db.lower() in ("", UNION)}
@@ -93,6 +115,15 @@ class LocalTables:
         for table, column, type_ in rows:
             found.setdefault(table.lower(), []).append((column.lower(), type_))
         return {name: tuple(columns) for name, columns in found.items()}
+
+    def primary_keys(self) -> dict[str, tuple[str, ...]]:
+        """Return the columns of the primary key of every local table that has one."""
+        with self._database.cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT table_name, constraint_column_names FROM duckdb_constraints()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND constraint_type = 'PRIMARY KEY'"
+            ).fetchall()
+        return {table.lower(): tuple(column.lower() for column in columns) for table, columns in rows}
 
     def views(self) -> tuple[str, ...]:
         """Return the names of the views."""

@@ -27,10 +27,10 @@ import pyarrow as pa
 from fedsql.answer import Answer, Sent, listing
 from fedsql.config.models import FederationConfig
 from fedsql.errors import (
+    Cancelled,
     Error,
     InterfaceError,
     NotSupportedError,
-    OperationalError,
     PartyUnreachable,
     ProgrammingError,
 )
@@ -175,7 +175,7 @@ class Session:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise OperationalError(CANCELLED)
+            raise Cancelled(CANCELLED)
 
     def _plan(
         self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from fedsql.errors import OperationalError, PolicyDenied
+from fedsql.errors import Cancelled, PolicyDenied
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
 from fedsql.executors.roles.analyst import REPEATED
@@ -86,7 +86,7 @@ class Workbench:
         try:
             yield
         except duckdb.InterruptException:
-            raise OperationalError(CANCELLED) from None
+            raise Cancelled(CANCELLED) from None
         except duckdb.Error as error:
             raise as_sql_error(error) from None
 
