@@ -134,7 +134,7 @@ def references(session: Session, of: tuple[str, str] | None, to: tuple[str, str]
 def _references(session: Session) -> Iterator[tuple[str, str, str, str, str]]:
     for offer in session.federation.directory.catalog.offers:
         for table in offer.tables:
-            for column, target in table.references:
+            for column, target in table.references.items():
                 name, _, key = target.lower().rpartition(".")
                 for db_schema in (UNION, offer.party.lower()):
                     yield db_schema, table.name.lower(), column.lower(), name, key
