@@ -6,14 +6,13 @@ is kept elsewhere. Where there is no certificate yet, there will be a new key wi
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedsql.config.loading import load_federation
-from fedsql.config.placing import alone, replace, write_new
+from fedsql.config.placing import alone, read_private, replace, write_new
 from fedsql.crypto.certificates import expiry, hosts_of, is_among, is_key_of, issue, renew
 from fedsql.errors import ConfigError
 from fedsql.executors.setup import AUTHORITY, COORDINATOR, HERE
@@ -43,7 +42,7 @@ def certificate(
     state, authority = state or file.parent / COORDINATOR, authority or file.parent / AUTHORITY
     dialled, roots = _pinned(file)
     root_file, root_key_file = authority / "ca.pem", authority / "ca.key"
-    root, root_key = _read(root_file, _HINT), _read(root_key_file, _HINT, secret=True)
+    root, root_key = _read(root_file, _HINT), read_private(root_key_file, hint=_HINT)
     _check(root, root_file, root_key, root_key_file)
     if not is_among(root, roots):
         raise ConfigError(
@@ -55,7 +54,7 @@ def certificate(
     with alone(state):
         chain = _read(chain_file) if chain_file.exists() else None
         if chain is not None:
-            key = _read(key_file, secret=True) if key_file.exists() else None  # it may be on another machine
+            key = read_private(key_file) if key_file.exists() else None  # it may be on another machine
             _check(chain, chain_file, key, key_file)
         try:
             if chain is None:
@@ -100,12 +99,9 @@ def _check(chain: bytes, chain_file: Path, key: bytes | None, key_file: Path) ->
         raise ConfigError(f"{key_file}: is not the key of {chain_file.name} beside it")
 
 
-def _read(path: Path, hint: str | None = None, *, secret: bool = False) -> bytes:
-    """Return a file's content. Raises ConfigError, also when it is ``secret`` and open to others than its owner."""
+def _read(path: Path, hint: str | None = None) -> bytes:
+    """Return a file's content. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            if secret and os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                raise ConfigError(f"{path}: the private key is open to other users", hint=f"chmod 600 {path}")
-            return file.read()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
