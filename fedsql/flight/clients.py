@@ -134,19 +134,15 @@ class Client:
         """End the session: what runs is cancelled; local tables, settings and results are gone."""
         with self._guard:
             self.closed = True
-            if self._running is not None:
+            if self._running is not None and self._session is not None:
                 self._running.cancelled = True
-                self.session_if_open(Session.interrupt)
+                self._session.interrupt()
         with self._turn:
-            self.session_if_open(Session.close)
+            if self._session is not None:
+                self._session.close()
             self._session = None
             self.prepared.clear()
             self.results = Results()
-
-    def session_if_open(self, act: Callable[[Session], None]) -> None:
-        """Do something to the session if there is one."""
-        if self._session is not None:
-            act(self._session)
 
 
 class Clients:

@@ -6,9 +6,12 @@ to the coordinator, made when the first of its users asks; all its sessions shar
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import replace
 from pathlib import Path
+
+import pyarrow as pa
 
 from fedsql.config.loading import load_federation
 from fedsql.crypto.sealing import SealKey
@@ -21,6 +24,7 @@ from fedsql.flight.server import Server
 from fedsql.flight.users import Users
 from fedsql.session import Session
 
+_log = logging.getLogger("fedsql.gateway")
 _LOOK = 15.0  # seconds between looks at idle sessions
 
 
@@ -72,7 +76,8 @@ class GatewayService:
         location = f"grpc{'+tls' if self._tls else ''}://{shown}:{port}"
         try:
             self._server = Server(location, self._users, self.clients, self._tls)
-        except OSError:
+        except pa.ArrowException as error:  # pyarrow does not say which of these it was
+            _log.debug("not listening: %s", error)
             raise OperationalError(f"{location}: cannot listen there", hint="is the port in use?") from None
         threading.Thread(target=self._sweep, name="fedsql-gateway-idle", daemon=True).start()
 

@@ -7,8 +7,9 @@ import adbc_driver_flightsql.dbapi
 import pytest
 
 from fedsql.flight.service import GatewayService
+from tests.flight.accounts import PASSWORD
 from tests.flight.raw import Raw
-from tests.flight.world import PASSWORD, federation, gateway
+from tests.flight.world import federation, gateway
 
 
 @pytest.fixture(scope="module")

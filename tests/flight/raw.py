@@ -9,7 +9,7 @@ import pyarrow.flight as flight
 
 from fedsql.flight import messages
 from fedsql.flight.service import GatewayService
-from tests.flight.world import PASSWORD
+from tests.flight.accounts import PASSWORD
 
 
 class Raw:

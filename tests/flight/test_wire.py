@@ -253,9 +253,9 @@ def test_no_method_tells_a_traceback(raw: Raw) -> None:
     with pytest.raises(flight.FlightError) as caught:
         raw.put(messages.CommandGetCatalogs())
     failures.append(caught.value)
+    writer, reader = raw.client.do_exchange(descriptors[1], raw.options)
+    writer.done_writing()
     with pytest.raises(flight.FlightError) as caught:
-        writer, reader = raw.client.do_exchange(descriptors[1], raw.options)
-        writer.done_writing()
         reader.read_chunk()
     failures.append(caught.value)
     assert list(raw.client.list_flights(b"", raw.options)) == []

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedsql.flight.service import GatewayService
+from tests.flight.accounts import accounts
 
 PARTIES = ("north", "south", "west")
-PASSWORD = "correct horse"
 TYPES = {
     "k": "VARCHAR",
     "kind": "ENUM('new', 'old')",
@@ -97,9 +97,7 @@ def federation(folder: Path, *, noise: str = "none", queries: int = 100_000, sta
 @contextmanager
 def gateway(file: Path, **options: object) -> Iterator[GatewayService]:
     """Run a gateway over a federation with the users ada and bob."""
-    from tests.flight.accounts import accounts
-
-    service = GatewayService(file, accounts(file.parent), **options)  # type: ignore[arg-type]
+    service = GatewayService(file, accounts(file.parent)[0], **options)  # type: ignore[arg-type]
     service.start()
     try:
         yield service
