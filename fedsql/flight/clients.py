@@ -26,15 +26,20 @@ from fedsql.workbench import CANCELLED
 
 MOST = 1000  # clients
 MOST_OF_ONE = 200  # of one user
+AT_ONCE = 16  # queries of one analyst that run at once; half of those that a coordinator takes
 
 
 @dataclass
 class Client:
-    """One client's session. One statement runs at a time; others wait for their turn."""
+    """One client's session. One statement runs at a time; others wait for their turn.
+
+    ``gate`` lets so many queries of the analyst through at once, of all sessions together.
+    """
 
     user: User
     open: Callable[[], Session]
     key: bytes
+    gate: threading.Semaphore
     used: float = 0.0
     calls: int = 0
     results: Results = field(default_factory=Results)
@@ -119,7 +124,7 @@ class Client:
                 self.session.interrupt()  # returns when the statement has ended, and the next one waits for the guard
 
     def _run(self, pending: Pending, sql: str, parameters: Sequence[object]) -> Answer:
-        with self.turn() as session:
+        with self.turn() as session, self._passed(pending):
             with self._guard:
                 self._running = pending
             try:
@@ -129,6 +134,16 @@ class Client:
             finally:
                 with self._guard:
                     self._running = None
+
+    @contextmanager
+    def _passed(self, pending: Pending) -> Iterator[None]:
+        while not self.gate.acquire(timeout=0.1):
+            if pending.cancelled:
+                raise Cancelled(CANCELLED)
+        try:
+            yield
+        finally:
+            self.gate.release()
 
     def close(self) -> None:
         """End the session: what runs is cancelled; local tables, settings and results are gone."""
@@ -158,6 +173,7 @@ class Clients:
         self._open, self._users, self._idle, self._clock = open_session, users, idle, clock
         self._guard = threading.Condition()
         self._known: dict[bytes, Client] = {}
+        self._gates: dict[str, threading.Semaphore] = {}
         self._closing = False
 
     def login(self, user: User) -> tuple[str, Client]:
@@ -234,8 +250,9 @@ class Clients:
 
     def _enter(self, user: User, digest: bytes) -> Client:
         self.sweep()
-        client = Client(user, lambda: self._open(user.analyst), digest, used=self._clock())
         with self._guard:
+            gate = self._gates.setdefault(user.analyst, threading.Semaphore(AT_ONCE))
+            client = Client(user, lambda: self._open(user.analyst), digest, gate, used=self._clock())
             if self._closing:
                 raise OperationalError("the gateway is shutting down", hint="try again later")
             if len(self._known) >= MOST or sum(c.user == user for c in self._known.values()) >= MOST_OF_ONE:

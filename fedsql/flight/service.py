@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fedsql.config.loading import load_federation
 from fedsql.crypto.sealing import SealKey
-from fedsql.errors import OperationalError
+from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.connecting import open_federation
 from fedsql.executors.federation import Federation
 from fedsql.executors.roles.analyst import Analyst
@@ -70,7 +70,7 @@ class GatewayService:
         return int(self._server.port)
 
     def start(self) -> None:
-        """Listen. Raises OperationalError when the address cannot be had."""
+        """Listen. Raises ConfigError when it cannot."""
         host, port = self._listen
         shown = f"[{host}]" if ":" in host else host
         location = f"grpc{'+tls' if self._tls else ''}://{shown}:{port}"
@@ -78,7 +78,8 @@ class GatewayService:
             self._server = Server(location, self._users, self.clients, self._tls)
         except pa.ArrowException as error:  # pyarrow does not say which of these it was
             _log.debug("not listening: %s", error)
-            raise OperationalError(f"{location}: cannot listen there", hint="is the port in use?") from None
+            causes = "another process may use the port, or the address is not this machine's"
+            raise ConfigError(f"{location}: cannot listen here", hint=causes) from None
         threading.Thread(target=self._sweep, name="fedsql-gateway-idle", daemon=True).start()
 
     def reload(self) -> None:
@@ -123,7 +124,12 @@ class GatewayService:
     def _session(self, analyst: str) -> Session:
         with self._opening:
             if analyst not in self._opened:
-                self._opened[analyst] = self._admitted(analyst)
+                try:
+                    self._opened[analyst] = self._admitted(analyst)
+                except ConfigError as error:  # it names files of this machine
+                    _log.error("cannot ask as the analyst %s: %s", analyst, error)
+                    told = f"the gateway cannot ask as the analyst {analyst}"
+                    raise OperationalError(told, hint="its log says why") from None
             federation, known = self._opened[analyst]
         return Session(federation, replace(known, box=SealKey()))
 

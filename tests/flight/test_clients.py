@@ -11,7 +11,7 @@ import pyarrow.flight as flight
 import pytest
 
 from fedsql.config.users import change_users
-from fedsql.errors import OperationalError
+from fedsql.errors import ConfigError, OperationalError
 from fedsql.flight import clients as module
 from fedsql.flight.clients import Clients
 from fedsql.flight.service import GatewayService
@@ -199,7 +199,7 @@ def test_closing_frees_the_port(tmp_path: Path) -> None:
     first = GatewayService(file, users)
     first.start()
     late = GatewayService(file, users, port=first.port)
-    with pytest.raises(OperationalError, match="cannot listen there"):
+    with pytest.raises(ConfigError, match="cannot listen here"):
         late.start()
     late.close()
     port = first.port
