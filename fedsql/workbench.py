@@ -86,7 +86,7 @@ class Workbench:
         try:
             yield
         except duckdb.InterruptException:
-            raise OperationalError(CANCELLED) from None
+            raise OperationalError(CANCELLED, sqlstate="57014") from None
         except duckdb.Error as error:
             raise as_sql_error(error) from None
 
