@@ -17,6 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.14 python3.11; 
 BIN := .venv/bin
 READY := .venv/.ready
 TPCDS := .venv/tpcds/.ready
+DBAPI20 := .venv/dbapi20/.ready
 
 # What the main job is tested by: once more, with a real coordinator between all participants (but for which values are
 # shown, which is the same wherever messages go).
@@ -42,7 +43,7 @@ imports: $(READY)
 wheel: $(READY)
 	$(BIN)/python tools/check_wheel.py
 
-test: $(READY) $(TPCDS)
+test: $(READY) $(TPCDS) $(DBAPI20)
 	$(BIN)/pytest --durations 15 --durations-min 5
 	$(BIN)/pytest --network --ignore tests/equality/test_cells.py $(OVER_NETWORK)
 
@@ -72,6 +73,15 @@ $(READY): pyproject.toml
 $(TPCDS): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/tpcds \
 	  duckdb==1.5.5 duckdb-extension-tpcds==1.5.5
+	@touch $@
+
+# Two test suites of PEP 249 that others wrote: dbapi-compliance's, and psycopg's, which its source holds.
+$(DBAPI20): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/dbapi20/compliance \
+	  dbapi-compliance==1.15.*
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary psycopg2 \
+	  --dest .venv/dbapi20 'psycopg2==2.9.*'
+	@$(BIN)/python tools/unpack.py .venv/dbapi20/psycopg2-*.tar.gz tests/dbapi20.py .venv/dbapi20/psycopg/dbapi20.py
 	@touch $@
 
 clean:

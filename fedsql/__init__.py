@@ -30,7 +30,8 @@ from fedsql.errors import (
 )
 
 if TYPE_CHECKING:
-    from fedsql.dbapi import Connection, Cursor, connect
+    from fedsql.cursor import Cursor
+    from fedsql.dbapi import Connection, connect
     from fedsql.type_objects import (
         BINARY,
         DATETIME,

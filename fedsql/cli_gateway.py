@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from fedsql.config.models import FederationConfig
     from fedsql.executors.transport.address import Address
     from fedsql.flight.tls import Tls
-    from fedsql.serving import Gateway
 
 _log = logging.getLogger("fedsql.gateway")
 _PORT = 31338
@@ -63,6 +61,7 @@ def serve(
         from fedsql.config.loading import load_federation
         from fedsql.config.users import default_file
         from fedsql.executors.transport.address import Address
+        from fedsql.flight.service import GatewayService
         from fedsql.flight.users import Users
         from fedsql.operation.logs import set_up
         from fedsql.serving import run
@@ -75,7 +74,7 @@ def serve(
             known = Users(file)
             _remind_of_keys(federation, config, known.analysts(), keys or federation.parent)
             tls = None if no_tls else _tls(file.parent, where, host or [], config.name, certificate, private_key)
-            service: Gateway = importlib.import_module("fedsql.flight.service").GatewayService(
+            service = GatewayService(
                 federation,
                 known,
                 host=where,

@@ -34,7 +34,8 @@ class Error(Exception):
     """Base of all errors of fedsql.
 
     ``message`` is the one-line reason. ``hint`` says what would work. ``position`` is (line, column),
-    1-based, in the SQL text where known. ``sqlstate`` is the five-character SQLSTATE (ISO/IEC 9075).
+    1-based, in the SQL text where known. ``sqlstate`` is the five-character SQLSTATE (ISO/IEC 9075, or PostgreSQL's where
+    it has none): that of the class where nothing narrower is certain.
     ``query_id`` is the hexadecimal id under which the parties logged the attempt, where one was made.
     """
 
@@ -47,12 +48,14 @@ class Error(Exception):
         hint: str | None = None,
         position: tuple[int, int] | None = None,
         query_id: str | None = None,
+        sqlstate: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.position = position
         self.query_id = query_id
+        self.sqlstate = sqlstate or type(self).sqlstate
 
     def __str__(self) -> str:
         return self.message if not self.hint else f"{self.message}\nHINT: {self.hint}"

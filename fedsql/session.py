@@ -15,7 +15,8 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins
+from fedsql.planner.parameters import Parameters, positional, positional_rows
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
@@ -84,7 +86,7 @@ class Session:
         for statement in _LOCK:
             self._local.execute(statement)
         self._copies = Copies(self._local)
-        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog)
+        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog, self._check_cancelled)
 
     @classmethod
     def open(
@@ -98,20 +100,16 @@ class Session:
         """Open a federation for this session alone: see `open_federation`."""
         return cls(open_federation(source, analyst, key=key, federation=federation), analyst, owns=True)
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Answer:
+    def execute(self, sql: str, parameters: Parameters = ()) -> Answer:
         """Run one statement. Raises the errors of fedsql.errors; nothing is spent unless a question was sent."""
-        if self._closed:
-            raise InterfaceError("the session is closed")
+        self._check_open()
         statement = read_statement(sql)
         if isinstance(statement, Query | Write):
-            self._cancelled.clear()
-            self._idle.clear()
-            try:
+            text, values = positional(statement.sql, parameters)
+            with self._busy():
                 if isinstance(statement, Query):
-                    return self._query(statement.sql, parameters)
-                return self.local.execute(statement.sql, parameters, self._query, lambda sql: self._bound(sql, ()))
-            finally:
-                self._idle.set()
+                    return self._query(text, values)
+                return self.local.execute(text, values, self._query, lambda sql: self._bound(sql, ()))
         if isinstance(statement, Explain):
             return self._explain(statement, parameters)
         if parameters:
@@ -125,11 +123,13 @@ class Session:
             return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
         return describe(statement, self.federation.directory, self.local)
 
-    def describe(self, sql: str, parameters: Sequence[object] = ()) -> tuple[tuple[str, str], ...] | Answer | None:
+    def describe(self, sql: str, parameters: Parameters = ()) -> tuple[tuple[str, str], ...] | Answer | None:
         """Plan a query and return its (name, DuckDB type) columns. Asks nobody, costs nothing and changes nothing.
 
         Statements that list are answered at once. None: the statement changes a setting or a local table.
         """
+        self._check_open()
+        sql, parameters = positional(sql, parameters)
         statement = read_statement(sql)
         if isinstance(statement, Query):
             return self._plan(statement.sql, parameters)[2]
@@ -144,8 +144,22 @@ class Session:
             empty: pa.Table = cursor.sql(f"SELECT {listed} LIMIT 0").to_arrow_table()
         return empty.rename_columns([name for name, _ in columns]).schema
 
-    def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
+    def execute_many(self, sql: str, rows: Iterable[Parameters]) -> Answer:
+        """Run an INSERT, UPDATE or DELETE of a local table once for each of ``rows``: for all of them or for none."""
+        self._check_open()
+        statement = read_statement(sql)
+        if not isinstance(statement, Write):
+            kind = "a query" if isinstance(statement, Query) else "this statement"
+            raise NotSupportedError(
+                f"executemany does not run {kind}", hint="call execute for each: every query is charged by itself"
+            )
+        with self._busy():
+            return self.local.execute_many(*positional_rows(statement.sql, rows))
+
+    def explain(self, sql: str, parameters: Parameters = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing, and asks parties for nothing but what is left of a budget."""
+        self._check_open()
+        sql, parameters = positional(sql, parameters)
         plan, question, _ = self._plan(sql, parameters)
         left: dict[str, float | None] = {}
         if plan.epsilon is not None and stage is None:
@@ -161,8 +175,10 @@ class Session:
         self._cancelled.set()
         while not self._idle.wait(0.02):  # DuckDB forgets an interrupt that comes a moment before it begins
             self.federation.interrupt(self._analyst)
-            if (cursor := self._finishing) is not None:
-                cursor.interrupt()
+            for cursor in (self._finishing, self.local.running):
+                with suppress(duckdb.ConnectionException):  # it has just ended
+                    if cursor is not None:
+                        cursor.interrupt()
 
     def close(self) -> None:
         """End the session; its local tables and keys are gone."""
@@ -176,6 +192,20 @@ class Session:
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise Cancelled(CANCELLED)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the session is closed")
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Run something that `interrupt` stops."""
+        self._cancelled.clear()
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
 
     def _plan(
         self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
@@ -235,6 +265,9 @@ class Session:
                 if not self.settings.allow_missing or error.party not in plan.parties:
                     raise
                 lost.add(error.party)
+            except Error as error:
+                error.query_id = error.query_id or (asked[-1].query_id.hex() if asked else None)
+                raise
         repeated = plan.epsilon is not None and not bench.charged
         return Answer(
             table=table,
@@ -311,7 +344,7 @@ class Session:
         except duckdb.Error as error:  # there is no room for it
             raise as_sql_error(error) from None
 
-    def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
+    def _explain(self, statement: Explain, parameters: Parameters) -> Answer:
         inner = read_statement(statement.sql)
         if not isinstance(inner, Query) or inner.sql.lower().startswith("analyze"):
             raise NotSupportedError("EXPLAIN explains queries, and runs none", hint="EXPLAIN SELECT ...")

@@ -51,8 +51,8 @@ def _changed(client: Client, sql: str, rows: list[tuple[object, ...]]) -> int:
             hint="run it for each: every query is charged by itself",
         )
     with client.turn(changes=True) as session:
-        counts = [session.execute(sql, row).changed for row in rows]
-    return -1 if None in counts else sum(count for count in counts if count is not None)
+        changed = session.execute(sql, rows[0]).changed if len(rows) == 1 else session.execute_many(sql, rows).changed
+    return -1 if changed is None else changed
 
 
 def _ingest(client: Client, command: Any, reader: Any) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fedsql.config.loading import load_federation
+from fedsql.crypto.certificates import expiry
 from fedsql.crypto.sealing import SealKey
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.connecting import open_federation
@@ -21,6 +22,7 @@ from fedsql.executors.federation import Federation
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.flight.clients import Clients
 from fedsql.flight.server import Server
+from fedsql.flight.tls import due
 from fedsql.flight.users import Users
 from fedsql.session import Session
 
@@ -50,6 +52,7 @@ class GatewayService:
     ) -> None:
         self._file, self._users, self._keys = federation, users, keys
         self._tls, self._listen = tls, (host, port)
+        self._expiry = expiry(tls[0]) if tls else None
         self._config = load_federation(federation)
         self._opening = threading.Lock()
         self._opened: dict[str, tuple[Federation, Analyst]] = {}
@@ -100,8 +103,12 @@ class GatewayService:
         return "it is ending" if self._ending.is_set() else None
 
     def due(self) -> str | None:
-        """None: see `fedsql.flight.tls` for the certificate."""
-        return None
+        """Whether the TLS certificate that it shows ends soon."""
+        return None if self._expiry is None else due(self._expiry)
+
+    def certificate_expiry(self) -> float | None:
+        """When the TLS certificate ends that it shows, in seconds since 1970; None without TLS."""
+        return self._expiry
 
     def drain(self, timeout: float) -> bool:
         """Take no new client; wait ``timeout`` seconds at most for what runs. Return whether all of it ended."""
