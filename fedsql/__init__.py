@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedsql.errors import (
     BudgetExhausted,
+    Cancelled,
     ConfigError,
     DatabaseError,
     DataError,
@@ -19,6 +20,7 @@ from fedsql.errors import (
     IntegrityError,
     InterfaceError,
     InternalError,
+    LoginFailed,
     NotSupportedError,
     OperationalError,
     PartyUnreachable,
@@ -57,6 +59,7 @@ __all__ = [
     "BINARY",
     "Binary",
     "BudgetExhausted",
+    "Cancelled",
     "ConfigError",
     "Connection",
     "Cursor",
@@ -69,6 +72,7 @@ __all__ = [
     "IntegrityError",
     "InterfaceError",
     "InternalError",
+    "LoginFailed",
     "NUMBER",
     "NotSupportedError",
     "OperationalError",
