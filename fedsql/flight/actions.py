@@ -1,6 +1,7 @@
-"""The actions of Flight SQL: prepared statements, cancelling, session options, goodbye; transactions are refused.
+"""The actions of Flight SQL: prepared statements, transactions, cancelling, session options, goodbye.
 
-Local tables are written at once and federated ones are read-only, so there is nothing that a transaction would hold.
+Local tables are written at once and federated ones are read-only, so a transaction holds nothing back: clients that want
+one have it, and are told so where they would roll back what was written.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ _CANCELLED, _NOT_CANCELLABLE = 1, 3
 _CLOSED = 1
 _INVALID_NAME, _INVALID_VALUE = 1, 2
 _OPTIONS = ("epsilon", "accuracy", "allow_missing")
-_NO_TRANSACTIONS = "there are no transactions: local tables are written at once, and federated ones are read-only"
+_COMMIT, _ROLLBACK = 1, 2
 
 ACTIONS = {
     "CreatePreparedStatement": "Prepare a statement.",
     "ClosePreparedStatement": "Forget a prepared statement.",
+    "BeginTransaction": "Begin a transaction, which holds nothing back.",
+    "EndTransaction": "Commit; or roll back, if nothing was written.",
     "CancelQuery": "Cancel a statement.",
     "CancelFlightInfo": "Cancel a statement.",
     "SetSessionOptions": "Set options of the session.",
     "GetSessionOptions": "Tell the options of the session.",
     "CloseSession": "End the session.",
 }
-_TRANSACTIONS = ("BeginTransaction", "EndTransaction", "BeginSavepoint", "EndSavepoint")
 
 
 def act(clients: Clients, client: Client, type_: str, body: bytes) -> list[bytes]:
@@ -44,6 +46,8 @@ def act(clients: Clients, client: Client, type_: str, body: bytes) -> list[bytes
     handlers: dict[str, Callable[[], bytes | None]] = {
         "CreatePreparedStatement": lambda: _prepare(client, _sql(type_, body)),
         "ClosePreparedStatement": lambda: _forget(client, _sql(type_, body)),
+        "BeginTransaction": lambda: _begin(client),
+        "EndTransaction": lambda: _end(client, _sql(type_, body)),
         "CancelQuery": lambda: messages.pack(
             messages.ActionCancelQueryResult(result=_cancel(client, _plain("FlightInfo", _sql(type_, body).info)))
         ),
@@ -54,8 +58,6 @@ def act(clients: Clients, client: Client, type_: str, body: bytes) -> list[bytes
         "GetSessionOptions": lambda: _options(client),
         "CloseSession": lambda: _close(clients, client),
     }
-    if type_ in _TRANSACTIONS:
-        raise NotSupportedError(_NO_TRANSACTIONS, hint="connect with autocommit")
     if type_ not in handlers:
         raise NotSupportedError(f"the action {type_[:80]!a} is not known", hint=f"actions: {', '.join(ACTIONS)}")
     result = handlers[type_]()
@@ -114,6 +116,27 @@ def _shape(client: Client, prepared: Prepared) -> tuple[pa.Schema, bool]:
 
 def _forget(client: Client, request: Any) -> None:
     client.prepared.pop(request.prepared_statement_handle, None)
+
+
+def _begin(client: Client) -> bytes:
+    if len(client.transactions) >= MOST_PREPARED:
+        raise OperationalError(f"there are {MOST_PREPARED} transactions", hint="end those that are not used")
+    handle = new_handle()
+    client.transactions[handle] = client.writes
+    return messages.pack(messages.ActionBeginTransactionResult(transaction_id=handle))
+
+
+def _end(client: Client, request: Any) -> None:
+    written = client.transactions.pop(request.transaction_id, None)
+    if written is None:
+        raise OperationalError("there is no such transaction", hint="begin one")
+    if request.action not in (_COMMIT, _ROLLBACK):
+        raise ProgrammingError("a transaction ends by commit or rollback")
+    if request.action == _ROLLBACK and written != client.writes:
+        raise NotSupportedError(
+            "what was written is not taken back: local tables are written at once",
+            hint="DROP, DELETE or UPDATE what should not be there",
+        )
 
 
 def _cancel(client: Client, info: Any) -> int:

@@ -44,6 +44,8 @@ class Client:
     calls: int = 0
     results: Results = field(default_factory=Results)
     prepared: dict[bytes, Prepared] = field(default_factory=dict)
+    transactions: dict[bytes, int] = field(default_factory=dict)  # by handle: how many writes there were before
+    writes: int = 0
     closed: bool = False
     _session: Session | None = None
     _changes: int = 0
@@ -110,7 +112,13 @@ class Client:
     def change(self, sql: str, parameters: Sequence[object]) -> Answer:
         """Run a statement that changes a setting or a local table."""
         with self.turn(changes=True) as session:
-            return session.execute(sql, parameters)
+            answer = session.execute(sql, parameters)
+            self.wrote(answer.changed)
+            return answer
+
+    def wrote(self, rows: int | None) -> None:
+        """Count what a statement has changed (None: that is not said): no rollback takes it back."""
+        self.writes += rows != 0
 
     def fetch(self, handle: bytes, gone: Callable[[], bool]) -> pa.Table:
         """Return the result of a handle: see `Results.fetch`."""

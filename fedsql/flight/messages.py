@@ -60,6 +60,8 @@ _SQL_FIELDS = {
     "ActionCreatePreparedStatementResult": "prepared_statement_handle:bytes dataset_schema:bytes"
     " parameter_schema:bytes is_update:bool?",
     "ActionClosePreparedStatementRequest": "prepared_statement_handle:bytes",
+    "ActionBeginTransactionResult": "transaction_id:bytes",
+    "ActionEndTransactionRequest": "transaction_id:bytes action:int32",
     "ActionCancelQueryRequest": "info:bytes",
     "ActionCancelQueryResult": "result:int32",
     "DoPutUpdateResult": "record_count:int64",

@@ -52,6 +52,7 @@ def _changed(client: Client, sql: str, rows: list[tuple[object, ...]]) -> int:
         )
     with client.turn(changes=True) as session:
         changed = session.execute(sql, rows[0]).changed if len(rows) == 1 else session.execute_many(sql, rows).changed
+        client.wrote(changed)
     return -1 if changed is None else changed
 
 
@@ -62,6 +63,7 @@ def _ingest(client: Client, command: Any, reader: Any) -> int:
         raise NotSupportedError(f"tables are loaded into {UNION} alone, not into {command.schema}")
     options = command.table_definition_options
     with client.turn(changes=True) as session:
+        client.wrote(None)
         return session.local.load(
             command.table,
             reader.read_all(),

@@ -47,7 +47,7 @@ _VALUES: dict[int, tuple[int, object]] = {
     5: (_BOOL, False),
     6: (_STRING, None),
     7: (_STRING, None),
-    8: (_BITS, 0),  # no transactions
+    8: (_BITS, 1),  # transactions, which hold nothing back
     9: (_BOOL, True),
     10: (_BOOL, True),  # bulk ingestion, into local tables
     11: (_BOOL, False),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_flightsql.dbapi
 import adbc_driver_manager
 import pandas
 import polars
@@ -17,6 +18,7 @@ import pytest
 
 from fedsql.executors.protocol.wire import Message
 from fedsql.flight.service import GatewayService
+from tests.flight.accounts import PASSWORD
 from tests.flight.world import federation, gateway, pooled
 
 QUERIES = (
@@ -192,6 +194,21 @@ def test_errors_are_clean(adbc: Any, sql: str, said: str) -> None:
     assert "fedsql/" not in text
     details = b"".join(value if isinstance(value, bytes) else value.encode() for _, value in caught.value.details)
     assert b"google.rpc.ErrorInfo" in details
+
+
+def test_a_connection_that_is_not_in_autocommit(service: GatewayService) -> None:
+    given = {"username": "ada", "password": PASSWORD}
+    connection = adbc_driver_flightsql.dbapi.connect(f"grpc://127.0.0.1:{service.port}", db_kwargs=given)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT 1 AS a")
+        connection.commit()
+        cursor.execute("SELECT a FROM kept")
+        assert cursor.fetchall() == [(1,)]
+        connection.rollback()
+        cursor.execute("INSERT INTO kept VALUES (2)")
+        with pytest.raises(adbc_driver_manager.Error, match="is not taken back"):
+            connection.rollback()
+    connection.close()
 
 
 def test_wrong_logins(service: GatewayService, connect: Callable[..., Any]) -> None:
