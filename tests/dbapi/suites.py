@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SUITES = ("psycopg", "compliance")
 FOLDER = Path(__file__).parents[2] / ".venv" / "dbapi20"
 _LONG = "Pripps Blå" * 1000
@@ -84,7 +86,8 @@ def _nextset(self: Any) -> None:
     cursor = self._connect().cursor()
     cursor.execute("select 1")
     if hasattr(cursor, "nextset"):
-        self.assertRaises(self.driver.NotSupportedError, cursor.nextset)
+        with pytest.raises(self.driver.NotSupportedError):
+            cursor.nextset()
 
 
 def _setoutputsize(self: Any) -> None:
@@ -92,4 +95,4 @@ def _setoutputsize(self: Any) -> None:
     cursor = self._connect().cursor()
     cursor.setoutputsize(10)
     cursor.execute(f"select '{_LONG}'")
-    self.assertEqual(cursor.fetchone()[0], _LONG)
+    assert cursor.fetchone()[0] == _LONG
