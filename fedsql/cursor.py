@@ -5,7 +5,7 @@ A result set is in memory, all of it, from the moment when `execute` returns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from fedsql.answer import Answer
 from fedsql.interrupts import execute, stoppable
 from fedsql.planner.parameters import Parameters
 from fedsql.session import Session
-from fedsql.values import rows_of, whole_numbers
+from fedsql.values import for_frames, rows_of
 
 if TYPE_CHECKING:
     from fedsql.dbapi import Connection
@@ -165,15 +165,11 @@ class Cursor:
 
     def fetch_df(self) -> Any:
         """Return the rows that are left as a pandas.DataFrame. HUGEINT becomes int64 where it fits."""
-        _needed("pandas", "fetch_df")
-        with only_our_errors():
-            return whole_numbers(self._take(None), self._answer.columns).to_pandas()
+        return self._frame("fetch_df", "pandas", lambda table, _: table.to_pandas())
 
     def fetch_polars(self) -> Any:
         """Return the rows that are left as a polars.DataFrame. HUGEINT becomes Int64 where it fits."""
-        polars = _needed("polars", "fetch_polars")
-        with only_our_errors():
-            return polars.from_arrow(whole_numbers(self._take(None), self._answer.columns))
+        return self._frame("fetch_polars", "polars", lambda table, polars: polars.from_arrow(table))
 
     def setinputsizes(self, sizes: Any) -> None:
         """Do nothing, as PEP 249 allows."""
@@ -230,6 +226,21 @@ class Cursor:
         self._position += len(rows)
         return rows
 
+    def _frame(self, method: str, module: str, make: Callable[[pa.Table, Any], Any]) -> Any:
+        """Return the rows that are left as ``make(table, the imported module)``."""
+        try:
+            library = import_module(module)
+        except ImportError:
+            raise errors.NotSupportedError(f"{method} needs {module}", hint=f"pip install 'fedsql[{module}]'") from None
+        with only_our_errors():
+            table = for_frames(self._result().slice(self._position), self._answer.columns)
+        try:
+            frame = make(table, library)
+        except Exception as error:
+            raise errors.DataError(f"{module} cannot hold a column: {error}", hint="fetch_arrow_table() can") from error
+        self._position += table.num_rows
+        return frame
+
     def _take(self, count: int | None) -> pa.Table:
         """Return the next ``count`` rows (None: all that are left)."""
         taken = self._result().slice(self._position, count)
@@ -246,10 +257,3 @@ def only_our_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise errors.InternalError(f"{type(error).__name__}: {error}") from error
-
-
-def _needed(module: str, function: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise errors.NotSupportedError(f"{function} needs {module}", hint=f"pip install 'fedsql[{module}]'") from None

@@ -21,7 +21,7 @@ from fedsql.errors import Cancelled, NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.local_statements import into, kind_of, read_write, rows_each, run, serves_tables, values_of
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.parse import parse
+from fedsql.planner.parse import count_marks, parse
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
 from fedsql.types import quoted
@@ -84,7 +84,7 @@ class LocalTables:
                 )
             return save(query.sql("duckdb"), parameters, into(tree))
         self._check_reads(tree)
-        values = values_of(tree, parameters)
+        values = values_of(count_marks(tree), parameters)
         with self._running() as cursor:
             return run(tree, cursor, sql, values)
 
@@ -95,8 +95,8 @@ class LocalTables:
             raise NotSupportedError(f"executemany does not run {tree.key.upper()}", hint="call execute for each")
         self._target(tree)
         self._check_reads(tree)
-        each, total = rows_each(tree), 0
-        waiting = (values_of(tree, row) for row in rows)
+        wanted, each, total = count_marks(tree), rows_each(tree), 0
+        waiting = (values_of(wanted, row) for row in rows)
         with self._running() as cursor:
             cursor.begin()
             try:

@@ -66,10 +66,10 @@ def into(tree: exp.Expr) -> str:
     return copy.sql("duckdb").replace(mark.sql("duckdb"), "{query}")
 
 
-def values_of(tree: exp.Expr, parameters: object) -> list[object]:
-    """Return the values of a statement's parameters as DuckDB takes them. Raises ProgrammingError, DataError."""
+def values_of(wanted: int, parameters: object) -> list[object]:
+    """Return the values of ``wanted`` parameters as DuckDB takes them. Raises ProgrammingError, DataError."""
     given = checked(parameters)
-    check_count(tree, len(given))
+    check_count(wanted, len(given))
     return [native(value) for value in given]
 
 

@@ -41,14 +41,17 @@ def rows_of(table: pa.Table, columns: Columns) -> list[tuple[Any, ...]]:
     return list(zip(*values, strict=True))
 
 
-def whole_numbers(table: pa.Table, columns: Columns) -> pa.Table:
-    """Return ``table`` with each HUGEINT column as int64 where all its values fit, for consumers without decimals."""
+def for_frames(table: pa.Table, columns: Columns) -> pa.Table:
+    """Return ``table`` for data frames: HUGEINT as int64 where all its values fit, INTERVAL as a duration."""
     for index, (name, type_) in enumerate(columns):
-        if type_ in ("HUGEINT", "UHUGEINT"):
-            if type_ == "UHUGEINT" and pc.any(pc.less(table.column(index), 0)).as_py():
+        column = table.column(index)
+        if type_ == "INTERVAL":
+            table = table.set_column(index, name, pa.array(_column(column, type_), pa.duration("us")))
+        elif type_ in ("HUGEINT", "UHUGEINT"):
+            if type_ == "UHUGEINT" and pc.any(pc.less(column, 0)).as_py():
                 continue  # from 2^127 on Arrow's decimal has wrapped around
             try:
-                table = table.set_column(index, name, table.column(index).cast(pa.int64()))
+                table = table.set_column(index, name, column.cast(pa.int64()))
             except pa.ArrowInvalid:
                 continue
     return table

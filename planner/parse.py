@@ -240,29 +240,33 @@ def _moment(value: datetime.date | datetime.time) -> tuple[str, str]:
 
 def bind_parameters(tree: exp.Query, parameters: tuple[tuple[str, str | None], ...]) -> exp.Query:
     """Put the parameters in place of ? (in order) and $1, $2, ... Raises ProgrammingError when the counts differ."""
-    check_count(tree, len(parameters))
+    check_count(count_marks(tree), len(parameters))
     for mark in list(tree.find_all(exp.Placeholder)):
         mark.replace(literal(*parameters[int(str(mark.this)) - 1]))
     return tree
 
 
-def check_count(tree: exp.Expr, given: int) -> None:
-    """Raise ProgrammingError unless ``tree`` has ``given`` parameters, none with a name."""
-    marks = [str(mark.this or "") for mark in tree.find_all(exp.Placeholder)]
-    for text in marks:
-        if text and (not text.isdigit() or text == "0"):
-            raise ProgrammingError(
-                f"the parameter {text} was not given" if text != "0" else "the first parameter is $1",
-                hint=f"give a mapping: {{'{text}': ...}}" if text != "0" else None,
-                sqlstate="07001",
-            )
-    wanted = max((int(text) for text in marks if text), default=0) or len(marks)
+def check_count(wanted: int, given: int) -> None:
+    """Raise ProgrammingError unless a statement with ``wanted`` parameters was given as many."""
     if wanted != given:
         raise ProgrammingError(
             f"the statement has {wanted} parameters, {given} were given",
             hint=None if given else "execute(sql, (value, ...))",
             sqlstate="07001",
         )
+
+
+def count_marks(tree: exp.Expr) -> int:
+    """Return how many parameters ``tree`` has. Raises ProgrammingError for one with a name."""
+    numbers = [0]
+    for text in [str(mark.this or "") for mark in tree.find_all(exp.Placeholder)]:
+        if text == "0":
+            raise ProgrammingError("there is no parameter $0", hint="the first one is $1", sqlstate="07001")
+        if not text.isdigit():
+            hint = f"give a mapping: {{{text!r}: ...}}"
+            raise ProgrammingError(f"the parameter {text} was not given", hint=hint, sqlstate="07001")
+        numbers.append(int(text))
+    return max(numbers)
 
 
 def bind_now(tree: exp.Query, now: str) -> bool:

@@ -68,7 +68,7 @@ _STATES = (  # SQLSTATE of DuckDB's complaints: the first line that fits
     (r"foreign key constraint", "23503"),
     (r"Division by zero", "22012"),
     (r"(?i)overflow|out of range|too large for|can't be cast because the value", "22003"),
-    (r"(?i)(date|time|timestamp)\w* field value", "22007"),
+    (r"(?i)(date|time|timestamp)\w* field", "22007"),
     (r"Could not convert string", "22018"),
 )
 _CLASSES_OF = {
