@@ -7,6 +7,7 @@ an issued token, and without a handshake, has the session of that token; one tha
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import threading
 import time
@@ -17,13 +18,15 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fedsql.answer import Answer
-from fedsql.errors import Cancelled, LoginFailed, OperationalError
+from fedsql.errors import Cancelled, Error, LoginFailed, OperationalError
+from fedsql.executors.roles.common import event
 from fedsql.flight.statements import Pending, Prepared, Results
 from fedsql.flight.types import with_types
 from fedsql.flight.users import User, Users
 from fedsql.session import Session
 from fedsql.workbench import CANCELLED
 
+_log = logging.getLogger("fedsql.gateway")
 MOST = 1000  # clients
 MOST_OF_ONE = 200  # of one user
 AT_ONCE = 16  # queries of one analyst that run at once; half of those that a coordinator takes
@@ -112,7 +115,7 @@ class Client:
     def change(self, sql: str, parameters: Sequence[object]) -> Answer:
         """Run a statement that changes a setting or a local table."""
         with self.turn(changes=True) as session:
-            answer = session.execute(sql, parameters)
+            answer = self._execute(session, sql, parameters)
             self.wrote(answer.changed)
             return answer
 
@@ -138,10 +141,25 @@ class Client:
             try:
                 if pending.cancelled:
                     raise Cancelled(CANCELLED)
-                return session.execute(sql, parameters)
+                return self._execute(session, sql, parameters)
             finally:
                 with self._guard:
                     self._running = None
+
+    def _execute(self, session: Session, sql: str, parameters: Sequence[object]) -> Answer:
+        """Run a statement and write into the log who asked: parties know the analyst alone, and the query's id."""
+        told = {"user": self.user.name, "analyst": self.user.analyst}
+        begun = time.perf_counter()
+        try:
+            answer = session.execute(sql, parameters)
+        except Error as error:
+            why = {"reason": error.message, "query_id": error.query_id}
+            _log.warning("not answered", extra=event("not answered", **told, **why))
+            raise
+        seconds = round(time.perf_counter() - begun, 3)
+        if answer.query_id is not None:
+            _log.info("answered", extra=event("answered", **told, query_id=answer.query_id, seconds=seconds))
+        return answer
 
     @contextmanager
     def _passed(self, pending: Pending) -> Iterator[None]:
