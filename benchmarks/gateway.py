@@ -38,7 +38,7 @@ QUERIES = (
     "SHOW TABLES",
 )
 PASSWORD = "benchmark password"
-FEDSQL = (sys.executable, "-m", "fedsql.cli")
+FEDSQL = (str(Path(sys.executable).with_name("fedsql")),)
 
 
 class Served:
