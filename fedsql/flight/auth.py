@@ -75,7 +75,8 @@ class Auth(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         user = self._users.by_password(name, password) if colon else None
         if user is None:
             raise LoginFailed(
-                "the user name or the password is wrong", hint="whoever runs the gateway can set a new one"
+                "the user name or the password is wrong",
+                hint="after several wrong ones wait a minute; whoever runs the gateway can set a new one",
             )
         return user
 

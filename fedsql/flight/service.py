@@ -86,8 +86,14 @@ class GatewayService:
         threading.Thread(target=self._sweep, name="fedsql-gateway-idle", daemon=True).start()
 
     def reload(self) -> None:
-        """Read the users again. Sessions of those who are gone end. Raises ConfigError; then nothing has changed."""
+        """Read the users again. Sessions of those who are gone end. Raises ConfigError; then nothing has changed.
+
+        The federation file is not taken up: which parties there are holds for as long as the gateway runs.
+        """
+        changed = load_federation(self._file) != self._config
         self._users.reload()
+        if changed:
+            _log.warning("%s has changed: start the gateway anew, the old one goes on until then", self._file)
         self.clients.sweep()
 
     def ended(self) -> str | None:

@@ -80,6 +80,19 @@ def connect(served: Served, file: Path, **options: str) -> Any:
 SQL = "SELECT k, COUNT(*) AS n, SUM(v) AS s FROM t GROUP BY k ORDER BY k"
 
 
+def until_known(cursor: Any) -> None:
+    """Run the query; a token is known once the file was read again."""
+    for _ in range(100):
+        try:
+            cursor.execute(SQL)
+            return
+        except adbc_driver_manager.Error as error:
+            if "token is not known" not in str(error):
+                raise
+            threading.Event().wait(0.1)
+    raise AssertionError("the token never became known")
+
+
 def test_over_tls_with_a_password_and_with_a_token(file: Path, served: Served) -> None:
     token = run("user", "token", str(file), "ada")
     with pooled() as con:
@@ -89,13 +102,7 @@ def test_over_tls_with_a_password_and_with_a_token(file: Path, served: Served) -
         {"adbc.flight.sql.authorization_header": f"Bearer {token}"},
     ):
         with connect(served, file, **options) as connection, connection.cursor() as cursor:
-            for _ in range(100):  # the token is known once the file was read again
-                try:
-                    cursor.execute(SQL)
-                    break
-                except adbc_driver_manager.Error as error:
-                    assert "token is not known" in str(error)
-                    threading.Event().wait(0.1)
+            until_known(cursor)
             assert cursor.fetchall() == expected
     said = served.end()
     assert served.process.returncode == 0

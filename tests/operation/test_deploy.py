@@ -33,7 +33,7 @@ from fedsql.config.models import LimitsConfig, PartyConfig
 from fedsql.config.values import period
 from fedsql.executors.setup import set_up
 from fedsql.executors.transport.settings import Settings
-from fedsql.flight import users
+from fedsql.flight import actions, clients, parameters, statements, users
 from fedsql.operation.metrics import Metrics
 from fedsql.serving import GRACE
 from fedsql.session import Session
@@ -208,7 +208,11 @@ def test_the_numbers_of_the_gateway_are_its_own() -> None:
         f"| logins that wait for their check | {users._WAITING} |",
         f"at port {port} (`--port`)",
         f"without a call for {period(idle) // 60} minutes",
-        f"| {analyst} open at the coordinator",
+        f"| {clients.MOST:,}; of one user {clients.MOST_OF_ONE} |",
+        f"| {clients.AT_ONCE}, over all of the analyst's users; more wait. A coordinator takes {analyst} |",
+        f"| {statements._KEPT}, of at most {statements._ROOM >> 20} MiB together",
+        f"| {actions.MOST_PREPARED:,} each |",
+        f"| {parameters.MOST:,}; whole tables",
         f"waits up to {GRACE:g} seconds for what runs",
     ):
         assert text in GATEWAY_DOC, text
