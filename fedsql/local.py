@@ -59,6 +59,8 @@ class LocalTables:
     def execute(self, sql: str, parameters: Sequence[object], save: Save, check: Callable[[str], object]) -> Answer:
         """Run a statement that writes; ``save`` answers a query over federated tables, ``check`` binds one."""
         tree = read_write(sql)
+        if kind_of(tree) == "VIEW" and parameters:
+            raise NotSupportedError("a view has no parameters", hint="write the values in its query")
         if isinstance(tree, exp.Drop) and kind_of(tree) == "VIEW":
             return self._drop_view(tree)
         name = self._target(tree)

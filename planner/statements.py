@@ -80,7 +80,7 @@ def read_statement(sql: str) -> Statement:
     if match := _DESCRIBE.fullmatch(text):
         return Describe(match[1].replace('"', "").lower())
     if _WRITE.match(text):
-        return Write(text)
+        return Write(sql.rstrip("; \t\r\n"))  # with what stands before it: errors point into the text
     return Query(sql.strip().rstrip(";") if sql.strip().endswith(";") else sql)
 
 

@@ -50,6 +50,8 @@ def rows(cursor: fedsql.Cursor) -> list[tuple]:
         ("ALTER TABLE kept RENAME TO t", (), fedsql.NotSupportedError, "0A000"),
         ("ALTER TABLE kept RENAME TO _release_0", (), fedsql.ProgrammingError, "42000"),
         ("CREATE INDEX i ON t (g)", (), fedsql.NotSupportedError, "0A000"),
+        ("CREATE VIEW v AS SELECT * FROM kept WHERE k > ?", (1,), fedsql.NotSupportedError, "0A000"),
+        ("CREATE TYPE mood AS ENUM ('good')", (), fedsql.NotSupportedError, "0A000"),
         ("BEGIN", (), fedsql.NotSupportedError, "0A000"),
         ("INSERT INTO kept SELECT COUNT(*), g, 1 FROM t GROUP BY g RETURNING k", (), fedsql.NotSupportedError, "0A000"),
     ],
@@ -60,6 +62,14 @@ def test_errors_of_writing(table: fedsql.Cursor, sql: str, parameters: Any, erro
         table.execute(sql, parameters)
     assert (type(caught.value), caught.value.sqlstate) == (error, sqlstate), caught.value
     assert rows(table) == before
+
+
+def test_errors_of_writing_have_a_place(table: fedsql.Cursor) -> None:
+    with pytest.raises(fedsql.ProgrammingError) as caught:
+        table.execute("-- why\n\nINSERT INTO kept\nVALUES (1, 'a', nothing); ")
+    assert caught.value.position == (4, 17)
+    with pytest.raises(fedsql.NotSupportedError, match="CREATE TYPE is not answered"):
+        table.execute("-- why\ncreate type mood AS ENUM ('good')")
 
 
 def test_a_table_that_exists_costs_nothing(small: fedsql.Connection, table: fedsql.Cursor) -> None:
