@@ -132,9 +132,33 @@ class LocalTables:
             found.setdefault(table.lower(), []).append((column.lower(), type_))
         return {name: tuple(columns) for name, columns in found.items()}
 
+    def columns(self, table: str) -> list[tuple[str, str, str, str | None]]:
+        """Return (name, type, "yes" where it takes NULL, its default as SQL) of each column of a local table."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT column_name, data_type, if(is_nullable, 'yes', 'no'), column_default FROM duckdb_columns()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal AND lower(table_name) = ?"
+                " ORDER BY column_index",
+                [table],
+            ).fetchall()
+
+    def keys(self) -> list[tuple[str | None, ...]]:
+        """Return each column of each key: (table, key, kind, column, and what a foreign key refers to)."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, constraint_name, lower(constraint_type), unnest(constraint_column_names),"
+                " referenced_table, unnest(referenced_column_names) FROM duckdb_constraints()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+                " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY') ORDER BY table_oid, constraint_index"
+            ).fetchall()
+
     def views(self) -> tuple[str, ...]:
         """Return the names of the views."""
         return tuple(sorted(self._views))
+
+    def query(self, view: str) -> str:
+        """Return the query of a view."""
+        return self._views[view].sql
 
     def expanded(self, tree: exp.Query) -> bool:
         """Put the views that ``tree`` names in their places; return whether there was any."""
