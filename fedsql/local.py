@@ -32,8 +32,9 @@ _BATCH = 1000  # rows of executemany between looks at whether it was cancelled
 
 @dataclass(frozen=True)
 class Saved:
-    """A view: its query, and the names of its columns where they were given."""
+    """A view: its name as it was written, its query, and the names of its columns where they were given."""
 
+    name: str
     sql: str
     columns: tuple[str, ...] = ()
 
@@ -143,22 +144,33 @@ class LocalTables:
             ).fetchall()
 
     def keys(self) -> list[tuple[str | None, ...]]:
-        """Return each column of each key: (table, key, kind, column, and what a foreign key refers to)."""
+        """Return each column of each key and index: (table, name, kind, column, and what a foreign key refers to)."""
         with self._database.cursor() as cursor:
             return cursor.execute(
                 "SELECT table_name, constraint_name, lower(constraint_type), unnest(constraint_column_names),"
                 " referenced_table, unnest(referenced_column_names) FROM duckdb_constraints()"
                 " WHERE schema_name = 'main' AND database_name = 'memory'"
-                " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY') ORDER BY table_oid, constraint_index"
+                " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')"
+                " UNION ALL SELECT table_name, index_name, if(is_unique, 'unique index', 'index'),"
+                " unnest(CAST(expressions AS VARCHAR[])), NULL, NULL FROM duckdb_indexes()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+            ).fetchall()
+
+    def listed(self) -> list[tuple[str, int]]:
+        """Return the name of each local table, as it was written, and how many columns it has."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, column_count FROM duckdb_tables()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal ORDER BY lower(table_name)"
             ).fetchall()
 
     def views(self) -> tuple[str, ...]:
-        """Return the names of the views."""
+        """Return the names of the views, in lower case."""
         return tuple(sorted(self._views))
 
-    def query(self, view: str) -> str:
-        """Return the query of a view."""
-        return self._views[view].sql
+    def queries(self) -> list[tuple[str, str]]:
+        """Return the name of each view, as it was written, and its query."""
+        return [(saved.name, saved.sql) for _, saved in sorted(self._views.items())]
 
     def expanded(self, tree: exp.Query) -> bool:
         """Put the views that ``tree`` names in their places; return whether there was any."""
@@ -258,7 +270,7 @@ class LocalTables:
             raise ProgrammingError(f"the view {name} names itself")
         text = tree.expression.sql("duckdb")
         check(text)
-        self._views[name] = Saved(text, columns)
+        self._views[name] = Saved((holder.this if isinstance(holder, exp.Schema) else holder).name, text, columns)
         return Answer()
 
     def _drop_view(self, tree: exp.Drop) -> Answer:

@@ -107,14 +107,17 @@ def test_local_tables_are_described_and_listed(connection: fedsql.Connection) ->
 def test_keys_and_views_are_listed(connection: fedsql.Connection) -> None:
     connection.execute('CREATE TABLE "a, b" ("x ""y" INTEGER PRIMARY KEY, n INTEGER, m INTEGER, UNIQUE (m, n))')
     connection.execute('CREATE TABLE c (k INTEGER REFERENCES "a, b" ("x ""y") CHECK (k > 1))')
+    connection.execute('CREATE INDEX i ON "a, b" (m, "x ""y")')
     rows = connection.execute("SHOW KEYS").fetchall()
     assert [(row[0], *row[2:]) for row in rows] == [
         ("a, b", "primary key", 'x "y', None, None),
         ("a, b", "unique", "m", None, None),
         ("a, b", "unique", "n", None, None),
         ("c", "foreign key", "k", "a, b", 'x "y'),
+        ("a, b", "index", "m", None, None),
+        ("a, b", "index", '"x ""y"', None, None),
     ]
-    assert len({row[1] for row in rows}) == 3
+    assert len({row[1] for row in rows}) == 4
     assert [row[0] for row in connection.execute('DESCRIBE "a, b"').fetchall()] == ['x "y', "n", "m"]
     connection.execute("CREATE VIEW v AS SELECT 1 AS x")
     assert connection.execute("SHOW VIEWS").fetchall() == [("v", "SELECT 1 AS x")]
@@ -156,3 +159,13 @@ def test_local_tables_are_of_one_connection(tmp_path: Path) -> None:
         one.execute("CREATE TABLE t (a INTEGER)")
         with pytest.raises(fedsql.ProgrammingError, match="there is no table t"):
             other.execute("SELECT * FROM t")
+
+
+def test_where_nobody_offers_anything_local_tables_are_there() -> None:
+    with fedsql.connect({"parties": {"north": {"tables": {}}}}) as connection:
+        assert connection.execute("SELECT 1 AS one").fetchall() == [(1,)]
+        assert connection.execute("SHOW TABLES").fetchall() == []
+        connection.execute('CREATE TABLE "Mixed" (a INTEGER)')
+        connection.execute('CREATE VIEW "Seen" AS SELECT a FROM mixed')
+        assert connection.execute("SELECT * FROM seen").fetchall() == []
+        assert [row[0] for row in connection.execute("SHOW TABLES").fetchall()] == ["Mixed", "Seen"]
