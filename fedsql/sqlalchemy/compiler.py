@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import datetime
+from typing import Any
 
 from sqlalchemy import exc
+from sqlalchemy.schema import Identity
 from sqlalchemy.sql import compiler
-from sqlalchemy.types import String
+from sqlalchemy.sql import expression as elements
+from sqlalchemy.types import Date, DateTime, String, Time
 
 _STRING = String()
+_DATED = ((datetime.datetime, "TIMESTAMP"), (datetime.date, "DATE"), (datetime.time, "TIME"))
 _SINGLE = 24  # bits of a 32-bit floating-point number's significand
 
 # DuckDB's keywords that cannot name everything (duckdb_keywords(): all but "unreserved").
@@ -29,11 +33,31 @@ xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize
 class FedsqlIdentifierPreparer(compiler.IdentifierPreparer):
     """Names in double quotes, where they need any."""
 
-    reserved_words: ClassVar[set[str]] = set(_WORDS.split())
+    reserved_words = set(_WORDS.split())  # noqa: RUF012
+
+
+def sequences(table: Any, preparer: Any) -> list[str]:
+    """Return the name of the sequence that numbers the rows of ``table``, as SQL; none where nothing does."""
+    column = table._autoincrement_column
+    if column is None or column.default is not None:
+        return []
+    if column.server_default is not None and not isinstance(column.server_default, Identity):
+        return []
+    return [preparer.quote(f"{table.name}_{column.name}_seq")]
 
 
 class FedsqlCompiler(compiler.SQLCompiler):
     """Statements in DuckDB's dialect."""
+
+    def render_literal_value(self, value: Any, type_: Any) -> str:
+        """Write a date or a time as what it is: DATE '2024-02-29'. SQLAlchemy 1.4 writes none, 2 writes text."""
+        if isinstance(value, datetime.datetime) and isinstance(type_, Date):
+            value = value.date()
+        for kind, name in _DATED:
+            if isinstance(value, kind) and isinstance(type_, Date | DateTime | Time):
+                zoned = getattr(value, "tzinfo", None) is not None
+                return f"CAST('{value}' AS {name}{' WITH TIME ZONE' if zoned else ''})"
+        return str(super().render_literal_value(value, type_))
 
     def visit_ilike_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         """Write a ILIKE b."""
@@ -73,6 +97,10 @@ class FedsqlCompiler(compiler.SQLCompiler):
         """Write xor(a, b): ^ is a power."""
         return f"xor({self.process(binary.left, **kw)}, {self.process(binary.right, **kw)})"
 
+    def visit_bitwise_not_op_unary_operator(self, element: Any, operator: Any, **kw: Any) -> str:
+        """Write xor(a, -1): fedsql does not answer ~."""
+        return f"xor({self.process(element.element, **kw)}, -1)"
+
     def visit_now_func(self, fn: Any, **kw: Any) -> str:
         """Write now()."""
         return "now()"
@@ -86,9 +114,34 @@ class FedsqlCompiler(compiler.SQLCompiler):
             text += f"\n OFFSET {self.process(select._offset_clause, **kw)}"
         return text
 
+    def fetch_clause(  # type: ignore[override]  # the rest is in kw
+        self, select: Any, **kw: Any
+    ) -> str:
+        """Write FETCH FIRST n ROWS ONLY as LIMIT. Raises CompileError for PERCENT and WITH TIES."""
+        if any(select._fetch_clause_options.values()):
+            raise exc.CompileError("FETCH ... PERCENT and WITH TIES are not answered")
+        text = f"\n LIMIT {self.process(select._fetch_clause, **kw)}"
+        if select._offset_clause is not None:
+            text += f"\n OFFSET {self.process(select._offset_clause, **kw)}"
+        return text
+
+    def get_select_precolumns(self, select: Any, **kw: Any) -> str:
+        """Write DISTINCT, or DISTINCT ON (...)."""
+        if not select._distinct_on:
+            return super().get_select_precolumns(select, **kw)
+        return f"DISTINCT ON ({', '.join(self.process(each, **kw) for each in select._distinct_on)}) "
+
     def for_update_clause(self, select: Any, **kw: Any) -> str:
         """Write nothing: nobody else writes what a query reads."""
         return ""
+
+    def returning_clause(self, stmt: Any, returning_cols: Any, **kw: Any) -> str:
+        """Write RETURNING, which SQLAlchemy 1.4 leaves to the dialect and calls without keywords."""
+        if kw:
+            return super().returning_clause(stmt, returning_cols, **kw)
+        columns = elements._select_iterables(returning_cols)
+        label: Any = self._label_returning_column
+        return "RETURNING " + ", ".join(label(stmt, each) for each in columns)
 
     def visit_empty_set_expr(self, element_types: Any, **kw: Any) -> str:
         """Write a query without rows."""
@@ -113,6 +166,14 @@ class FedsqlCompiler(compiler.SQLCompiler):
 
 class FedsqlDDLCompiler(compiler.DDLCompiler):
     """CREATE TABLE and its like, of local tables."""
+
+    def get_column_specification(self, column: Any, **kw: Any) -> str:
+        """Write a column; an autoincrement key takes its default from a sequence."""
+        text = super().get_column_specification(column, **kw)
+        if column is column.table._autoincrement_column:
+            for name in sequences(column.table, self.preparer):
+                text += f" DEFAULT nextval({self.sql_compiler.render_literal_value(name, _STRING)})"
+        return text
 
     def visit_foreign_key_constraint(self, constraint: Any, **kw: Any) -> str:
         """Write FOREIGN KEY. Raises CompileError for what DuckDB does not do when the other row changes."""
@@ -167,8 +228,8 @@ class FedsqlTypeCompiler(compiler.GenericTypeCompiler):
     visit_NVARCHAR = visit_NCHAR = visit_TEXT = visit_CLOB
 
     def visit_UUID(self, type_: Any, **kw: Any) -> str:
-        """Write UUID."""
-        return "UUID"
+        """Write UUID, but for Uuid(native_uuid=False), which is text."""
+        return "UUID" if getattr(type_, "native_uuid", True) else "CHAR(32)"
 
     visit_uuid = visit_UUID
 

@@ -7,19 +7,22 @@ are no transactions, so commit and rollback do nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import exc, types
 from sqlalchemy.engine import default
+from sqlalchemy.schema import CreateTable, DropTable
 
 from fedsql.sqlalchemy.compiler import (
     FedsqlCompiler,
     FedsqlDDLCompiler,
     FedsqlIdentifierPreparer,
     FedsqlTypeCompiler,
+    sequences,
 )
-from fedsql.sqlalchemy.types import INTERVAL, UUID, column_type
+from fedsql.sqlalchemy.types import INTERVAL, NUMERIC, UUID, column_type
 
 MAIN = "main"
 
@@ -27,21 +30,19 @@ MAIN = "main"
 class FedsqlExecutionContext(default.DefaultExecutionContext):
     """One statement on its way."""
 
-    def get_insert_default(self, column: Any) -> Any:
-        """Number the rows of a local table that has an autoincrement key: one more than the largest there is."""
-        if column is not column.table._autoincrement_column or column.default is not None:
-            return super().get_insert_default(column)  # type: ignore[no-untyped-call]
-        if column.server_default is not None:
-            return None
-        if not hasattr(self, "_numbers"):
-            self._numbers: dict[Any, int] = {}
-        if column not in self._numbers:
-            name = self.identifier_preparer.format_column(column)
-            table = self.identifier_preparer.format_table(column.table)
-            largest = self._execute_scalar(f"SELECT max({name}) FROM {table}", None)
-            self._numbers[column] = int(largest or 0)
-        self._numbers[column] += 1
-        return self._numbers[column]
+    def pre_exec(self) -> None:
+        """Before a table with an autoincrement key is created, make the sequence that its default takes numbers from."""
+        self._serve(CreateTable, "CREATE SEQUENCE IF NOT EXISTS")
+
+    def post_exec(self) -> None:
+        """After such a table was dropped, drop its sequence."""
+        self._serve(DropTable, "DROP SEQUENCE IF EXISTS")
+
+    def _serve(self, kind: type, statement: str) -> None:
+        compiled: Any = self.compiled
+        if self.isddl and isinstance(compiled.statement, kind):
+            for name in sequences(compiled.statement.element, compiled.preparer):
+                self.cursor.execute(f"{statement} {name}")
 
 
 class FedsqlDialect(default.DefaultDialect):
@@ -67,18 +68,23 @@ class FedsqlDialect(default.DefaultDialect):
     supports_multivalues_insert = True
     supports_native_boolean = True
     supports_native_decimal = True
-    supports_native_uuid = False
+    supports_native_uuid = True
     supports_sane_rowcount = True
     supports_sane_multi_rowcount = True
     supports_is_distinct_from = True
     supports_unicode_statements = True
     supports_unicode_binds = True
     postfetch_lastrowid = False
-    preexecute_autoincrement_sequences = True
-    insert_returning = update_returning = delete_returning = False
+    insert_returning = update_returning = delete_returning = True
+    use_insertmanyvalues = True
+    implicit_returning = full_returning = True  # SQLAlchemy 1.4's names for it
     tuple_in_values = True
+    cte_follows_insert = True
+    supports_sane_rowcount_returning = hasattr(types, "Uuid")  # SQLAlchemy 1.4 asks a cursor that is closed
 
-    colspecs: ClassVar[Any] = {types.Interval: INTERVAL, **({types.Uuid: UUID} if hasattr(types, "Uuid") else {})}
+    colspecs: Any = {types.Interval: INTERVAL, types.Numeric: NUMERIC, types.Float: types.Float}  # noqa: RUF012
+    if hasattr(types, "Uuid"):  # since SQLAlchemy 2
+        colspecs[types.Uuid] = UUID
 
     def _get_server_version_info(self, connection: Any) -> None:
         return None
@@ -153,15 +159,15 @@ class FedsqlDialect(default.DefaultDialect):
                 "type": column_type(row["type"]),
                 "nullable": row.get("nullable", "yes") == "yes",
                 "default": row.get("default"),
-                "comment": row.get("use"),
+                **({"comment": row["use"]} if "use" in row else {}),
             }
             for row in self._listed(connection, f"DESCRIBE {name}", **kw)
         ]
 
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> Any:
         """Return the primary key of a local table."""
-        for name, rows in self._keys(connection, table_name, schema, "primary key", **kw):
-            return {"name": name, "constrained_columns": [row["column"] for row in rows]}
+        for rows in self._keys(connection, table_name, schema, "primary key", **kw):
+            return {"name": None, "constrained_columns": [row["column"] for row in rows]}
         return {"name": None, "constrained_columns": []}
 
     def get_unique_constraints(
@@ -169,28 +175,40 @@ class FedsqlDialect(default.DefaultDialect):
     ) -> list[Any]:
         """Return the unique constraints of a local table."""
         return [
-            {"name": name, "column_names": [row["column"] for row in rows]}
-            for name, rows in self._keys(connection, table_name, schema, "unique", **kw)
+            {"name": None, "column_names": [row["column"] for row in rows]}
+            for rows in self._keys(connection, table_name, schema, "unique", **kw)
         ]
 
     def get_foreign_keys(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> list[Any]:
         """Return the foreign keys of a local table."""
         return [
             {
-                "name": name,
+                "name": rows[0]["name"],
                 "constrained_columns": [row["column"] for row in rows],
                 "referred_schema": schema,
                 "referred_table": rows[0]["referenced_table"],
                 "referred_columns": [row["referenced_column"] for row in rows],
                 "options": {},
             }
-            for name, rows in self._keys(connection, table_name, schema, "foreign key", **kw)
+            for rows in self._keys(connection, table_name, schema, "foreign key", **kw)
         ]
 
     def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> list[Any]:
-        """Return none: there are no indexes."""
-        self._check(connection, table_name, schema, **kw)
-        return []
+        """Return the indexes of a local table; an expression stands among ``expressions``, and as None for its column."""
+        found = []
+        for kind in ("index", "unique index"):
+            for rows in self._keys(connection, table_name, schema, kind, **kw):
+                columns = [_column(row["column"]) for row in rows]
+                index = {
+                    "name": rows[0]["name"],
+                    "column_names": columns,
+                    "unique": kind != "index",
+                    "dialect_options": {},
+                }
+                if None in columns:
+                    index["expressions"] = [_column(row["column"]) or row["column"][1:-1] for row in rows]  # (lower(x))
+                found.append(index)
+        return found
 
     def get_check_constraints(
         self, connection: Any, table_name: str, schema: str | None = None, **kw: Any
@@ -204,14 +222,14 @@ class FedsqlDialect(default.DefaultDialect):
 
     def _keys(
         self, connection: Any, table_name: str, schema: str | None, kind: str, **kw: Any
-    ) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-        """Return (name, columns) of each key of ``kind``."""
+    ) -> Iterable[list[dict[str, Any]]]:
+        """Return the columns of each key of ``kind``. Its name is DuckDB's own, not the one that it was given."""
         self._check(connection, table_name, schema, **kw)
         found: dict[str, list[dict[str, Any]]] = {}
         for row in self._listed(connection, "SHOW KEYS", **kw) if _is_main(schema) else []:
             if row["kind"] == kind and row["table"].lower() == table_name.lower():
                 found.setdefault(row["name"], []).append(row)
-        return found.items()
+        return found.values()
 
     def _tables(self, connection: Any, **kw: Any) -> list[dict[str, Any]]:
         return self._listed(connection, "SHOW TABLES", **kw)
@@ -229,3 +247,10 @@ class FedsqlDialect(default.DefaultDialect):
 
 def _is_main(schema: str | None) -> bool:
     return schema is None or schema.lower() == MAIN
+
+
+def _column(text: str) -> str | None:
+    """Return the name of a column as an index names it; None for an expression."""
+    if re.fullmatch('"([^"]|"")+"', text):
+        return text[1:-1].replace('""', '"')
+    return text if re.fullmatch(r"\w+", text) else None

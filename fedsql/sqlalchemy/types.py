@@ -7,11 +7,15 @@ keeps its text: a table that was reflected can be created again.
 from __future__ import annotations
 
 import datetime
+import decimal
 import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import types as sqltypes
+from sqlalchemy.sql import sqltypes as sqltypes_impl
+from sqlalchemy.sql import type_api
 from sqlalchemy.types import (
     ARRAY,
     BIGINT,
@@ -34,7 +38,7 @@ from sqlalchemy.types import (
     UserDefinedType,
 )
 
-_Processor = Callable[[Any], Any] | None
+_Uuid: Any = getattr(sqltypes, "Uuid", UserDefinedType)  # SQLAlchemy 1.4 has none
 
 
 class TINYINT(Integer):
@@ -85,11 +89,35 @@ class DOUBLE(Float):  # type: ignore[type-arg]  # SQLAlchemy 1.4 has no DOUBLE o
     __visit_name__ = "DOUBLE"
 
 
-class INTERVAL(Interval):
+class NUMERIC(sqltypes.Numeric):  # type: ignore[type-arg]
+    """A number that Python sees as a Decimal (or, with asdecimal=False, a float): DuckDB's quotients are DOUBLE."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Return a Decimal of a float's shortest text, or a float of a Decimal."""
+        if not self.asdecimal:
+            return lambda value: None if value is None else float(value)
+        return lambda value: decimal.Decimal(repr(value)) if isinstance(value, float) else value
+
+
+class INTERVAL(type_api.NativeForEmulated, sqltypes_impl._AbstractInterval):
     """An INTERVAL, as a timedelta: a month is 30 days."""
 
     __visit_name__ = "INTERVAL"
     native = True
+
+    @classmethod
+    def adapt_emulated_to_native(cls, impl: Any, **_: Any) -> INTERVAL:
+        """Return what stands for SQLAlchemy's Interval."""
+        return cls()
+
+    @property
+    def _type_affinity(self) -> Any:
+        return Interval
+
+    @property
+    def python_type(self) -> type[datetime.timedelta]:
+        """Return timedelta."""
+        return datetime.timedelta
 
     def bind_processor(self, dialect: Any) -> Any:
         """Pass a timedelta as it is: DuckDB has the type."""
@@ -106,23 +134,40 @@ class INTERVAL(Interval):
 
         return process
 
+    def literal_processor(self, dialect: Any) -> Any:
+        """Write to_microseconds(n)."""
+        return lambda value: f"to_microseconds({value // datetime.timedelta(microseconds=1)})"
 
-class UUID(UserDefinedType):  # type: ignore[type-arg]
-    """A UUID, as Python's."""
 
+class UUID(_Uuid):  # type: ignore[misc]
+    """A UUID, as Python's or as text."""
+
+    __visit_name__ = "UUID"
     cache_ok = True
 
-    def get_col_spec(self, **_: Any) -> str:
-        """Return the name of the type."""
-        return "UUID"
+    @property
+    def _plain(self) -> bool:
+        """Whether it is a UUID of DuckDB's, as it is but for Uuid(native_uuid=False)."""
+        return bool(getattr(self, "native_uuid", True))
 
-    def bind_processor(self, dialect: Any) -> _Processor:
+    def bind_processor(self, dialect: Any) -> Any:
         """Pass a UUID as text, which every driver takes."""
+        if not self._plain:
+            return super().bind_processor(dialect)
         return lambda value: None if value is None else str(value)
 
-    def result_processor(self, dialect: Any, coltype: Any) -> _Processor:
-        """Return Python's UUID, whatever the driver has."""
-        return lambda value: value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(str(value))
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Return Python's UUID, or text, whatever the driver has."""
+        if not self._plain:
+            return super().result_processor(dialect, coltype)
+        wanted = uuid.UUID if getattr(self, "as_uuid", True) else str
+        return lambda value: value if value is None or isinstance(value, wanted) else wanted(str(value))
+
+    def literal_processor(self, dialect: Any) -> Any:
+        """Write it as text."""
+        if not self._plain:
+            return super().literal_processor(dialect)
+        return lambda value: f"'{uuid.UUID(str(value))}'"
 
 
 class DuckDBType(UserDefinedType):  # type: ignore[type-arg]
