@@ -38,7 +38,7 @@ class FedsqlExecutionContext(default.DefaultExecutionContext):
         """After such a table was dropped, drop its sequence."""
         self._serve(DropTable, "DROP SEQUENCE IF EXISTS")
 
-    def _serve(self, kind: type, statement: str) -> None:
+    def _serve(self, kind: Any, statement: str) -> None:
         compiled: Any = self.compiled
         if self.isddl and isinstance(compiled.statement, kind):
             for name in sequences(compiled.statement.element, compiled.preparer):
