@@ -22,7 +22,7 @@ from fedsql.sqlalchemy.compiler import (
     FedsqlTypeCompiler,
     sequences,
 )
-from fedsql.sqlalchemy.types import INTERVAL, NUMERIC, UUID, column_type
+from fedsql.sqlalchemy.types import BYTES, INTERVAL, NUMERIC, UUID, column_type
 
 MAIN = "main"
 
@@ -82,7 +82,12 @@ class FedsqlDialect(default.DefaultDialect):
     cte_follows_insert = True
     supports_sane_rowcount_returning = hasattr(types, "Uuid")  # SQLAlchemy 1.4 asks a cursor that is closed
 
-    colspecs: Any = {types.Interval: INTERVAL, types.Numeric: NUMERIC, types.Float: types.Float}  # noqa: RUF012
+    colspecs: Any = {
+        types.Interval: INTERVAL,
+        types.LargeBinary: BYTES,
+        types.Numeric: NUMERIC,
+        types.Float: types.Float,
+    }  # noqa: RUF012
     if hasattr(types, "Uuid"):  # since SQLAlchemy 2
         colspecs[types.Uuid] = UUID
 

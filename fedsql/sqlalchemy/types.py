@@ -99,6 +99,14 @@ class NUMERIC(sqltypes.Numeric):  # type: ignore[type-arg]
         return lambda value: decimal.Decimal(repr(value)) if isinstance(value, float) else value
 
 
+class BYTES(sqltypes.LargeBinary):
+    """Bytes: no driver needs a wrapper around them."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Pass bytes as they are."""
+        return None
+
+
 class INTERVAL(type_api.NativeForEmulated, sqltypes_impl._AbstractInterval):
     """An INTERVAL, as a timedelta: a month is 30 days."""
 
