@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 apilevel = "2.0"
 paramstyle = "qmark"
-threadsafety = 1  # threads may share the module, not a connection; Cursor.cancel alone may come from another thread
+threadsafety = 1  # threads may share the module, not a connection; cancel() alone may come from another thread
 
 __all__ = [
     "BINARY",

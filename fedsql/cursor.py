@@ -125,7 +125,8 @@ class Cursor:
 
     def cancel(self) -> None:
         """Stop what runs on this connection, from another thread: its `execute` raises OperationalError."""
-        self._open().interrupt()
+        self._open()
+        self.connection.cancel()
 
     def fetchone(self) -> Row | None:
         """Return the next row, or None at the end."""

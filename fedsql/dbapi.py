@@ -89,6 +89,10 @@ class Connection:
         with only_our_errors():
             return self.session.explain(sql, parameters)
 
+    def cancel(self) -> None:
+        """Stop what runs on this connection, from another thread: its `execute` raises OperationalError."""
+        self.session.interrupt()
+
     @property
     def autocommit(self) -> bool:
         """True: what a statement writes to local tables stays. Setting it to False raises NotSupportedError."""

@@ -34,8 +34,9 @@ _BATCH = 1000  # rows of executemany between looks at whether it was cancelled
 
 @dataclass(frozen=True)
 class Saved:
-    """A view: its query, and the names of its columns where they were given."""
+    """A view: its name as it was written, its query, and the names of its columns where they were given."""
 
+    name: str
     sql: str
     columns: tuple[str, ...] = ()
 
@@ -61,6 +62,8 @@ class LocalTables:
     def execute(self, sql: str, parameters: Sequence[object], save: Save, check: Callable[[str], object]) -> Answer:
         """Run a statement that writes; ``save`` answers a query over federated tables, ``check`` binds one."""
         tree = read_write(sql)
+        if kind_of(tree) == "VIEW" and parameters:
+            raise NotSupportedError("a view has no parameters", hint="write the values in its query")
         if isinstance(tree, exp.Drop) and kind_of(tree) == "VIEW":
             return self._drop_view(tree)
         name = self._target(tree)
@@ -150,18 +153,44 @@ class LocalTables:
             found.setdefault(table.lower(), []).append((column.lower(), type_))
         return {name: tuple(columns) for name, columns in found.items()}
 
-    def primary_keys(self) -> dict[str, tuple[str, ...]]:
-        """Return the columns of the primary key of every local table that has one."""
+    def columns(self, table: str) -> list[tuple[str, str, str, str | None]]:
+        """Return (name, type, "yes" where it takes NULL, its default as SQL) of each column of a local table."""
         with self._database.cursor() as cursor:
-            rows = cursor.execute(
-                "SELECT table_name, constraint_column_names FROM duckdb_constraints()"
-                " WHERE schema_name = 'main' AND database_name = 'memory' AND constraint_type = 'PRIMARY KEY'"
+            return cursor.execute(
+                "SELECT column_name, data_type, if(is_nullable, 'yes', 'no'), column_default FROM duckdb_columns()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal AND lower(table_name) = ?"
+                " ORDER BY column_index",
+                [table],
             ).fetchall()
-        return {table.lower(): tuple(column.lower() for column in columns) for table, columns in rows}
+
+    def keys(self) -> list[tuple[str | None, ...]]:
+        """Return each column of each key and index: (table, name, kind, column, and what a foreign key refers to)."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, constraint_name, lower(constraint_type), unnest(constraint_column_names),"
+                " referenced_table, unnest(referenced_column_names) FROM duckdb_constraints()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+                " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')"
+                " UNION ALL SELECT table_name, index_name, if(is_unique, 'unique index', 'index'),"
+                " unnest(CAST(expressions AS VARCHAR[])), NULL, NULL FROM duckdb_indexes()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+            ).fetchall()
+
+    def listed(self) -> list[tuple[str, int]]:
+        """Return the name of each local table, as it was written, and how many columns it has."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, column_count FROM duckdb_tables()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal ORDER BY lower(table_name)"
+            ).fetchall()
 
     def views(self) -> tuple[str, ...]:
-        """Return the names of the views."""
+        """Return the names of the views, in lower case."""
         return tuple(sorted(self._views))
+
+    def queries(self) -> list[tuple[str, str]]:
+        """Return the name of each view, as it was written, and its query."""
+        return [(saved.name, saved.sql) for _, saved in sorted(self._views.items())]
 
     def expanded(self, tree: exp.Query) -> bool:
         """Put the views that ``tree`` names in their places; return whether there was any."""
@@ -261,7 +290,7 @@ class LocalTables:
             raise ProgrammingError(f"the view {name} names itself")
         text = tree.expression.sql("duckdb")
         check(text)
-        self._views[name] = Saved(text, columns)
+        self._views[name] = Saved((holder.this if isinstance(holder, exp.Schema) else holder).name, text, columns)
         return Answer()
 
     def _drop_view(self, tree: exp.Drop) -> Answer:

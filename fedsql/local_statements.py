@@ -38,7 +38,7 @@ def read_write(sql: str) -> exp.Expr:
     creates = not isinstance(tree, exp.Create | exp.Drop) or kind_of(tree) in ("TABLE", "VIEW", *_BESIDE)
     if not isinstance(tree, _KINDS) or not creates:
         raise NotSupportedError(
-            f"{' '.join(sql.upper().split()[:2])} is not answered",
+            f"{' '.join(token.text.upper() for token in tokens[:2])} is not answered",
             hint="local tables and views: CREATE TABLE, CREATE VIEW, INSERT, UPDATE, DELETE, DROP",
         )
     if tree.find(exp.TemporaryProperty) is not None:

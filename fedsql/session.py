@@ -52,8 +52,9 @@ from fedsql.planner.parameters import Parameters, positional, positional_rows
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
-from fedsql.planner.schema import resolve_tables
+from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
+from fedsql.types import quoted
 from fedsql.workbench import CANCELLED, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
@@ -119,8 +120,8 @@ class Session:
             return Answer()
         if isinstance(statement, Show):
             return show(statement, self.federation, self._analyst, self.settings, self.local)
-        if statement.table in self.local.views():
-            return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
+        if statement.schema in ("", UNION) and statement.table in self.local.views():
+            return listing(("column", "type"), self._bound(f"SELECT * FROM {quoted(statement.table)}", ())[1])
         return describe(statement, self.federation.directory, self.local)
 
     def describe(self, sql: str, parameters: Parameters = ()) -> tuple[tuple[str, str], ...] | Answer | None:

@@ -137,8 +137,9 @@ def _unclear(tree: exp.Query, text: str) -> ProgrammingError:
 
 
 def _nested(schema: Schema) -> dict[str, object]:
-    """Return ``schema`` as sqlglot takes it; it only needs names, so types are left out of its reach."""
+    """Return ``schema`` as sqlglot takes it: without types, of which it needs none, and without what holds no tables."""
     return {
         db: {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items()}
         for db, tables in schema.items()
+        if tables
     }

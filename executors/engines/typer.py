@@ -138,7 +138,9 @@ def read_twice(sql: str) -> Iterator[None]:
                 database.extract_statements(sql)
         except duckdb.Error as error:
             raise as_sql_error(error) from None
-        raise ProgrammingError(unread.message, hint=unread.hint, position=unread.position) from None
+        raise ProgrammingError(
+            unread.message, hint=unread.hint, position=unread.position, sqlstate=unread.sqlstate
+        ) from None
 
 
 def as_sql_error(error: duckdb.Error, before: int = 0) -> DatabaseError:
@@ -148,6 +150,8 @@ def as_sql_error(error: duckdb.Error, before: int = 0) -> DatabaseError:
     """
     lines = [line.strip() for line in str(error).split("\n\nLINE")[0].splitlines() if line.strip()]
     message = re.sub(r"^(\w+ ){1,3}Error: ", "", lines[0]) if lines else "the statement cannot be run"
+    state = "42601" if isinstance(error, duckdb.ParserException) else None
+    state = next((state for pattern, state in _STATES if re.search(pattern, message)), state)
     hint = " ".join(lines[1:]).replace(": : ", ": ") or None
     if hint and len(hint) > 300:
         hint = hint[:300] + " ..."
@@ -167,7 +171,6 @@ def as_sql_error(error: duckdb.Error, before: int = 0) -> DatabaseError:
         elif f"LINE {number}: {text}"[len(pad) :].startswith(_QUOTES):
             name = re.match(r'Referenced column "(.*)" not found', message)
             hint = f"text stands in single quotes: '{name[1].strip(''.join(_QUOTES))}'" if name else hint
-    state = next((state for pattern, state in _STATES if re.search(pattern, message)), None)
     kind: type[DatabaseError] = ProgrammingError
     if unusable := re.match(r"Unable to transform python value of type '<class '(.*)'>'", message):
         message, kind = f"a parameter of type {unusable[1].rpartition('.')[2]} cannot be used", DataError

@@ -108,17 +108,20 @@ def table_types() -> pa.Table:
 def primary_keys(session: Session, command: Any) -> pa.Table:
     """Answer CommandGetPrimaryKeys: those of local tables. What a party offers has none that it would promise."""
     catalog, schema = _catalog(session), _given(command, "db_schema")
-    rows: list[tuple[object, ...]] = []
+    wanted = command.table.lower()
+    columns: list[str] = []
     if schema in (None, "", UNION) and _is_catalog(command, catalog):
-        keys = session.local.primary_keys().get(command.table.lower(), ())
-        rows = [
-            (catalog, UNION, command.table.lower(), column, None, number) for number, column in enumerate(keys, start=1)
-        ]
+        keys = [(str(table).lower(), kind, str(column)) for table, _, kind, column, *_ in session.local.keys()]  # noqa: SIM118
+        columns = [column.lower() for table, kind, column in keys if table == wanted and kind == "primary key"]
+    rows = ((catalog, UNION, wanted, column, None, number) for number, column in enumerate(columns, start=1))
     return _rows(PRIMARY_KEYS, rows)
 
 
 def references(session: Session, of: tuple[str, str] | None, to: tuple[str, str] | None) -> pa.Table:
-    """Return the references that parties declare, ``of`` one (schema, table), ``to`` another; "": in any schema."""
+    """Return the references that parties declare, and those of local tables.
+
+    ``of``: only those of one (schema, table), ``to``: those to another; "": in any schema.
+    """
     catalog = _catalog(session)
     rows = []
     for schema, table, column, target, key in sorted(set(_references(session))):
@@ -138,6 +141,9 @@ def _references(session: Session) -> Iterator[tuple[str, str, str, str, str]]:
                 name, _, key = target.lower().rpartition(".")
                 for db_schema in (UNION, offer.party.lower()):
                     yield db_schema, table.name.lower(), column.lower(), name, key
+    for own, _, kind, column_name, other, other_column in session.local.keys():  # noqa: SIM118
+        if kind == "foreign key":
+            yield UNION, str(own).lower(), str(column_name).lower(), str(other).lower(), str(other_column).lower()
 
 
 def _listed(

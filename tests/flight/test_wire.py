@@ -118,6 +118,10 @@ def test_keys_of_local_tables(raw: Raw) -> None:
     keys = raw.rows(messages.CommandGetPrimaryKeys(table="keyed")).to_pylist()
     assert [(row["column_name"], row["key_sequence"]) for row in keys] == [("c", 1), ("a", 2)]
     assert raw.rows(messages.CommandGetPrimaryKeys(table="keyed", db_schema="north")).num_rows == 0
+    raw.query("CREATE TABLE one (i INTEGER PRIMARY KEY)")
+    raw.query("CREATE TABLE many (one INTEGER REFERENCES one (i))")
+    (row,) = raw.rows(messages.CommandGetImportedKeys(table="many")).to_pylist()
+    assert (row["pk_table_name"], row["pk_column_name"], row["fk_column_name"]) == ("one", "i", "one")
 
 
 def test_every_code_of_sql_info_has_a_value(raw: Raw) -> None:
