@@ -82,12 +82,12 @@ class FedsqlDialect(default.DefaultDialect):
     cte_follows_insert = True
     supports_sane_rowcount_returning = hasattr(types, "Uuid")  # SQLAlchemy 1.4 asks a cursor that is closed
 
-    colspecs: Any = {
+    colspecs: Any = {  # noqa: RUF012
         types.Interval: INTERVAL,
         types.LargeBinary: BYTES,
         types.Numeric: NUMERIC,
         types.Float: types.Float,
-    }  # noqa: RUF012
+    }
     if hasattr(types, "Uuid"):  # since SQLAlchemy 2
         colspecs[types.Uuid] = UUID
 
