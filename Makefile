@@ -5,6 +5,7 @@
 #   make test       the tests
 #   make fuzz-sql   10,000 random queries over random federations against DuckDB (QUERIES=...)
 #   make tpcds      all 99 queries of TPC-DS over three parties against DuckDB (minutes; make test asks a handful)
+#   make test-bi    the tests of tools that want older libraries: SQLAlchemy 1.4's own suite for dialects
 #   make fuzz-wire  100,000 random frames at a coordinator and at parties (FRAMES=...)
 #   make demo       the shell on three hospitals
 #   make clean      remove everything that these made
@@ -18,6 +19,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TPCDS := .venv/tpcds/.ready
 DBAPI20 := .venv/dbapi20/.ready
+SQLALCHEMY14 := .venv/bi/sqlalchemy14
 
 # What the main job is tested by: once more, with a real coordinator between all participants. Not which values are shown,
 # which is the same wherever messages go, nor what asks nobody.
@@ -27,7 +29,7 @@ NOT_OVER_NETWORK := tests/equality/test_cells.py tests/dbapi/test_dbapi20.py tes
 QUERIES ?= 10000
 FRAMES ?= 100000
 
-.PHONY: check style types imports wheel test tpcds fuzz-sql fuzz-wire demo clean
+.PHONY: check style types imports wheel test test-bi tpcds fuzz-sql fuzz-wire demo clean
 
 check: style types imports wheel
 
@@ -47,6 +49,9 @@ wheel: $(READY)
 test: $(READY) $(TPCDS) $(DBAPI20)
 	$(BIN)/pytest --durations 15 --durations-min 5
 	$(BIN)/pytest --network $(addprefix --ignore ,$(NOT_OVER_NETWORK)) $(OVER_NETWORK)
+
+test-bi: $(SQLALCHEMY14)/.ready
+	$(SQLALCHEMY14)/bin/python -m pytest -n 0 -W default -p no:cacheprovider tests/sqlalchemy
 
 tpcds: $(READY) $(TPCDS)
 	FEDSQL_TPCDS=1 $(BIN)/pytest -n 0 tests/tpcds
@@ -86,6 +91,13 @@ $(DBAPI20): $(READY)
 	@PATH="$(CURDIR)/.venv/dbapi20/bin:$$PATH" $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
 	  --no-binary psycopg2 --dest .venv/dbapi20 'psycopg2==2.9.*'
 	@$(BIN)/python tools/unpack.py .venv/dbapi20/psycopg2-*.tar.gz tests/dbapi20.py .venv/dbapi20/psycopg/dbapi20.py
+	@touch $@
+
+# SQLAlchemy as Superset has it.
+$(SQLALCHEMY14)/.ready: $(READY)
+	@$(BIN)/python -m venv $(SQLALCHEMY14)
+	@$(SQLALCHEMY14)/bin/python -m pip install --quiet --disable-pip-version-check --editable . 'sqlalchemy==1.4.54' \
+	  adbc-driver-flightsql hypothesis pandas pytest pytest-xdist
 	@touch $@
 
 clean:

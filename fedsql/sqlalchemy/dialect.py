@@ -82,7 +82,7 @@ class FedsqlDialect(default.DefaultDialect):
     cte_follows_insert = True
     supports_sane_rowcount_returning = hasattr(types, "Uuid")  # SQLAlchemy 1.4 asks a cursor that is closed
 
-    colspecs: Any = {
+    colspecs: Any = {  # noqa: RUF012
         types.Interval: INTERVAL,
         types.LargeBinary: BYTES,
         types.Numeric: NUMERIC,
