@@ -6,13 +6,13 @@ views; each party is a schema of its own. A column's remarks say what its owners
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from fedsql.flight.like import Like
 from fedsql.flight.types import field_of
 from fedsql.planner.catalog import ColumnOffer
 from fedsql.planner.schema import UNION
@@ -82,7 +82,7 @@ def schemas(session: Session, command: Any) -> pa.Table:
     catalog = _catalog(session)
     wanted = _pattern(command, "db_schema_filter_pattern")
     names = sorted(_mirror(session)) if _is_catalog(command, catalog) else []
-    return _rows(SCHEMAS, ((catalog, name) for name in names if wanted.match(name)))
+    return _rows(SCHEMAS, ((catalog, name) for name in names if wanted.matches(name)))
 
 
 def tables(session: Session, command: Any) -> pa.Table:
@@ -146,18 +146,16 @@ def _references(session: Session) -> Iterator[tuple[str, str, str, str, str]]:
             yield UNION, str(own).lower(), str(column_name).lower(), str(other).lower(), str(other_column).lower()
 
 
-def _listed(
-    session: Session, schema: re.Pattern[str], name: re.Pattern[str], types: set[str], with_schema: bool
-) -> Iterator[Listed]:
+def _listed(session: Session, schema: Like, name: Like, types: set[str], with_schema: bool) -> Iterator[Listed]:
     mirror = _mirror(session)
-    for db_schema in sorted(each for each in mirror if schema.match(each)):
+    for db_schema in sorted(each for each in mirror if schema.matches(each)):
         for table, columns in sorted(mirror[db_schema].items()):
-            if name.match(table) and (not types or TABLE in types):
+            if name.matches(table) and (not types or TABLE in types):
                 shape = _described(session, db_schema, table, columns.items()) if with_schema else None
                 yield Listed(db_schema, table, TABLE, shape)
     for kind, local in ((TABLE, session.local.tables()), (VIEW, dict.fromkeys(session.local.views()))):
         for table, given in sorted(local.items()):
-            if schema.match(UNION) and name.match(table) and (not types or kind in types):
+            if schema.matches(UNION) and name.matches(table) and (not types or kind in types):
                 shape = None
                 if with_schema:
                     columns_of = given or session.describe(f'SELECT * FROM "{table}"')
@@ -215,15 +213,9 @@ def _is_catalog(command: Any, catalog: str) -> bool:
     return _given(command, "catalog") in (None, catalog)
 
 
-def _pattern(command: Any, field: str) -> re.Pattern[str]:
-    """Return a LIKE pattern of a command as one that must match a whole name; any where none is given."""
-    given = _given(command, field)
-    if not given:
-        return re.compile("")
-    parts = re.findall(r"\\.|.", given, re.DOTALL)
-    wild = {"%": ".*", "_": "."}
-    text = "".join(re.escape(part[1]) if len(part) == 2 else wild.get(part, re.escape(part)) for part in parts)
-    return re.compile(rf"(?:{text})\Z", re.IGNORECASE | re.DOTALL)
+def _pattern(command: Any, field: str) -> Like:
+    """Return a LIKE pattern of a command; any name matches where none is given."""
+    return Like(_given(command, field) or "%")
 
 
 def _rows(schema: pa.Schema, rows: Iterable[tuple[object, ...]]) -> pa.Table:
