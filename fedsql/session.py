@@ -86,6 +86,7 @@ class Session:
         self._local = duckdb.connect(":memory:")
         for statement in _LOCK:
             self._local.execute(statement)
+        self._arrow: dict[str, pa.DataType] = {}  # by DuckDB's type: asking takes milliseconds
         self._copies = Copies(self._local)
         self.local = LocalTables(self._local, lambda: self.federation.directory.catalog, self._check_cancelled)
 
@@ -138,12 +139,12 @@ class Session:
 
     def schema(self, columns: Sequence[tuple[str, str]]) -> pa.Schema:
         """Return the Arrow schema in which DuckDB hands out a result of these (name, DuckDB type) columns."""
-        if not columns:
-            return pa.schema([])
-        listed = ", ".join(f"CAST(NULL AS {type_}) AS c{i}" for i, (_, type_) in enumerate(columns))
-        with self._local.cursor() as cursor:
-            empty: pa.Table = cursor.sql(f"SELECT {listed} LIMIT 0").to_arrow_table()
-        return empty.rename_columns([name for name, _ in columns]).schema
+        if unknown := [type_ for type_ in dict.fromkeys(t for _, t in columns) if type_ not in self._arrow]:
+            listed = ", ".join(f"CAST(NULL AS {type_})" for type_ in unknown)
+            with self._local.cursor() as cursor:
+                empty: pa.Table = cursor.sql(f"SELECT {listed} LIMIT 0").to_arrow_table()
+            self._arrow.update(zip(unknown, empty.schema.types, strict=True))
+        return pa.schema([(name, self._arrow[type_]) for name, type_ in columns])
 
     def execute_many(self, sql: str, rows: Iterable[Parameters]) -> Answer:
         """Run an INSERT, UPDATE or DELETE of a local table once for each of ``rows``: for all of them or for none."""

@@ -153,9 +153,11 @@ def _listed(session: Session, schema: Like, name: Like, types: set[str], with_sc
             if name.matches(table) and (not types or TABLE in types):
                 shape = _described(session, db_schema, table, columns.items()) if with_schema else None
                 yield Listed(db_schema, table, TABLE, shape)
+    if not schema.matches(UNION):
+        return
     for kind, local in ((TABLE, session.local.tables()), (VIEW, dict.fromkeys(session.local.views()))):
         for table, given in sorted(local.items()):
-            if schema.matches(UNION) and name.matches(table) and (not types or kind in types):
+            if name.matches(table) and (not types or kind in types):
                 shape = None
                 if with_schema:
                     columns_of = given or session.describe(f'SELECT * FROM "{table}"')
