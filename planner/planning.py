@@ -22,6 +22,7 @@ from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.cut import Cut, cut
 from fedsql.planner.describing import describe
+from fedsql.planner.no_rows import asks_no_rows, no_rows
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.plans import Plan, digest_of
@@ -89,6 +90,8 @@ def _plan(
     trace.add("parse", lambda: text)
     resolve_tables(tree, schema)
     check_aliases(tree)
+    if asks_no_rows(tree):
+        tree = no_rows(typer.describe(text))
     try:
         qualified = qualify(tree, dialect="duckdb", schema=_nested(schema), quote_identifiers=True)
     except OptimizeError as error:

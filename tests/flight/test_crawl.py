@@ -71,7 +71,7 @@ def test_keys_are_told_from_both_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("client", ["demo"], indirect=True)
 def test_a_preview_of_rows_is_refused_with_what_to_write_instead(client: tuple[Raw, Path]) -> None:
     raw, _ = client
-    for preview in ("SELECT * FROM {t} LIMIT 100", "SELECT * FROM {t}", 'SELECT * FROM "main".{t} WHERE 1 = 0'):
+    for preview in ("SELECT * FROM {t} LIMIT 100", "SELECT * FROM {t}"):
         with pytest.raises(flight.FlightUnauthorizedError, match="HINT: ") as refused:
             raw.prepare(preview.format(t='"patients"'))
         assert "Traceback" not in str(refused.value)
