@@ -16,7 +16,7 @@ from fedsql.errors import Error, NotSupportedError, OperationalError, Programmin
 from fedsql.flight import messages
 from fedsql.flight.clients import Client, Clients
 from fedsql.flight.commands import kind
-from fedsql.flight.parameters import count, schema
+from fedsql.flight.parameters import count, returns_rows, schema
 from fedsql.flight.statements import HANDLE, Prepared, new_handle
 from fedsql.planner.question import Settings
 from fedsql.planner.statements import changed
@@ -111,7 +111,7 @@ def _shape(client: Client, prepared: Prepared) -> tuple[pa.Schema, bool]:
         if not prepared.parameters:
             raise
         return pa.schema([]), False  # what is wrong with NULLs need not be wrong with what will be bound
-    return client.shape(found), found is None
+    return client.shape(found), found is None and not returns_rows(prepared.sql)
 
 
 def _forget(client: Client, request: Any) -> None:

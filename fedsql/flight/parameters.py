@@ -9,8 +9,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from fedsql.errors import DataError, NotSupportedError
+from fedsql.local_statements import read_write
 from fedsql.planner.parse import parse
-from fedsql.planner.statements import Query, read_statement
+from fedsql.planner.statements import Query, Write, read_statement
 from fedsql.session import Session
 
 MOST = 10_000
@@ -27,6 +28,11 @@ def count(sql: str) -> int:
     if named := sorted(name for name in names if not name.isdigit()):
         raise NotSupportedError(f"the parameter ${named[0]} has a name", hint="write ? or $1")
     return max(map(int, names), default=0)
+
+
+def returns_rows(sql: str) -> bool:
+    """Say whether a statement that writes has RETURNING: then clients must ask for rows, and not for their number."""
+    return isinstance(read_statement(sql), Write) and bool(read_write(sql).args.get("returning"))
 
 
 def schema(session: Session, sql: str, number: int) -> pa.Schema:

@@ -100,6 +100,18 @@ def test_local_tables(adbc: Any) -> None:
             cursor.execute("SELECT * FROM saved")
 
 
+def test_returning(adbc: Any) -> None:
+    with adbc.cursor() as cursor:
+        cursor.execute("CREATE TABLE numbered (a INTEGER PRIMARY KEY, b VARCHAR)")
+        cursor.execute("INSERT INTO numbered VALUES (1, 'x'), (?, ?) RETURNING a, b", (2, "y"))
+        assert [column[0] for column in cursor.description] == ["a", "b"]
+        assert cursor.fetchall() == [(1, "x"), (2, "y")]
+        cursor.execute("DELETE FROM numbered WHERE a = 1 RETURNING b")
+        assert cursor.fetchall() == [("x",)]
+        cursor.execute("SELECT a FROM numbered")
+        assert cursor.fetchall() == [(2,)]
+
+
 def test_tables_are_loaded(adbc: Any) -> None:
     rows = pa.table({"a": [1, 2], "b": ["x", None]})
     with adbc.cursor() as cursor:
