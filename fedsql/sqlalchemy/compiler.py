@@ -136,12 +136,7 @@ class FedsqlCompiler(compiler.SQLCompiler):
         return ""
 
     def returning_clause(self, stmt: Any, returning_cols: Any, **kw: Any) -> str:
-        """Write RETURNING, which SQLAlchemy 1.4 leaves to the dialect and calls without keywords.
-
-        Raises CompileError where a driver brings no such rows.
-        """
-        if not self.dialect.insert_returning and not self.for_executemany:  # for many, SQLAlchemy says so itself
-            raise exc.CompileError(f"RETURNING is not supported by {self.dialect.name}+{self.dialect.driver}")
+        """Write RETURNING, which SQLAlchemy 1.4 leaves to the dialect and calls without keywords."""
         if kw:
             return super().returning_clause(stmt, returning_cols, **kw)
         columns = elements._select_iterables(returning_cols)

@@ -75,10 +75,6 @@ class FedsqlFlightSqlDialect(FedsqlDialect):
     supports_statement_cache = True
     execution_ctx_cls = _ExecutionContext
     supports_sane_rowcount = supports_sane_multi_rowcount = supports_sane_rowcount_returning = False  # ADBC tells none
-    insert_returning = update_returning = delete_returning = use_insertmanyvalues = (
-        False  # a gateway sends no such rows
-    )
-    implicit_returning = full_returning = False  # SQLAlchemy 1.4's names for it
 
     @classmethod
     def import_dbapi(cls) -> ModuleType:
