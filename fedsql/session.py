@@ -83,7 +83,9 @@ class Session:
         self._idle.set()
         self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
-        self._local = duckdb.connect(":memory:")
+        self._local = duckdb.connect(
+            ":memory:", config={"temp_directory": ""}
+        )  # such a folder can be read after the lock
         for statement in _LOCK:
             self._local.execute(statement)
         self._arrow: dict[str, pa.DataType] = {}  # by DuckDB's type: asking takes milliseconds

@@ -33,7 +33,7 @@ _DESCRIBE = "DESCRIBE "
 _LOCKED = {
     "threads": "1",
     "memory_limit": "256MB",
-    "enable_external_access": "false",
+    "temp_directory": "",  # such a folder can be read in spite of the lock
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -91,7 +91,7 @@ class DuckDBTyper:
 
     def __init__(self, catalog: Catalog, local: Local = ()) -> None:
         self._guard = threading.Lock()
-        self._db = duckdb.connect(":memory:", config=dict(_LOCKED))
+        self._db = _locked()
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(f"CREATE MACRO {MARGIN}(aggregate) AS CAST(0 AS DOUBLE)")
         self._db.execute("SET lock_configuration = true")
@@ -121,6 +121,12 @@ class DuckDBTyper:
                 raise as_sql_error(error, before) from None
 
 
+def _locked() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:", config=dict(_LOCKED))
+    database.execute("SET enable_external_access = false")  # last: with it the folder cannot be set
+    return database
+
+
 def _type(text: str) -> str:
     if not is_type(text):
         raise ProgrammingError(f"{text!a} is not a type")
@@ -134,7 +140,7 @@ def read_twice(sql: str) -> Iterator[None]:
         yield
     except Unread as unread:
         try:
-            with duckdb.connect(":memory:", config=dict(_LOCKED)) as database:
+            with _locked() as database:
                 database.extract_statements(sql)
         except duckdb.Error as error:
             raise as_sql_error(error) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from fedsql.errors import DataError, NotSupportedError
+from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.local_statements import read_write
 from fedsql.planner.parse import parse
 from fedsql.planner.statements import Query, Write, read_statement
@@ -16,6 +17,14 @@ from fedsql.session import Session
 
 MOST = 10_000
 """How many rows may be bound at once."""
+MOST_MARKS = 65_535
+"""How many parameters a statement may have: the largest number after a $, for what lies between takes room too."""
+ROOM = 64 << 20
+"""How many bytes their values may have together."""
+LOADED = 1 << 30
+"""How many bytes a client may send at once."""
+_SHARING = (pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_list_view, pa.types.is_large_list_view)
+_VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)
 
 
 def count(sql: str) -> int:
@@ -27,7 +36,9 @@ def count(sql: str) -> int:
     names = [name for statement in statements for name in statement.named_parameters]
     if named := sorted(name for name in names if not name.isdigit()):
         raise NotSupportedError(f"the parameter ${named[0]} has a name", hint="write ? or $1")
-    return max(map(int, names), default=0)
+    if (number := max(map(int, names), default=0)) > MOST_MARKS:
+        raise ProgrammingError(f"the parameter ${number}: a statement has at most {MOST_MARKS}", sqlstate="07001")
+    return number
 
 
 def returns_rows(sql: str) -> bool:
@@ -64,15 +75,62 @@ def _columns(session: Session) -> dict[str, str]:
     return {name: types.pop() for name, types in found.items() if len(types) == 1}
 
 
-def rows_of(batches: Iterable[pa.RecordBatch]) -> list[tuple[object, ...]]:
-    """Return bound batches as rows of Python values. Raises DataError when there are over `MOST`."""
+def sound(reader: Iterable[Any]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches that a client sends. Raises DataError for one that is not what it says, or for over `LOADED` bytes.
+
+    Nothing else looks at them before they are read: an offset beyond a column's end would read this process's memory.
+    """
+    room = LOADED
+    for chunk in reader:
+        room -= chunk.data.nbytes
+        if room < 0:
+            raise DataError(f"over {LOADED >> 20} MiB at once", hint="load it in several parts")
+        try:
+            chunk.data.validate(full=True)
+        except pa.ArrowException:
+            raise DataError("the rows are malformed: a value lies outside of its column") from None
+        yield chunk.data
+
+
+def rows_of(reader: Iterable[Any]) -> list[tuple[object, ...]]:
+    """Return bound batches as rows of Python values. Raises DataError when there are over `MOST`, or over `ROOM` bytes."""
     rows: list[tuple[object, ...]] = []
-    for batch in batches:
+    room = ROOM
+    for batch in sound(reader):
         if len(rows) + batch.num_rows > MOST:
             raise DataError(f"over {MOST} rows of parameters", hint="bind fewer at once, or load them as a table")
-        try:
-            columns = [column.to_pylist() for column in batch.columns]
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(f"a parameter cannot be read: {error}") from None
+        columns: list[list[object]] = []
+        for column in batch.columns:
+            values, room = _values(column, room)
+            columns.append(values)
         rows += zip(*columns, strict=True) if columns else [()] * batch.num_rows
     return rows
+
+
+def _values(column: pa.Array, room: int) -> tuple[list[object], int]:
+    """Return the values of a column, and how many bytes of ``room`` they leave: a few bytes may hold a value many times."""
+    if _shares(column.type):
+        raise DataError(f"a parameter of the type {column.type} cannot be bound")
+    values: list[object] = []
+    room -= column.nbytes
+    for scalar in column:
+        try:
+            value = scalar.as_py()
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"a parameter cannot be read: {error}") from None
+        room -= len(value) if isinstance(value, str | bytes) else 0
+        if room < 0:
+            raise DataError(f"over {ROOM >> 20} MiB of parameters", hint="bind fewer at once, or load them as a table")
+        values.append(value)
+    return values, room
+
+
+def _shares(type_: pa.DataType, inner: bool = False) -> bool:
+    """Say whether many values inside of one value of this type may stand in the same place."""
+    if any(known(type_) for known in _SHARING):
+        if inner or not (pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_)):
+            return True
+        return _shares(type_.value_type, True)
+    if inner and any(known(type_) for known in _VIEWS):
+        return True
+    return any(_shares(type_.field(i).type, True) for i in range(type_.num_fields))

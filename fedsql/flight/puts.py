@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from fedsql.errors import NotSupportedError
 from fedsql.flight import messages
 from fedsql.flight.clients import Client
 from fedsql.flight.commands import check_rows, kind, prepared_of, statement
-from fedsql.flight.parameters import rows_of
+from fedsql.flight.parameters import rows_of, sound
 from fedsql.planner.schema import UNION
 from fedsql.planner.statements import Query, read_statement
 
@@ -21,7 +23,7 @@ def put(client: Client, command: Any, reader: Any) -> bytes:
     name = kind(command)
     if name == "CommandPreparedStatementQuery":
         prepared = prepared_of(client, command.prepared_statement_handle)
-        rows = rows_of(batch.data for batch in reader)
+        rows = rows_of(reader)
         check_rows(prepared, rows)
         prepared.rows = rows
         result = messages.DoPutPreparedStatementResult(prepared_statement_handle=command.prepared_statement_handle)
@@ -31,7 +33,7 @@ def put(client: Client, command: Any, reader: Any) -> bytes:
     prepared = statement(client, command)
     rows = list(prepared.rows)
     if name == "CommandPreparedStatementUpdate" and prepared.parameters:
-        rows = rows_of(batch.data for batch in reader)
+        rows = rows_of(reader)
         check_rows(prepared, rows)
     return _count(_changed(client, prepared.sql, rows))
 
@@ -66,7 +68,7 @@ def _ingest(client: Client, command: Any, reader: Any) -> int:
         client.wrote(None)
         return session.local.load(
             command.table,
-            reader.read_all(),
+            pa.Table.from_batches(sound(reader), reader.schema),
             create=options.if_not_exist != _MUST_EXIST,
             append=options.if_exists == _APPEND,
             replace=options.if_exists == _REPLACE,
