@@ -19,6 +19,7 @@ from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import read_twice
 from fedsql.planner.parameters import checked
 from fedsql.planner.parse import check_count, native, number_marks, unread
+from fedsql.planner.table_functions import check_functions
 
 _BESIDE = ("SEQUENCE", "INDEX")  # what serves tables
 _KINDS = (exp.Create, exp.Drop, exp.Insert, exp.Update, exp.Delete, exp.TruncateTable, exp.Alter)
@@ -41,6 +42,7 @@ def read_write(sql: str) -> exp.Expr:
             f"{' '.join(token.text.upper() for token in tokens[:2])} is not answered",
             hint="local tables and views: CREATE TABLE, CREATE VIEW, INSERT, UPDATE, DELETE, DROP",
         )
+    check_functions(tree)
     if tree.find(exp.TemporaryProperty) is not None:
         raise NotSupportedError(
             "TEMP is not needed: local tables end with the session", hint="CREATE TABLE x AS SELECT ..."

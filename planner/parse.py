@@ -14,6 +14,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
+from fedsql.planner.table_functions import check_functions
 
 _INTEGER = re.compile(r"-?[0-9]{1,39}")
 _DECIMAL = re.compile(r"DECIMAL\([0-9]{1,2},[0-9]{1,2}\)")
@@ -85,6 +86,7 @@ def parse(sql: str) -> exp.Query:
         raise NotSupportedError(
             f"{place.sql('duckdb')} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work"
         )
+    check_functions(tree)
     _check_meaning(tokens)
     for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
         if token.token_type == TokenType.TILDE:

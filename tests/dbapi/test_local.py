@@ -135,7 +135,7 @@ def test_keys_and_views_are_listed(connection: fedsql.Connection) -> None:
         ("CREATE TABLE x AS FROM '/etc/passwd'", "there is no table /etc/passwd"),
         (
             "CREATE TABLE x AS SELECT * FROM read_csv('/etc/passwd')",
-            "File system operations are disabled|Cannot access",
+            "in FROM is not answered",
         ),
         ("CREATE TEMP TABLE x AS SELECT 1", "TEMP is not needed"),
         ("CREATE SCHEMA s", "CREATE SCHEMA is not answered"),
