@@ -160,6 +160,12 @@ class Session:
         with self._busy():
             return self.local.execute_many(*positional_rows(statement.sql, rows))
 
+    def load(self, name: str, rows: pa.Table, *, create: bool, append: bool, replace: bool) -> Answer:
+        """Write rows to a local table: see `LocalTables.load`."""
+        self._check_open()
+        with self._busy():
+            return Answer(changed=self.local.load(name, rows, create=create, append=append, replace=replace))
+
     def explain(self, sql: str, parameters: Parameters = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing, and asks parties for nothing but what is left of a budget."""
         self._check_open()

@@ -96,28 +96,35 @@ class Client:
         with self.turn() as session:
             return with_types(session.schema(found), found)
 
-    def submit(self, prepared: Prepared, parameters: Sequence[object]) -> tuple[bytes, Pending]:
+    def submit(
+        self, prepared: Prepared, parameters: Sequence[object], gone: Callable[[], bool]
+    ) -> tuple[bytes, Pending]:
         """Return the handle of a result that is computed when it is asked for.
 
-        What changes something is run at once: clients go on without asking for a result.
+        What changes something is run at once: clients go on without asking for a result. ``gone`` as for `change`.
         """
         found = self.describe(prepared, parameters)
         if found is None:
-            found = self.change(prepared.sql, parameters)
+            found = self.change(lambda session: session.execute(prepared.sql, parameters), gone)
         schema = self.shape(found)
         if isinstance(found, Answer):
             pending = Pending.known(schema, found)
         else:
             pending = Pending(schema, None)
-            pending.run = lambda: self._run(pending, prepared.sql, parameters)
+            pending.run = lambda: self._run(pending, lambda session: session.execute(prepared.sql, parameters))
         return self.results.add(pending), pending
 
-    def change(self, sql: str, parameters: Sequence[object]) -> Answer:
-        """Run a statement that changes a setting or a local table."""
-        with self.turn(changes=True) as session:
-            answer = self._execute(session, sql, parameters)
+    def change(self, work: Callable[[Session], Answer], gone: Callable[[], bool]) -> Answer:
+        """Run what changes a setting or a local table; it is cancelled when ``gone`` says that the client has hung up."""
+
+        def run() -> Answer:
+            answer = self._run(pending, work, changes=True)
             self.wrote(answer.changed)
             return answer
+
+        pending = Pending(pa.schema([]), run)
+        pending.wait(gone, self.stop)
+        return pending.known_answer()
 
     def wrote(self, rows: int | None) -> None:
         """Count what a statement has changed (None: that is not said): no rollback takes it back."""
@@ -128,30 +135,33 @@ class Client:
         return self.results.fetch(handle, gone, self.stop)
 
     def stop(self, pending: Pending) -> None:
-        """Cancel a statement, also one that has not begun. Nothing else of this client is touched."""
-        with self._guard:
-            pending.cancelled = True
-            if self._running is pending:
-                self.session.interrupt()  # returns when the statement has ended, and the next one waits for the guard
+        """Cancel a statement, also one that has not begun; return when it has ended. Nothing else of this client is touched."""
+        pending.cancelled = True
+        while True:  # the session takes no notice of what comes a moment before the statement begins in it
+            with self._guard:  # for which the next statement waits
+                if self._running is not pending:
+                    return
+                if self._session is not None:
+                    self._session.interrupt()
+            pending.done.wait(0.01)
 
-    def _run(self, pending: Pending, sql: str, parameters: Sequence[object]) -> Answer:
-        with self.turn() as session, self._passed(pending):
+    def _run(self, pending: Pending, work: Callable[[Session], Answer], *, changes: bool = False) -> Answer:
+        with self.turn(changes=changes) as session:
             with self._guard:
                 self._running = pending
             try:
-                if pending.cancelled:
-                    raise Cancelled(CANCELLED)
-                return self._execute(session, sql, parameters)
+                with self._passed(pending):
+                    return self._execute(session, work)
             finally:
                 with self._guard:
                     self._running = None
 
-    def _execute(self, session: Session, sql: str, parameters: Sequence[object]) -> Answer:
+    def _execute(self, session: Session, work: Callable[[Session], Answer]) -> Answer:
         """Run a statement and write into the log who asked: parties know the analyst alone, and the query's id."""
         told = {"user": self.user.name, "analyst": self.user.analyst}
         begun = time.perf_counter()
         try:
-            answer = session.execute(sql, parameters)
+            answer = work(session)
         except Error as error:
             why = {"reason": error.message, "query_id": error.query_id}
             _log.warning("not answered", extra=event("not answered", **told, **why))
@@ -167,23 +177,27 @@ class Client:
             if pending.cancelled:
                 raise Cancelled(CANCELLED)
         try:
+            if pending.cancelled:
+                raise Cancelled(CANCELLED)
             yield
         finally:
             self.gate.release()
 
     def close(self) -> None:
         """End the session: what runs is cancelled; local tables, settings and results are gone."""
-        with self._guard:
-            self.closed = True
-            if self._running is not None and self._session is not None:
-                self._running.cancelled = True
-                self._session.interrupt()
-        with self._turn:
+        self.closed = True  # who waits for a turn is refused when it comes
+        while not self._turn.acquire(timeout=0.02):
+            running = self._running
+            if running is not None:
+                self.stop(running)
+        try:
             if self._session is not None:
                 self._session.close()
             self._session = None
             self.prepared.clear()
             self.results = Results()
+        finally:
+            self._turn.release()
 
 
 class Clients:

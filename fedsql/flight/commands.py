@@ -91,7 +91,7 @@ def listing(client: Client, command: Any) -> pa.Table | None:
         return found[1](session, command)
 
 
-def submit(client: Client, command: Any) -> tuple[bytes, Pending]:
+def submit(client: Client, command: Any, gone: Callable[[], bool]) -> tuple[bytes, Pending]:
     """Return the handle of a statement's result, which is computed when it is asked for. See `Client.submit`."""
     prepared = statement(client, command)
     if len(prepared.rows) != 1:
@@ -99,7 +99,7 @@ def submit(client: Client, command: Any) -> tuple[bytes, Pending]:
             f"a query takes one row of parameters, {len(prepared.rows)} are bound",
             hint="run it for each: every query is charged by itself",
         )
-    return client.submit(prepared, prepared.rows[0])
+    return client.submit(prepared, prepared.rows[0], gone)
 
 
 def described(client: Client, command: Any) -> pa.Schema:

@@ -51,7 +51,7 @@ class Server(flight.FlightServerBase):  # type: ignore[misc]
             command = read_command(descriptor.command)
             schema, ticket, rows = listing_schema(command), descriptor.command, None
             if schema is None:
-                handle, pending = submit(client, command)
+                handle, pending = submit(client, command, context.is_cancelled)
                 schema, ticket = pending.schema, messages.pack(messages.TicketStatementQuery(statement_handle=handle))
                 rows = pending.rows
             # No location: where it was asked.
@@ -87,7 +87,7 @@ class Server(flight.FlightServerBase):  # type: ignore[misc]
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Take rows, or a statement that changes something."""
         with self._client(context) as client:
-            writer.write(pa.py_buffer(put(client, read_command(descriptor.command), reader)))
+            writer.write(pa.py_buffer(put(client, read_command(descriptor.command), reader, context.is_cancelled)))
 
     def do_action(self, context: Any, action: Any) -> list[bytes]:
         """Carry out an action."""

@@ -52,6 +52,7 @@ class Pending:
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
     cancelled: bool = False
+    begun: bool = False
     waiting: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,16 +63,21 @@ class Pending:
         pending.done.set()
         return pending
 
-    def table(self) -> pa.Table:
-        """Return what it yielded, in the types that were told before, or raise what it raised."""
+    def known_answer(self) -> Answer:
+        """Return what it yielded, or raise what it raised."""
         if self.error is not None:
             raise self.error
         assert self.answer is not None
-        table = self.answer.table
+        return self.answer
+
+    def table(self) -> pa.Table:
+        """Return the rows that it yielded, in the types that were told before, or raise what it raised."""
+        answer = self.known_answer()
+        table = answer.table
         if table is None:
             return self.schema.empty_table()
         if table.schema.types != self.schema.types:
-            raise InternalError("the result has other types than were told", query_id=self.answer.query_id)
+            raise InternalError("the result has other types than were told", query_id=answer.query_id)
         return pa.table(table.columns, schema=self.schema)
 
     @property
@@ -86,8 +92,29 @@ class Pending:
         """How many bytes it holds."""
         return 0 if self.answer is None or self.answer.table is None else int(self.answer.table.nbytes)
 
-    def work(self) -> None:
-        """Run it, in a thread of its own, and keep what comes of it."""
+    def wait(self, gone: Callable[[], bool], stop: Callable[[Pending], None]) -> None:
+        """Return when it has run; begin that if nobody has. What comes of it is kept.
+
+        ``gone`` tells whether who asks has hung up: when nobody waits any more, ``stop`` is called.
+        """
+        with self.guard:
+            self.waiting += 1
+            if not (self.begun or self.done.is_set()):
+                self.begun = True
+                threading.Thread(target=self._work, name="fedsql-gateway-query", daemon=True).start()
+        left = False
+        while not (self.done.wait(0.05) or left):
+            left = gone()
+        with self.guard:  # of those who leave together one is the last
+            self.waiting -= 1
+            alone = self.waiting == 0
+        if left and not self.done.is_set():
+            if alone:
+                stop(self)
+            raise Cancelled(CANCELLED)
+
+    def _work(self) -> None:
+        """Run it, in a thread of its own."""
         try:
             if self.cancelled:
                 raise Cancelled(CANCELLED)
@@ -115,13 +142,7 @@ class Results:
         handle = new_handle()
         with self._guard:
             self._known[handle] = pending
-            over = sum(each.size for each in self._known.values()) - self._room
-            for old, each in list(self._known.items())[:-1]:
-                if len(self._known) <= self._kept and over <= 0:
-                    break
-                if each.waiting == 0:
-                    over -= each.size
-                    del self._known[old]
+            self._forget(handle)
         return handle
 
     def get(self, handle: bytes) -> Pending:
@@ -133,24 +154,19 @@ class Results:
         return pending
 
     def fetch(self, handle: bytes, gone: Callable[[], bool], stop: Callable[[Pending], None]) -> pa.Table:
-        """Return the result of a handle; run the statement if that was not done yet.
-
-        ``gone`` tells whether who asks has hung up: when nobody waits any more, ``stop`` is called.
-        """
+        """Return the result of a handle; run the statement if that was not done yet: see `Pending.wait`."""
         pending = self.get(handle)
-        with pending.guard:
-            pending.waiting += 1
-            if pending.run is not None and pending.waiting == 1 and not pending.done.is_set():
-                threading.Thread(target=pending.work, name="fedsql-gateway-query", daemon=True).start()
-        try:
-            while not pending.done.wait(0.05):
-                if gone():
-                    with pending.guard:
-                        alone = pending.waiting == 1
-                    if alone:
-                        stop(pending)
-                    raise Cancelled(CANCELLED)
-            return pending.table()
-        finally:
-            with pending.guard:
-                pending.waiting -= 1
+        pending.wait(gone, stop)
+        with self._guard:
+            self._forget(handle)  # it has a size only now
+        return pending.table()
+
+    def _forget(self, newest: bytes) -> None:
+        """Forget the oldest where there are too many, or they are too large together; never the ``newest``."""
+        over = sum(each.size for each in self._known.values()) - self._room
+        for old, each in list(self._known.items()):
+            if len(self._known) <= self._kept and over <= 0:
+                break
+            if each.waiting == 0 and old != newest:
+                over -= each.size
+                del self._known[old]

@@ -15,6 +15,8 @@ from tests.flight.accounts import PASSWORD
 class Raw:
     """One client. It logs in as ``user``, or sends ``headers`` alone."""
 
+    timeout = 60.0
+
     def __init__(self, service: GatewayService, user: str | None = "ada", headers: Any = ()) -> None:
         self.client = flight.FlightClient(f"grpc://127.0.0.1:{service.port}")
         self.headers = list(headers)
@@ -23,7 +25,7 @@ class Raw:
 
     @property
     def options(self) -> flight.FlightCallOptions:
-        return flight.FlightCallOptions(headers=self.headers, timeout=60)
+        return flight.FlightCallOptions(headers=self.headers, timeout=self.timeout)
 
     def info(self, command: Any) -> flight.FlightInfo:
         return self.client.get_flight_info(flight.FlightDescriptor.for_command(messages.pack(command)), self.options)
