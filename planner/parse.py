@@ -31,6 +31,9 @@ _INSTEAD = {
     "VALUES": "SELECT * FROM (VALUES ...) v",
 }
 _MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
+_DEEPEST = 100  # brackets within brackets: thousands would exhaust the stack of a compiled parser, and end the process
+_OPEN = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
+_CLOSE = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 class Unread(ProgrammingError):
@@ -41,6 +44,7 @@ def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
     try:
         sql, tokens = _number_marks(sql)
+        _check_depth(tokens)
         statements = [s for s in DuckDB().parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
@@ -85,6 +89,19 @@ def parse(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def _check_depth(tokens: list[Token]) -> None:
+    """Refuse what is nested deeper than any statement that people write."""
+    depth = 0
+    for token in tokens:
+        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
+        if depth > _DEEPEST:
+            raise NotSupportedError(
+                f"more than {_DEEPEST} brackets within one another are not answered",
+                hint="WITH t AS (...) names a subquery",
+                position=(token.line, max(1, token.col - len(token.text) + 1)),
+            )
 
 
 def _check_meaning(tokens: list[Token]) -> None:
