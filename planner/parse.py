@@ -41,6 +41,9 @@ _DOLLARS = re.compile(
     re.DOTALL,
 )
 MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
+_DEEPEST = 100  # brackets within brackets: more would exhaust the stack of a parser
+_OPEN = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
+_CLOSE = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 class Unread(ProgrammingError):
@@ -51,6 +54,7 @@ def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
     try:
         sql, tokens = number_marks(sql)
+        _check_depth(tokens)
         statements = [s for s in DuckDB().parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
@@ -96,6 +100,19 @@ def parse(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def _check_depth(tokens: list[Token]) -> None:
+    """Refuse what is nested deeper than any statement that people write."""
+    depth = 0
+    for token in tokens:
+        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
+        if depth > _DEEPEST:
+            raise NotSupportedError(
+                f"more than {_DEEPEST} brackets within one another are not answered",
+                hint="WITH t AS (...) names a subquery",
+                position=(token.line, max(1, token.col - len(token.text) + 1)),
+            )
 
 
 def _check_meaning(tokens: list[Token]) -> None:

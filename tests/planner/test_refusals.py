@@ -196,6 +196,14 @@ def test_not_answered_yet(open_session, case):
     assert error.hint or "answered" in error.message
 
 
+@pytest.mark.parametrize("inside", ["({})", "(SELECT {})", "abs({})", "[{}]", "1 IN (SELECT {})"])
+def test_depths_that_would_exhaust_the_stack(open_session, inside):
+    before, after = inside.split("{}")
+    sql = f"SELECT {before * 1000}1{after * 1000}"
+    error = refused(open_session, NotSupportedError, "more than 100 brackets within one another", sql)
+    assert error.position == (1, 1 + [place for place, c in enumerate(sql) if c in "(["][100])
+
+
 @pytest.mark.parametrize("sql", lines(READ_ONLY))
 def test_federated_tables_are_read_only(open_session, sql):
     with pytest.raises(NotSupportedError, match="read-only"):
