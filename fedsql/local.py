@@ -45,6 +45,7 @@ class LocalTables:
     """The tables and views of one session. ``catalog`` returns the newest catalog, whose names are taken.
 
     ``check_cancelled`` raises when what runs was cancelled; ``running`` is the cursor that then is to be interrupted.
+    ``most``: bytes of the rows that RETURNING yields.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class LocalTables:
         database: duckdb.DuckDBPyConnection,
         catalog: Callable[[], Catalog],
         check_cancelled: Callable[[], None] = lambda: None,
+        most: int | None = None,
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._check_cancelled = check_cancelled
+        self._most = most
         self.running: duckdb.DuckDBPyConnection | None = None
         self._views: dict[str, Saved] = {}
 
@@ -89,7 +92,7 @@ class LocalTables:
         self._check_reads(tree)
         values = values_of(count_marks(tree), parameters)
         with self._running() as cursor:
-            return run(tree, cursor, sql, values)
+            return run(tree, cursor, sql, values, self._most)
 
     def execute_many(self, sql: str, rows: Iterable[object]) -> Answer:
         """Run INSERT, UPDATE or DELETE once for each of ``rows``: for all, or, where one fails, for none."""

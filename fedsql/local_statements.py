@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
-import pyarrow as pa
 from sqlglot import exp
 from sqlglot.dialects import DuckDB
 from sqlglot.errors import SqlglotError
@@ -20,6 +19,7 @@ from fedsql.executors.engines.typer import read_twice
 from fedsql.planner.parameters import checked
 from fedsql.planner.parse import check_count, native, number_marks, unread
 from fedsql.planner.table_functions import check_functions
+from fedsql.workbench import taken
 
 _BESIDE = ("SEQUENCE", "INDEX")  # what serves tables
 _KINDS = (exp.Create, exp.Drop, exp.Insert, exp.Update, exp.Delete, exp.TruncateTable, exp.Alter)
@@ -83,12 +83,14 @@ def rows_each(tree: exp.Expr) -> int | None:
     return len(tree.expression.expressions)
 
 
-def run(tree: exp.Expr, cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object]) -> Answer:
+def run(
+    tree: exp.Expr, cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object], most: int | None = None
+) -> Answer:
     """Run a statement; return the rows of RETURNING, and how many rows were written where that is said."""
     if tree.args.get("returning"):
         relation = cursor.sql(sql, params=list(values))
         columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
-        table: pa.Table = relation.to_arrow_table()
+        table = taken(relation, most)
         return Answer(table, columns, changed=table.num_rows)
     result = cursor.execute(sql, list(values)) if values else cursor.execute(sql)
     if isinstance(tree, exp.Create | exp.Drop | exp.Alter) and not isinstance(tree.expression, exp.Query):

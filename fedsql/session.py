@@ -55,7 +55,7 @@ from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
 from fedsql.types import quoted
-from fedsql.workbench import CANCELLED, Workbench
+from fedsql.workbench import CANCELLED, UNLIMITED, Limits, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
@@ -73,7 +73,14 @@ _LOCK = (
 class Session:
     """An analyst's session with a federation: settings, keys, and a local DuckDB for what is above the cut."""
 
-    def __init__(self, federation: Federation, analyst: str | Analyst = "analyst", *, owns: bool = False) -> None:
+    def __init__(
+        self,
+        federation: Federation,
+        analyst: str | Analyst = "analyst",
+        *,
+        owns: bool = False,
+        limits: Limits = UNLIMITED,
+    ) -> None:
         self.federation = federation
         self.settings = Settings()
         self._analyst = analyst if isinstance(analyst, Analyst) else federation.admit(analyst)
@@ -83,14 +90,15 @@ class Session:
         self._idle.set()
         self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
-        self._local = duckdb.connect(
-            ":memory:", config={"temp_directory": ""}
-        )  # such a folder can be read after the lock
+        self._most = limits.result
+        self._local = duckdb.connect(":memory:", config=limits.config)
         for statement in _LOCK:
             self._local.execute(statement)
         self._arrow: dict[str, pa.DataType] = {}  # by DuckDB's type: asking takes milliseconds
         self._copies = Copies(self._local)
-        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog, self._check_cancelled)
+        self.local = LocalTables(
+            self._local, lambda: self.federation.directory.catalog, self._check_cancelled, self._most
+        )
 
     @classmethod
     def open(
@@ -314,7 +322,7 @@ class Session:
         """
         cursor = self._finishing = self._local.cursor()
         try:
-            bench = Workbench(cursor, self._check_cancelled)
+            bench = Workbench(cursor, self._check_cancelled, self._most)
             self._bring(plan.copies)
             for stage in range(plan.last_stage + 1) if plan.releases else ():
                 asking = plan.at(stage)

@@ -29,6 +29,7 @@ from fedsql.workbench import CANCELLED
 _log = logging.getLogger("fedsql.gateway")
 MOST = 1000  # clients
 MOST_OF_ONE = 200  # of one user
+CALLS = 256  # of one user that run or wait at once: each has a thread
 AT_ONCE = 16  # queries of one analyst that run at once; half of those that a coordinator takes
 
 
@@ -269,8 +270,10 @@ class Clients:
 
     @contextmanager
     def call(self, client: Client) -> Iterator[Client]:
-        """Count a call of a client: while it runs the session is not idle."""
+        """Count a call of a client: while it runs the session is not idle. Raises OperationalError where there are too many."""
         with self._guard:
+            if sum(each.calls for each in self._known.values() if each.user == client.user) >= CALLS:
+                raise OperationalError("there are too many calls at once", hint="wait for those that run")
             client.calls += 1
         try:
             yield client

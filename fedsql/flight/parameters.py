@@ -21,6 +21,8 @@ MOST_MARKS = 65_535
 """How many parameters a statement may have: the largest number after a $, for what lies between takes room too."""
 ROOM = 64 << 20
 """How many bytes their values may have together."""
+TEXT = 1 << 20
+"""How many characters a statement may have: reading it holds up everybody."""
 LOADED = 1 << 30
 """How many bytes a client may send at once."""
 _SHARING = (pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_list_view, pa.types.is_large_list_view)
@@ -28,7 +30,12 @@ _VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)
 
 
 def count(sql: str) -> int:
-    """Return how many parameters a statement has: 0 where DuckDB cannot read it, which others say better."""
+    """Return how many parameters a statement has: 0 where DuckDB cannot read it, which others say better.
+
+    Raises ProgrammingError for a text that is too long, NotSupportedError for parameters with names.
+    """
+    if len(sql) > TEXT:
+        raise ProgrammingError(f"the statement has over {TEXT} characters", hint="bind parameters, or load a table")
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error:

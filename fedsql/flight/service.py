@@ -7,6 +7,7 @@ to the coordinator, made when the first of its users asks; all its sessions shar
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,12 @@ from fedsql.flight.server import Server
 from fedsql.flight.tls import due
 from fedsql.flight.users import Users
 from fedsql.session import Session
+from fedsql.workbench import Limits
 
 _log = logging.getLogger("fedsql.gateway")
 _LOOK = 15.0  # seconds between looks at idle sessions
+# Of one session: what it computes by itself and keeps in local tables, and one result.
+LIMITS = Limits(memory="1GiB", threads=min(4, os.cpu_count() or 1), result=256 << 20)
 
 
 class GatewayService:
@@ -144,7 +148,7 @@ class GatewayService:
                     told = f"the gateway cannot ask as the analyst {analyst}"
                     raise OperationalError(told, hint="its log says why") from None
             federation, known = self._opened[analyst]
-        return Session(federation, replace(known, box=SealKey()))
+        return Session(federation, replace(known, box=SealKey()), limits=LIMITS)
 
     def _admitted(self, analyst: str) -> tuple[Federation, Analyst]:
         federation = self._embedded
