@@ -34,6 +34,7 @@ from fedsql.config.values import period
 from fedsql.executors.setup import set_up
 from fedsql.executors.transport.settings import Settings
 from fedsql.flight import actions, clients, parameters, statements, users
+from fedsql.flight.service import LIMITS
 from fedsql.operation.metrics import Metrics
 from fedsql.serving import GRACE
 from fedsql.session import Session
@@ -212,7 +213,12 @@ def test_the_numbers_of_the_gateway_are_its_own() -> None:
         f"| {clients.AT_ONCE}, over all of the analyst's users; more wait. A coordinator takes {analyst} |",
         f"| {statements._KEPT}, of at most {statements._ROOM >> 20} MiB together",
         f"| {actions.MOST_PREPARED:,} each |",
-        f"| {parameters.MOST:,}; whole tables",
+        f"| {parameters.MOST:,}, of at most {parameters.ROOM >> 20} MiB together; whole tables",
+        f"| a table that is loaded at once | {parameters.LOADED >> 30} GiB |",
+        f"| a statement | {parameters.TEXT:,} characters |",
+        f"| calls of one user that run or wait at once | {clients.CALLS} |",
+        "| what a session computes by itself, and its local tables | 1 GiB, and 4 threads; nothing is written to disk |",
+        f"| a result | {(LIMITS.result or 0) >> 20} MiB;",
         f"waits up to {GRACE:g} seconds for what runs",
     ):
         assert text in GATEWAY_DOC, text
