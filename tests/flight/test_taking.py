@@ -44,8 +44,9 @@ def test_local_tables_have_a_limit_and_take_no_disk(small: GatewayService) -> No
     with pytest.raises(flight.FlightServerError, match=r"(?i)memory") as caught:
         raw.query(f"CREATE TABLE many AS {MANY}")
     assert b"53200" in caught.value.extra_info
-    settings = "SELECT value FROM duckdb_settings() WHERE name = 'temp_directory'"
-    assert raw.query(settings).to_pylist() == [{"value": ""}]
+    first, *_ = small.clients._known.values()
+    setting = first.session._local.execute("SELECT current_setting('temp_directory')")
+    assert setting.fetchall() == [("",)]
     assert raw.query("SELECT COUNT(*) AS n FROM t").equals(other.query("SELECT COUNT(*) AS n FROM t"))
 
 
