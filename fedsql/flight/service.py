@@ -58,7 +58,8 @@ class GatewayService:
         self._tls, self._listen = tls, (host, port)
         self._expiry = expiry(tls[0]) if tls else None
         self._config = load_federation(federation)
-        self._opening = threading.Lock()
+        self._guard = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}  # by analyst
         self._opened: dict[str, tuple[Federation, Analyst]] = {}
         self._embedded = None if self._config.remote else open_federation(self._config)
         self.clients = Clients(self._session, users, idle)
@@ -131,15 +132,16 @@ class GatewayService:
         self.clients.close()
         if self._server is not None:
             self._server.shutdown()
-        with self._opening:
-            for federation, _ in self._opened.values():
-                federation.close()
-            self._opened.clear()
-            if self._embedded is not None:
-                self._embedded.close()
+        for federation, _ in list(self._opened.values()):
+            federation.close()
+        self._opened.clear()
+        if self._embedded is not None:
+            self._embedded.close()
 
     def _session(self, analyst: str) -> Session:
-        with self._opening:
+        with self._guard:
+            opening = self._opening.setdefault(analyst, threading.Lock())
+        with opening:  # to dial may take long: nobody but this analyst's users waits for it
             if analyst not in self._opened:
                 try:
                     self._opened[analyst] = self._admitted(analyst)
