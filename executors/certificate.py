@@ -6,15 +6,14 @@ is kept elsewhere. Where there is no certificate yet, there will be a new key wi
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedsql.config.loading import load_federation
-from fedsql.config.placing import alone, replace, write_new
-from fedsql.crypto.certificates import expiry, hosts_of, is_among, is_key_of, issue, renew
+from fedsql.config.placing import alone, read_private, replace, write_new
+from fedsql.crypto.certificates import SUBJECT, expiry, hosts_of, is_among, is_key_of, issue, renew
 from fedsql.errors import ConfigError
 from fedsql.executors.setup import AUTHORITY, COORDINATOR, HERE
 from fedsql.executors.transport.address import Address
@@ -42,27 +41,49 @@ def certificate(
     """
     state, authority = state or file.parent / COORDINATOR, authority or file.parent / AUTHORITY
     dialled, roots = _pinned(file)
-    root_file, root_key_file = authority / "ca.pem", authority / "ca.key"
-    root, root_key = _read(root_file, _HINT), _read(root_key_file, _HINT, secret=True)
-    _check(root, root_file, root_key, root_key_file)
+    root_file = authority / "ca.pem"
+    root, root_key = authority_in(authority, _HINT)
     if not is_among(root, roots):
         raise ConfigError(
             f"{root_file}: is not what {file} pins as coordinator.ca: nobody would trust its certificates"
         )
     if expiry(root) <= time.time():
         raise ConfigError(f"{root_file}: has ended: everybody needs another coordinator.ca in {file}")
+    return next_certificate(root, root_key, state, [dialled], hosts)
+
+
+def authority_in(folder: Path, hint: str) -> tuple[bytes, bytes]:
+    """Return (certificate, private key) of the authority in ``folder``: its ca.pem and ca.key. Raises ConfigError."""
+    root_file, root_key_file = folder / "ca.pem", folder / "ca.key"
+    root, root_key = read_file(root_file, hint), read_private(root_key_file, hint=hint)
+    check_pair(root, root_file, root_key, root_key_file)
+    return root, root_key
+
+
+def next_certificate(
+    root: bytes,
+    root_key: bytes,
+    state: Path,
+    always: Sequence[str],
+    hosts: Sequence[str],
+    subject: str = SUBJECT,
+) -> Issued:
+    """Issue a certificate into ``state``: for the key of the one that is there, or else with a new key.
+
+    It is for ``always``, ``hosts`` (or those of the present one) and this machine. Raises ConfigError.
+    """
     chain_file, key_file = state / "tls.pem", state / "tls.key"
     with alone(state):
-        chain = _read(chain_file) if chain_file.exists() else None
+        chain = read_file(chain_file) if chain_file.exists() else None
         if chain is not None:
-            key = _read(key_file, secret=True) if key_file.exists() else None  # it may be on another machine
-            _check(chain, chain_file, key, key_file)
+            key = read_private(key_file) if key_file.exists() else None  # it may be on another machine
+            check_pair(chain, chain_file, key, key_file)
         try:
             if chain is None:
-                made, new_key = issue(root, root_key, [dialled, *hosts, *HERE])
+                made, new_key = issue(root, root_key, [*always, *hosts, *HERE], subject)
                 written = write_new({chain_file: made, key_file: new_key}, (chain_file, key_file))
             else:
-                made = renew(root, root_key, [dialled, *(hosts or hosts_of(chain)), *HERE], chain)
+                made = renew(root, root_key, [*always, *(hosts or hosts_of(chain)), *HERE], chain, subject)
                 replace(chain_file, made.decode(), chain.decode())
                 written = [chain_file]
         except ValueError as error:
@@ -86,7 +107,7 @@ def _pinned(file: Path) -> tuple[str, bytes]:
     return address.host, federation.root_certificates
 
 
-def _check(chain: bytes, chain_file: Path, key: bytes | None, key_file: Path) -> None:
+def check_pair(chain: bytes, chain_file: Path, key: bytes | None, key_file: Path) -> None:
     """Check that the files are a certificate and, where it is given, its key. Raises ConfigError."""
     try:
         expiry(chain)
@@ -100,12 +121,9 @@ def _check(chain: bytes, chain_file: Path, key: bytes | None, key_file: Path) ->
         raise ConfigError(f"{key_file}: is not the key of {chain_file.name} beside it")
 
 
-def _read(path: Path, hint: str | None = None, *, secret: bool = False) -> bytes:
-    """Return a file's content. Raises ConfigError, also when it is ``secret`` and open to others than its owner."""
+def read_file(path: Path, hint: str | None = None) -> bytes:
+    """Return a file's content. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            if secret and os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                raise ConfigError(f"{path}: the private key is open to other users", hint=f"chmod 600 {path}")
-            return file.read()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None

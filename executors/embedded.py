@@ -19,7 +19,7 @@ from fedsql.config.models import FederationConfig, PartyConfig
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError
 from fedsql.executors.engines.store import PartyStore
-from fedsql.executors.federation import Fetched, OnProgress, Presence
+from fedsql.executors.federation import Asking, Fetched, OnProgress, Presence
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.roles.consult import BUDGET, consult, spent_of
@@ -56,7 +56,9 @@ class EmbeddedFederation:
         if problems:
             self.close()
             raise ConfigError(*problems)
+        self._identities: dict[str, IdentityKey] = {}
         self._analysts: dict[str, bytes] = {}
+        self._asking = Asking()
         self._fetched = Fetched(self._consult)
         catalog = Catalog(config.name, tuple(party.offer() for party in self.parties.values()))
         self.directory = Directory(catalog, self.coordinator.identity.public, self._analysts)
@@ -69,10 +71,10 @@ class EmbeddedFederation:
         return cls(federation_from(source) if isinstance(source, Mapping) else load_federation(source))
 
     def admit(self, name: str) -> Analyst:
-        """Return an analyst of this process, whose key is pinned here under ``name``."""
-        analyst = Analyst(name)
-        self._analysts[name] = analyst.identity.public
-        return analyst
+        """Return an analyst of this process, whose key is pinned here under ``name``: one for all sessions of that name."""
+        identity = self._identities.setdefault(name, IdentityKey.generate())
+        self._analysts[name] = identity.public
+        return Analyst(name, identity)
 
     def ask(
         self,
@@ -85,11 +87,15 @@ class EmbeddedFederation:
     ) -> list[pa.Table]:
         """Run the protocol for one signed question; return the released relations."""
         watches = {name: watch.beside(on_progress and partial(on_progress, name)) for name in plan.participants}
-        participants: dict[str, Any] = {n: self.parties[n].serve(self.directory, own) for n, own in watches.items()}
+        query = (question.query_id, question.attempt)
+        participants: dict[str, Any] = {
+            name: self.parties[name].serve(self.directory, own, query) for name, own in watches.items()
+        }
         participants[COORDINATOR] = self.coordinator.serve(self.directory.identities)
         participants[ANALYST] = analyst.ask(question, plan, self.directory, watch)
         watches |= {COORDINATOR: watch.beside(), ANALYST: watch.beside()}
-        tables: list[pa.Table] = run(participants, record, watches)[ANALYST]
+        with self._asking.one(analyst, *query):
+            tables: list[pa.Table] = run(participants, record, watches)[ANALYST]
         return tables
 
     def presence(self) -> list[Presence]:
@@ -113,10 +119,11 @@ class EmbeddedFederation:
         replies: dict[str, Any] = run(participants)[ANALYST]
         return replies
 
-    def interrupt(self) -> None:
-        """Stop the fragments that run now."""
-        for party in self.parties.values():
-            party.interrupt()
+    def interrupt(self, analyst: Analyst) -> None:
+        """Stop the fragments that run for this analyst's session."""
+        for query in self._asking.of(analyst):
+            for party in self.parties.values():
+                party.interrupt(*query)
 
     def close(self) -> None:
         """Close every party's database and ledger."""

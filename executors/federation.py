@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
@@ -74,11 +75,42 @@ class Federation(Protocol):
         They are fetched from their owners once, and verified. Raises PolicyDenied where the analyst may not have one.
         """
 
-    def interrupt(self) -> None:
-        """Stop what is being asked from here."""
+    def interrupt(self, analyst: Analyst) -> None:
+        """Stop what this analyst's session asks, and nothing that others ask."""
 
     def close(self) -> None:
         """Close what this holds open."""
+
+
+class Asking:
+    """The attempts (query id, attempt) that run for each session, so that one can be stopped alone. Threads may share it.
+
+    A session is known by its box: the public key that it alone has.
+    """
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._running: dict[bytes, list[tuple[bytes, int]]] = {}
+
+    @contextmanager
+    def one(self, analyst: Analyst, query_id: bytes, attempt: int) -> Iterator[None]:
+        """Count an attempt as running."""
+        query = (query_id, attempt)
+        with self._guard:
+            self._running.setdefault(analyst.box.public, []).append(query)
+        try:
+            yield
+        finally:
+            with self._guard:
+                left = self._running[analyst.box.public]
+                left.remove(query)
+                if not left:
+                    del self._running[analyst.box.public]
+
+    def of(self, analyst: Analyst) -> list[tuple[bytes, int]]:
+        """Return what runs for the session of ``analyst``."""
+        with self._guard:
+            return list(self._running.get(analyst.box.public, ()))
 
 
 class Fetched:

@@ -125,10 +125,17 @@ def _array(values: Sequence[Value], type_text: str) -> pa.Array:
         if type_.family == "temporal":
             texts.append(_moment_text(round(value), type_.text))
             continue
-        unscaled = round(Fraction(value) * 10**type_.scale)
+        unscaled = _rounded(value, 10**type_.scale)
         inside = type_.low <= unscaled <= type_.high
         texts.append(_decimal_text(unscaled, type_.scale) if inside else None)
     return pa.array(texts, pa.string())
+
+
+def _rounded(value: int | float | Fraction, factor: int) -> int:
+    """Return value * factor as an integer, halves to even."""
+    exact = Fraction(value) if isinstance(value, float) else value
+    whole, rest = divmod(exact.numerator * factor, exact.denominator)
+    return whole if not rest else round(exact * factor)
 
 
 def _moment_text(whole: int, type_text: str) -> str:
@@ -198,7 +205,9 @@ def _single(output: Output, order: Order, parts: Sequence[int]) -> Value:
 
 
 def _total(parts: Sequence[int], units: Sequence[Fraction]) -> Fraction:
-    return sum((part * unit for part, unit in zip(parts, units, strict=True)), Fraction(0))
+    below = math.lcm(*(unit.denominator for unit in units))
+    above = (part * unit.numerator * (below // unit.denominator) for part, unit in zip(parts, units, strict=True))
+    return Fraction(sum(above), below)
 
 
 def _spread(function: str, n: int, total: int, squares: int, unit: Fraction) -> Value:

@@ -66,13 +66,10 @@ def tls_files(state: Path) -> tuple[bytes, bytes]:
         ) from None
 
 
-def certificate_due(until: float) -> str | None:
-    """Return what the operator must do about a certificate that ends at ``until`` (unix seconds); None while it is early."""
+def certificate_due(until: float, then: str) -> str | None:
+    """Return that a certificate ends at ``until`` (unix seconds), and what to do ``then``; None while it is early."""
     now = time.time()
     if until - now > _SOON:
         return None
     ends = datetime.datetime.fromtimestamp(until, datetime.UTC)
-    return (
-        f"the TLS certificate {'ended' if until <= now else 'ends'} at {ends:%Y-%m-%d %H:%M} UTC: put the next one"
-        " (fedsql certificate) in its place and start the coordinator anew"
-    )
+    return f"the TLS certificate {'ended' if until <= now else 'ends'} at {ends:%Y-%m-%d %H:%M} UTC: {then}"

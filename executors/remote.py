@@ -12,7 +12,7 @@ from fedsql.config.models import FederationConfig
 from fedsql.config.problems import choices
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.errors import ConfigError, OperationalError, PartyUnreachable
-from fedsql.executors.federation import Fetched, OnProgress, Presence
+from fedsql.executors.federation import Asking, Fetched, OnProgress, Presence
 from fedsql.executors.live import LiveDirectory
 from fedsql.executors.protocol.wire import Message, Steps
 from fedsql.executors.roles.analyst import Analyst
@@ -64,6 +64,7 @@ class RemoteFederation:
         self._settings = settings or Settings()
         self._live = LiveDirectory(config)
         self._fetched = Fetched(self._consult)
+        self._asking = Asking()
         self._node = Node(
             address or config.coordinator.address,
             name,
@@ -105,7 +106,8 @@ class RemoteFederation:
         steps: Steps[list[pa.Table]] = analyst.ask(question, plan, self.directory, watch)
         with watch.rest() as waiting:
             waiting.name = "parties"
-            tables: list[pa.Table] = self._ask(question.query_id, question.attempt, steps, record, on_progress)
+            query = (question.query_id, question.attempt)
+            tables: list[pa.Table] = self._ask(analyst, query, steps, record, on_progress)
         return tables
 
     def presence(self) -> list[Presence]:
@@ -125,9 +127,10 @@ class RemoteFederation:
         """Return the rows of public tables, by relation, as tables of texts (engines/texts.py)."""
         return self._fetched.fetch(analyst, tables, self.directory.catalog)
 
-    def interrupt(self) -> None:
-        """Call off what is being asked: the parties stop their fragments."""
-        self._node.interrupt("the query was cancelled")
+    def interrupt(self, analyst: Analyst) -> None:
+        """Call off what this analyst's session asks: the parties stop their fragments."""
+        for query in self._asking.of(analyst):
+            self._node.interrupt(*query, "the query was cancelled")
 
     def close(self) -> None:
         """Say goodbye to the coordinator."""
@@ -136,18 +139,19 @@ class RemoteFederation:
     def _consult(self, analyst: Analyst, what: str, parties: Sequence[str]) -> dict[str, Any]:
         self._check_present(parties)
         query_id, steps = consult(analyst, what, parties, self.directory)
-        replies: dict[str, Any] = self._ask(query_id, 1, steps)
+        replies: dict[str, Any] = self._ask(analyst, (query_id, 1), steps)
         return replies
 
     def _ask(
         self,
-        query_id: bytes,
-        attempt: int,
+        analyst: Analyst,
+        query: tuple[bytes, int],
         steps: Steps[Any],
         record: Callable[[Message], None] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Any:
-        return self._node.ask(query_id, attempt, steps, 2 * _LONGER * self._settings.deadline, record, on_progress)
+        with self._asking.one(analyst, *query):
+            return self._node.ask(*query, steps, 2 * _LONGER * self._settings.deadline, record, on_progress)
 
     def _check_present(self, parties: Collection[str]) -> None:
         """Raise PartyUnreachable, before anything is sent, when a party that is needed is not there."""

@@ -264,7 +264,8 @@ class CoordinatorService:
 
     def due(self) -> str | None:
         """Whether the TLS certificate that it shows ends soon."""
-        return None if self._expiry is None else certificate_due(self._expiry)
+        then = "put the next one (fedsql certificate) in its place and start the coordinator anew"
+        return None if self._expiry is None else certificate_due(self._expiry, then)
 
     def observe(self, on_outcome: OnOutcome) -> None:
         """Tell ``on_outcome`` what becomes of each question."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedsql.errors import (
     BudgetExhausted,
+    Cancelled,
     ConfigError,
     DatabaseError,
     DataError,
@@ -19,6 +20,7 @@ from fedsql.errors import (
     IntegrityError,
     InterfaceError,
     InternalError,
+    LoginFailed,
     NotSupportedError,
     OperationalError,
     PartyUnreachable,
@@ -30,7 +32,8 @@ from fedsql.errors import (
 )
 
 if TYPE_CHECKING:
-    from fedsql.dbapi import Connection, Cursor, connect
+    from fedsql.cursor import Cursor
+    from fedsql.dbapi import Connection, connect
     from fedsql.type_objects import (
         BINARY,
         DATETIME,
@@ -50,12 +53,13 @@ if TYPE_CHECKING:
 
 apilevel = "2.0"
 paramstyle = "qmark"
-threadsafety = 1  # threads may share the module, not a connection; Cursor.cancel alone may come from another thread
+threadsafety = 1  # threads may share the module, not a connection; cancel() alone may come from another thread
 
 __all__ = [
     "BINARY",
     "Binary",
     "BudgetExhausted",
+    "Cancelled",
     "ConfigError",
     "Connection",
     "Cursor",
@@ -68,6 +72,7 @@ __all__ = [
     "IntegrityError",
     "InterfaceError",
     "InternalError",
+    "LoginFailed",
     "NUMBER",
     "NotSupportedError",
     "OperationalError",

@@ -18,8 +18,10 @@ import typer
 
 from fedsql.cli_audit import app as audit
 from fedsql.cli_common import guarded
+from fedsql.cli_gateway import serve
 from fedsql.cli_serve import coordinator, party
 from fedsql.cli_setup import certificate, enroll, init, keygen
+from fedsql.cli_user import app as user
 
 if TYPE_CHECKING:
     from fedsql.session import Session
@@ -169,6 +171,8 @@ app.command()(enroll)
 app.command()(certificate)
 app.command()(coordinator)
 app.command()(party)
+app.command()(serve)
+app.add_typer(user, name="user")
 app.add_typer(audit, name="audit")
 
 

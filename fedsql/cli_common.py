@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 
 import typer
@@ -36,3 +38,13 @@ def guarded(work: Callable[[], int]) -> None:
         say(error_text(found, width=terminal_width()))
         code = exit_code(found)
     raise typer.Exit(code)
+
+
+def say(*lines: str) -> None:
+    """Write to standard error: text wrapped to the terminal's width, a line that begins with spaces as it is."""
+    width = max(20, shutil.get_terminal_size((80, 24)).columns)
+    for line in lines:
+        shown = (
+            line if line.startswith(" ") else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        )
+        print(shown, file=sys.stderr, flush=True)

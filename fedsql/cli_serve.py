@@ -13,6 +13,7 @@ from fedsql.cli_common import LogFormat, guarded
 
 if TYPE_CHECKING:
     from fedsql.executors.services import CoordinatorService, PartyService
+    from fedsql.serving import Gateway
 
 Operations = Annotated[
     str | None,
@@ -47,7 +48,7 @@ def coordinator(
         from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
-        with _watched(operations) as watch:
+        with watched(operations) as watch:
             set_up(log.value)
             service = CoordinatorService(federation, state or federation.parent / "coordinator", listen)
             run(service, [federation], on_reload=watch(service))
@@ -84,7 +85,7 @@ def party(
         from fedsql.operation.logs import set_up
         from fedsql.serving import Ended, run
 
-        with _watched(operations) as watch:
+        with watched(operations) as watch:
             set_up(log.value)
             service = PartyService(file, shared)
             on_reload = watch(service)
@@ -103,7 +104,9 @@ def party(
 
 
 @contextmanager
-def _watched(where: str | None) -> Iterator[Callable[[PartyService | CoordinatorService], Callable[[bool], None]]]:
+def watched(
+    where: str | None,
+) -> Iterator[Callable[[PartyService | CoordinatorService | Gateway], Callable[[bool], None]]]:
     """Give what takes the service to watch; nobody watches it where no address is given."""
     if where is None:
         yield lambda service: lambda success: None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedsql.cli_common import guarded
+from fedsql.cli_common import guarded, say
 
 if TYPE_CHECKING:
     from fedsql.executors.enrolment import Enrolled
@@ -84,7 +82,7 @@ def keygen(
         except OSError as error:
             raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
         print(format_public(identity.public), flush=True)
-        _say(
+        say(
             "Send the line above, the KEY, to whoever keeps federation.toml. They pin it with",
             "  fedsql enroll federation.toml --party NAME --public-key KEY",
             "(--analyst NAME for who only asks). The private key never leaves you; it is in",
@@ -119,7 +117,7 @@ def enroll(
         done = enroll(federation, name, party=party is not None, public_key=public_key, key=key)
         for path in (federation, *done.written):
             print(path, flush=True)
-        _say(*_after_enrolment(federation, done, party is not None))
+        say(*_after_enrolment(federation, done, party is not None))
         return 0
 
     guarded(work)
@@ -154,7 +152,7 @@ def certificate(
             print(path, flush=True)
         until = datetime.datetime.fromtimestamp(issued.until, datetime.UTC)
         names = " and ".join(path.name for path in issued.written)
-        _say(
+        say(
             f"It is for {', '.join(issued.hosts)} and ends on {until:%Y-%m-%d}.",
             f"The coordinator needs {names} in its folder, and shows the new certificate once it is started anew;"
             " parties come back by themselves.",
@@ -176,7 +174,7 @@ def _federation(
     for path in written:
         print(path, flush=True)
     here = is_local(hosts)
-    _say(
+    say(
         "To start it, each in a terminal of its own:" if here else "To start it, each on its own machine:",
         *([f"  cd {folder}"] if folder != Path() and here else []),
         f"  fedsql coordinator {SHARED}",
@@ -228,13 +226,3 @@ def _after_enrolment(file: Path, done: Enrolled, party: bool) -> list[str]:
             f"  fedsql shell {file if done.key else file.name} --analyst {done.name}{key}",
         ]
     return lines
-
-
-def _say(*lines: str) -> None:
-    """Write to standard error: text wrapped to the terminal's width, a line that begins with spaces as it is."""
-    width = max(20, shutil.get_terminal_size((80, 24)).columns)
-    for line in lines:
-        shown = (
-            line if line.startswith(" ") else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
-        )
-        print(shown, file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin
 import cbor2
 
 _ITEMS = 1 << 20  # that any record may hold; an item of one byte can take up 80 in memory
+_DATA = frozenset((type(None), bool, int, float, str, bytes))
 _SPARSE = 8  # bytes for each item of a record that holds more
 
 
@@ -71,8 +72,8 @@ def _plain(record: Any) -> bool:
     if isinstance(record, dict):
         return all(_plain(key) and _plain(value) for key, value in record.items())
     if isinstance(record, list | tuple):
-        return all(map(_plain, record))
-    return record is None or isinstance(record, bool | int | float | str | bytes)
+        return all(type(item) in _DATA or _plain(item) for item in record)
+    return type(record) in _DATA
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -92,6 +93,8 @@ def _test(kind: Any) -> Callable[[Any], bool]:
     if kind is None:
         return lambda value: value is None
     if origin in (types.UnionType, Union):
+        if all(each is not Any and isinstance(each, type) for each in inner):
+            return lambda value: type(value) in inner
         tests = [_test(each) for each in inner]
         return lambda value: any(test(value) for test in tests)
     if origin is dict:

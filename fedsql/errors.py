@@ -6,8 +6,10 @@ Exception
     |-- InterfaceError
     `-- DatabaseError
         |-- DataError               a value or a type cannot be used
-        |-- OperationalError        a party is offline, a time-out, a cancel
+        |-- OperationalError        a party is offline, a time-out
+        |   |-- Cancelled           the query was cancelled
         |   |-- ConfigError         a federation or party file is wrong
+        |   |-- LoginFailed         a wrong name, password or token
         |   |-- PartyUnreachable    a party is not connected, or does not answer
         |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
         |-- IntegrityError
@@ -32,7 +34,8 @@ class Error(Exception):
     """Base of all errors of fedsql.
 
     ``message`` is the one-line reason. ``hint`` says what would work. ``position`` is (line, column),
-    1-based, in the SQL text where known. ``sqlstate`` is the five-character SQLSTATE (ISO/IEC 9075).
+    1-based, in the SQL text where known. ``sqlstate`` is the five-character SQLSTATE (ISO/IEC 9075, or PostgreSQL's where
+    it has none): that of the class where nothing narrower is certain.
     ``query_id`` is the hexadecimal id under which the parties logged the attempt, where one was made.
     """
 
@@ -45,12 +48,14 @@ class Error(Exception):
         hint: str | None = None,
         position: tuple[int, int] | None = None,
         query_id: str | None = None,
+        sqlstate: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.position = position
         self.query_id = query_id
+        self.sqlstate = sqlstate or type(self).sqlstate
 
     def __str__(self) -> str:
         return self.message if not self.hint else f"{self.message}\nHINT: {self.hint}"
@@ -87,6 +92,18 @@ class ConfigError(OperationalError):
     def __init__(self, *problems: str, hint: str | None = None) -> None:
         super().__init__("\n".join(problems), hint=hint)
         self.problems = tuple(problems)
+
+
+class Cancelled(OperationalError):
+    """The query was cancelled by who asked it."""
+
+    sqlstate = "57014"
+
+
+class LoginFailed(OperationalError):
+    """Who connects did not prove who they are, or their session has ended."""
+
+    sqlstate = "28000"
 
 
 class PartyUnreachable(OperationalError):

@@ -6,29 +6,36 @@ So a query of the main thread, the only one that gets signals, runs in a thread 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from fedsql.answer import Answer
+from fedsql.planner.parameters import Parameters
 from fedsql.session import Session
 
 
 def execute(
-    session: Session, sql: str, parameters: Sequence[object] = (), *, on_wait: Callable[[], None] = lambda: None
+    session: Session, sql: str, parameters: Parameters = (), *, on_wait: Callable[[], None] = lambda: None
 ) -> Answer:
-    """Run one statement as `Session.execute` does; on Ctrl-C it is stopped, and KeyboardInterrupt raised once it has.
+    """Run one statement as `Session.execute` does, see `stoppable`."""
+    return stoppable(session, partial(session.execute, sql, parameters), on_wait)
+
+
+def stoppable(session: Session, run: Callable[[], Answer], on_wait: Callable[[], None] = lambda: None) -> Answer:
+    """Call ``run``; on Ctrl-C what it has ``session`` do is stopped, and KeyboardInterrupt raised once it has.
 
     In the main thread ``on_wait`` is called ten times a second meanwhile.
     """
     if threading.current_thread() is not threading.main_thread():
-        return session.execute(sql, parameters)
+        return run()
     answers: list[Answer] = []
     failures: list[BaseException] = []
     done = threading.Event()  # not Thread.join: a KeyboardInterrupt in it makes a running thread look finished
 
     def work() -> None:
         try:
-            answers.append(session.execute(sql, parameters))
+            answers.append(run())
         except BaseException as error:
             failures.append(error)
         finally:

@@ -13,10 +13,11 @@ from fedsql.planner.parse import parse
 from fedsql.planner.question import Settings
 from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Describe, Show
+from fedsql.types import quoted
 
 
 def show(statement: Show, federation: Federation, analyst: Analyst, settings: Settings, local: LocalTables) -> Answer:
-    """Answer SHOW PARTIES, TABLES, BUDGET or SETTINGS."""
+    """Answer SHOW PARTIES, TABLES, BUDGET, SETTINGS, VIEWS or KEYS."""
     offers = federation.directory.catalog.offers
     if statement.what == "settings":
         allow_missing = str(settings.allow_missing).lower()
@@ -27,20 +28,29 @@ def show(statement: Show, federation: Federation, analyst: Analyst, settings: Se
         return _budget(federation, analyst)
     if statement.what == "parties":
         return _parties(federation)
+    if statement.what == "views":
+        return listing(("view", "query"), local.queries())
+    if statement.what == "keys":
+        names = ("table", "name", "kind", "column", "referenced_table", "referenced_column")
+        return listing(names, local.keys())
     tables = sorted((t.name, t.party, len(t.columns), t.rows, t.privacy_unit or "") for o in offers for t in o.tables)
     shown: list[tuple[object, ...]] = [(*row, unit or None) for *row, unit in tables]
-    shown += [(name, None, len(columns), None, None) for name, columns in sorted(local.tables().items())]
-    shown += [(name, None, None, None, None) for name in local.views()]
+    shown += [(name, None, columns, None, None) for name, columns in local.listed()]
+    shown += [(name, None, None, None, None) for name, _ in local.queries()]
     return listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), shown)
 
 
 def describe(statement: Describe, directory: Directory, local: LocalTables) -> Answer:
-    """Answer DESCRIBE table or party.table: columns, and how they may be used at every party that offers them."""
-    if (columns := local.tables().get(statement.table)) is not None:
-        return listing(("column", "type"), columns)
+    """Answer DESCRIBE table or party.table: columns, and how they may be used at every party that offers them.
+
+    Of a local table it tells which columns take NULL and what they hold when nothing is given.
+    """
+    party, name = statement.schema, statement.table
+    if party in ("", UNION) and (columns := local.columns(name)):
+        return listing(("column", "type", "nullable", "default"), columns)
     typer = directory.typer(())
-    resolve_tables(parse(f"SELECT 1 FROM {statement.table}"), typer.tables)  # says which tables there are
-    party, _, name = statement.table.rpartition(".")
+    written = quoted(name) if not party else f"{quoted(party)}.{quoted(name)}"
+    resolve_tables(parse(f"SELECT 1 FROM {written}"), typer.tables)  # says which tables there are
     offers = [o for o in directory.catalog.tables(name) if party in ("", UNION, o.party.lower())]
     rows = []
     for column, type_ in typer.tables[party or UNION][name].items():

@@ -7,73 +7,135 @@ put in its place wherever its name stands, and asked anew each time. Federated t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
-import sqlglot
+import pyarrow as pa
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from fedsql.answer import Answer
-from fedsql.errors import NotSupportedError, ProgrammingError
-from fedsql.executors.engines.typer import as_sql_error, read_twice
+from fedsql.errors import Cancelled, NotSupportedError, ProgrammingError
+from fedsql.executors.engines.typer import as_sql_error
+from fedsql.local_statements import into, kind_of, read_write, rows_each, run, serves_tables, values_of
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.parse import parse, unread
+from fedsql.planner.parse import count_marks, parse
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
+from fedsql.types import quoted
+from fedsql.workbench import CANCELLED
 
 Save = Callable[[str, Sequence[object], str], Answer]  # (query, parameters, what to run its rows into) -> what it cost
 _DEEPEST = 16
+_BATCH = 1000  # rows of executemany between looks at whether it was cancelled
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A view: its query, and the names of its columns where they were given."""
+    """A view: its name as it was written, its query, and the names of its columns where they were given."""
 
+    name: str
     sql: str
     columns: tuple[str, ...] = ()
 
 
 class LocalTables:
-    """The tables and views of one session. ``catalog`` returns the newest catalog, whose names are taken."""
+    """The tables and views of one session. ``catalog`` returns the newest catalog, whose names are taken.
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, catalog: Callable[[], Catalog]) -> None:
+    ``check_cancelled`` raises when what runs was cancelled; ``running`` is the cursor that then is to be interrupted.
+    ``most``: bytes of the rows that RETURNING yields.
+    """
+
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        catalog: Callable[[], Catalog],
+        check_cancelled: Callable[[], None] = lambda: None,
+        most: int | None = None,
+    ) -> None:
         self._database = database
         self._catalog = catalog
+        self._check_cancelled = check_cancelled
+        self._most = most
+        self.running: duckdb.DuckDBPyConnection | None = None
         self._views: dict[str, Saved] = {}
 
     def execute(self, sql: str, parameters: Sequence[object], save: Save, check: Callable[[str], object]) -> Answer:
         """Run a statement that writes; ``save`` answers a query over federated tables, ``check`` binds one."""
-        with read_twice(sql):
-            tree = _parsed(sql)
-        if isinstance(tree, exp.Drop) and tree.args.get("kind") == "VIEW":
+        tree = read_write(sql)
+        if kind_of(tree) == "VIEW" and parameters:
+            raise NotSupportedError("a view has no parameters", hint="write the values in its query")
+        if isinstance(tree, exp.Drop) and kind_of(tree) == "VIEW":
             return self._drop_view(tree)
         name = self._target(tree)
-        if isinstance(tree, exp.Create) and tree.args.get("kind") == "VIEW":
+        if isinstance(tree, exp.Create) and kind_of(tree) == "VIEW":
             return self._create_view(tree, name, check)
-        if name in self._views:
-            raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
-        if not isinstance(tree, exp.Create) and name not in (known := self.tables()) and not tree.args.get("exists"):
-            raise ProgrammingError(
-                f"there is no local table {name}",
-                hint=f"local tables: {', '.join(known) or 'none'}; CREATE TABLE x AS SELECT ... makes one",
-            )
+        if kind_of(tree) == "TABLE" and isinstance(tree, exp.Create) and name in self.tables():
+            if tree.args.get("exists"):
+                return Answer()
+            if not tree.args.get("replace"):
+                raise ProgrammingError(
+                    f"there is a local table {name} already",
+                    hint=f"CREATE OR REPLACE TABLE {name} replaces it, CREATE TABLE IF NOT EXISTS {name} keeps it",
+                    sqlstate="42P07",
+                )
         query = tree.expression if isinstance(tree, exp.Create | exp.Insert) else None
         if isinstance(query, exp.Query) and self._reads_others(query):
-            return save(query.sql("duckdb"), parameters, _into(tree))
-        for part in [tree.expression] if isinstance(query, exp.Query) else list(tree.find_all(exp.Query)):
-            if self._reads_others(part):
+            if tree.args.get("returning"):
                 raise NotSupportedError(
-                    f"{tree.key.upper()} cannot read federated tables or views",
-                    hint="save them first: CREATE TABLE x AS SELECT ...",
-                    position=position(part),
+                    "RETURNING is for rows of your own, not for those of federated tables",
+                    hint=f"leave it out, and SELECT from {name} afterwards",
                 )
+            return save(query.sql("duckdb"), parameters, into(tree))
+        self._check_reads(tree)
+        values = values_of(count_marks(tree), parameters)
         with self._running() as cursor:
-            result = cursor.execute(sql, list(parameters)) if parameters else cursor.execute(sql)
-            counted = result.fetchall() if not isinstance(tree, exp.Create | exp.Drop) or result.description else []
-        return Answer(changed=int(counted[0][0]) if counted and isinstance(counted[0][0], int) else None)
+            return run(tree, cursor, sql, values, self._most)
+
+    def execute_many(self, sql: str, rows: Iterable[object]) -> Answer:
+        """Run INSERT, UPDATE or DELETE once for each of ``rows``: for all, or, where one fails, for none."""
+        tree = read_write(sql)
+        if not isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+            raise NotSupportedError(f"executemany does not run {tree.key.upper()}", hint="call execute for each")
+        self._target(tree)
+        self._check_reads(tree)
+        wanted, each, total = count_marks(tree), rows_each(tree), 0
+        waiting = (values_of(wanted, row) for row in rows)
+        with self._running() as cursor:
+            cursor.begin()
+            try:
+                while batch := list(islice(waiting, _BATCH)):
+                    self._check_cancelled()
+                    if each is not None:
+                        cursor.executemany(sql, batch)
+                        total += each * len(batch)
+                    else:
+                        total += sum(run(tree, cursor, sql, values).changed or 0 for values in batch)
+                cursor.commit()
+            except BaseException:
+                cursor.rollback()
+                raise
+        return Answer(changed=total)
+
+    def load(self, name: str, rows: pa.Table, *, create: bool, append: bool, replace: bool) -> int:
+        """Write rows to a local table; return how many. ``create``: it may be new; else ``append`` to it or ``replace`` it.
+
+        All rows are written or none.
+        """
+        name = self._target(read_write(f"CREATE TABLE {quoted(name)} AS SELECT 1"))
+        there = name in self.tables()
+        if not there and not create:
+            raise ProgrammingError(f"there is no local table {name}")
+        if there and not (append or replace):
+            raise ProgrammingError(f"there is a local table {name} already", hint="append to it, or replace it")
+        made = f"CREATE OR REPLACE TABLE {quoted(name)} AS"
+        sql = f"INSERT INTO {quoted(name)} BY NAME" if there and append else made
+        with self._running() as cursor:
+            cursor.register("_rows", rows)
+            cursor.execute(f"{sql} SELECT * FROM _rows")
+        return int(rows.num_rows)
 
     def schemas(self, tree: exp.Expr) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         """Return the columns of every local table that ``tree`` names."""
@@ -94,9 +156,44 @@ class LocalTables:
             found.setdefault(table.lower(), []).append((column.lower(), type_))
         return {name: tuple(columns) for name, columns in found.items()}
 
+    def columns(self, table: str) -> list[tuple[str, str, str, str | None]]:
+        """Return (name, type, "yes" where it takes NULL, its default as SQL) of each column of a local table."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT column_name, data_type, if(is_nullable, 'yes', 'no'), column_default FROM duckdb_columns()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal AND lower(table_name) = ?"
+                " ORDER BY column_index",
+                [table],
+            ).fetchall()
+
+    def keys(self) -> list[tuple[str | None, ...]]:
+        """Return each column of each key and index: (table, name, kind, column, and what a foreign key refers to)."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, constraint_name, lower(constraint_type), unnest(constraint_column_names),"
+                " referenced_table, unnest(referenced_column_names) FROM duckdb_constraints()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+                " AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')"
+                " UNION ALL SELECT table_name, index_name, if(is_unique, 'unique index', 'index'),"
+                " unnest(CAST(expressions AS VARCHAR[])), NULL, NULL FROM duckdb_indexes()"
+                " WHERE schema_name = 'main' AND database_name = 'memory'"
+            ).fetchall()
+
+    def listed(self) -> list[tuple[str, int]]:
+        """Return the name of each local table, as it was written, and how many columns it has."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(
+                "SELECT table_name, column_count FROM duckdb_tables()"
+                " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal ORDER BY lower(table_name)"
+            ).fetchall()
+
     def views(self) -> tuple[str, ...]:
-        """Return the names of the views."""
+        """Return the names of the views, in lower case."""
         return tuple(sorted(self._views))
+
+    def queries(self) -> list[tuple[str, str]]:
+        """Return the name of each view, as it was written, and its query."""
+        return [(saved.name, saved.sql) for _, saved in sorted(self._views.items())]
 
     def expanded(self, tree: exp.Query) -> bool:
         """Put the views that ``tree`` names in their places; return whether there was any."""
@@ -128,13 +225,41 @@ class LocalTables:
             if isinstance(table.this, exp.Identifier) and not is_cte_reference(table)
         )
 
+    def _check_reads(self, tree: exp.Expr) -> None:
+        """Raise NotSupportedError where a statement that DuckDB alone runs reads what is no local table."""
+        query = tree.expression if isinstance(tree, exp.Create | exp.Insert) else None
+        for part in [query] if isinstance(query, exp.Query) else list(tree.find_all(exp.Query)):
+            if self._reads_others(part):
+                raise NotSupportedError(
+                    f"{tree.key.upper()} cannot read federated tables or views",
+                    hint="save them first: CREATE TABLE x AS SELECT ...",
+                    position=position(part),
+                )
+
     def _target(self, tree: exp.Expr) -> str:
         """Return the name that a statement writes to. Raises ProgrammingError for one that it may not have."""
         table = tree.find(exp.Table)
-        where = position(table) if table is not None else None
         if table is None or not isinstance(table.this, exp.Identifier):
             raise ProgrammingError(f"{tree.key.upper()} names no table", hint="CREATE TABLE x AS SELECT ...")
-        name = table.name.lower()
+        name = self._own(table)
+        for renamed in tree.find_all(exp.AlterRename):
+            if isinstance(renamed.this, exp.Table):
+                self._own(renamed.this)
+        if name in self._views and kind_of(tree) != "VIEW":
+            raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
+        needed = not isinstance(tree, exp.Create) and not serves_tables(tree) and not tree.args.get("exists")
+        if needed and name not in (known := self.tables()):
+            raise ProgrammingError(
+                f"there is no local table {name}",
+                hint=f"local tables: {', '.join(known) or 'none'}; CREATE TABLE x AS SELECT ... makes one",
+                position=position(table),
+                sqlstate="42P01",
+            )
+        return name
+
+    def _own(self, table: exp.Table) -> str:
+        """Return a table's name in lower case. Raises NotSupportedError, ProgrammingError where it is not the analyst's."""
+        where, name = position(table), table.name.lower()
         if table.catalog or (table.db and table.db.lower() != UNION):
             raise NotSupportedError(
                 f"{table.sql('duckdb')} is not yours: federated tables are read-only",
@@ -155,7 +280,9 @@ class LocalTables:
         if name in self._views and not tree.args.get("replace"):
             if tree.args.get("exists"):
                 return Answer()
-            raise ProgrammingError(f"there is a view {name} already", hint="CREATE OR REPLACE VIEW replaces it")
+            raise ProgrammingError(
+                f"there is a view {name} already", hint="CREATE OR REPLACE VIEW replaces it", sqlstate="42P07"
+            )
         if name in self.tables():
             raise ProgrammingError(f"{name} is a local table", hint=f"DROP TABLE {name} first, or choose another name")
         if not isinstance(tree.expression, exp.Query):
@@ -166,7 +293,7 @@ class LocalTables:
             raise ProgrammingError(f"the view {name} names itself")
         text = tree.expression.sql("duckdb")
         check(text)
-        self._views[name] = Saved(text, columns)
+        self._views[name] = Saved((holder.this if isinstance(holder, exp.Schema) else holder).name, text, columns)
         return Answer()
 
     def _drop_view(self, tree: exp.Drop) -> Answer:
@@ -177,44 +304,20 @@ class LocalTables:
                 return Answer()
             near = difflib.get_close_matches(name, self._views, n=1)
             hint = f"did you mean {near[0]}?" if near else f"views: {', '.join(self.views()) or 'none'}"
-            raise ProgrammingError(f"there is no view {name}", hint=hint)
+            raise ProgrammingError(f"there is no view {name}", hint=hint, sqlstate="42P01")
         del self._views[name]
         return Answer()
 
     @contextmanager
     def _running(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self.running = self._database.cursor()
         try:
-            with self._database.cursor() as cursor:
-                yield cursor
+            self._check_cancelled()
+            yield cursor
+        except duckdb.InterruptException:
+            raise Cancelled(CANCELLED) from None
         except duckdb.Error as error:
             raise as_sql_error(error) from None
-
-
-def _parsed(sql: str) -> exp.Expr:
-    try:
-        statements = [each for each in sqlglot.parse(sql, dialect="duckdb") if each is not None]
-    except SqlglotError:
-        raise unread() from None
-    if len(statements) != 1:
-        raise ProgrammingError("one statement at a time", hint="separate statements are run one after the other")
-    (tree,) = statements
-    kinds = (exp.Create, exp.Drop, exp.Insert, exp.Update, exp.Delete, exp.TruncateTable, exp.Alter)
-    creates = not isinstance(tree, exp.Create | exp.Drop) or tree.args.get("kind") in ("TABLE", "VIEW")
-    if not isinstance(tree, kinds) or not creates:
-        raise NotSupportedError(
-            f"{' '.join(sql.upper().split()[:2])} is not answered",
-            hint="local tables and views: CREATE TABLE, CREATE VIEW, INSERT, UPDATE, DELETE, DROP",
-        )
-    if tree.find(exp.TemporaryProperty) is not None:
-        raise NotSupportedError(
-            "TEMP is not needed: local tables end with the session", hint="CREATE TABLE x AS SELECT ..."
-        )
-    return tree
-
-
-def _into(tree: exp.Expr) -> str:
-    """Return the statement that a query's rows run into: ``{query}`` stands for them."""
-    copy = tree.copy()
-    mark = exp.Select(expressions=[exp.Star()]).from_(exp.to_table("_rows"))
-    copy.set("expression", mark)
-    return copy.sql("duckdb").replace(mark.sql("duckdb"), "{query}")
+        finally:
+            self.running = None
+            cursor.close()

@@ -1,4 +1,4 @@
-"""Runs a coordinator or a party as a process: signals, reloading of changed files, and a graceful end.
+"""Runs a coordinator, a party or a gateway as a process: signals, reloading of changed files, and a graceful end.
 
 SIGTERM and SIGINT end it once what runs has ended (a second one, or the grace period, ends it at once). SIGHUP, or a
 changed file, makes it read its files again; files with mistakes change nothing and are told in the log.
@@ -51,6 +51,26 @@ class Service(Protocol):
 
     def due(self) -> str | None:
         """What its operator must see to soon, None when there is nothing."""
+
+
+class Gateway(Service, Protocol):
+    """The gateway: see fedsql/flight/service.py. ``connected`` counts its sessions."""
+
+    role: str
+
+    @property
+    def name(self) -> str:
+        """The federation's name."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+
+    def certificate_expiry(self) -> float | None:
+        """When the TLS certificate ends that it shows, in seconds since 1970; None without TLS."""
 
 
 def run(

@@ -15,7 +15,8 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +28,10 @@ import pyarrow as pa
 from fedsql.answer import Answer, Sent, listing
 from fedsql.config.models import FederationConfig
 from fedsql.errors import (
+    Cancelled,
     Error,
     InterfaceError,
     NotSupportedError,
-    OperationalError,
     PartyUnreachable,
     ProgrammingError,
 )
@@ -39,6 +40,7 @@ from fedsql.executors.engines.copies import Copies
 from fedsql.executors.engines.typer import as_sql_error, read_twice
 from fedsql.executors.federation import Federation, OnProgress
 from fedsql.executors.protocol.wire import ANALYST, Message
+from fedsql.executors.roles.analyst import Analyst
 from fedsql.executors.stopwatch import Stopwatch
 from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
@@ -46,12 +48,14 @@ from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins
+from fedsql.planner.parameters import Parameters, positional, positional_rows
 from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
-from fedsql.planner.schema import resolve_tables
+from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
-from fedsql.workbench import CANCELLED, Workbench
+from fedsql.types import quoted
+from fedsql.workbench import CANCELLED, UNLIMITED, Limits, Workbench
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
@@ -69,21 +73,32 @@ _LOCK = (
 class Session:
     """An analyst's session with a federation: settings, keys, and a local DuckDB for what is above the cut."""
 
-    def __init__(self, federation: Federation, analyst: str = "analyst", *, owns: bool = False) -> None:
+    def __init__(
+        self,
+        federation: Federation,
+        analyst: str | Analyst = "analyst",
+        *,
+        owns: bool = False,
+        limits: Limits = UNLIMITED,
+    ) -> None:
         self.federation = federation
         self.settings = Settings()
-        self._analyst = federation.admit(analyst)
+        self._analyst = analyst if isinstance(analyst, Analyst) else federation.admit(analyst)
         self._owns = owns
         self._closed = False
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
         self._finishing: duckdb.DuckDBPyConnection | None = None
-        self._local = duckdb.connect(":memory:")
+        self._most = limits.result
+        self._local = duckdb.connect(":memory:", config=limits.config)
         for statement in _LOCK:
             self._local.execute(statement)
+        self._arrow: dict[str, pa.DataType] = {}  # by DuckDB's type: asking takes milliseconds
         self._copies = Copies(self._local)
-        self.local = LocalTables(self._local, lambda: self.federation.directory.catalog)
+        self.local = LocalTables(
+            self._local, lambda: self.federation.directory.catalog, self._check_cancelled, self._most
+        )
 
     @classmethod
     def open(
@@ -97,20 +112,16 @@ class Session:
         """Open a federation for this session alone: see `open_federation`."""
         return cls(open_federation(source, analyst, key=key, federation=federation), analyst, owns=True)
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Answer:
+    def execute(self, sql: str, parameters: Parameters = ()) -> Answer:
         """Run one statement. Raises the errors of fedsql.errors; nothing is spent unless a question was sent."""
-        if self._closed:
-            raise InterfaceError("the session is closed")
+        self._check_open()
         statement = read_statement(sql)
         if isinstance(statement, Query | Write):
-            self._cancelled.clear()
-            self._idle.clear()
-            try:
+            text, values = positional(statement.sql, parameters)
+            with self._busy():
                 if isinstance(statement, Query):
-                    return self._query(statement.sql, parameters)
-                return self.local.execute(statement.sql, parameters, self._query, lambda sql: self._bound(sql, ()))
-            finally:
-                self._idle.set()
+                    return self._query(text, values)
+                return self.local.execute(text, values, self._query, lambda sql: self._bound(sql, ()))
         if isinstance(statement, Explain):
             return self._explain(statement, parameters)
         if parameters:
@@ -120,12 +131,53 @@ class Session:
             return Answer()
         if isinstance(statement, Show):
             return show(statement, self.federation, self._analyst, self.settings, self.local)
-        if statement.table in self.local.views():
-            return listing(("column", "type"), self._bound(f'SELECT * FROM "{statement.table}"', ())[1])
+        if statement.schema in ("", UNION) and statement.table in self.local.views():
+            return listing(("column", "type"), self._bound(f"SELECT * FROM {quoted(statement.table)}", ())[1])
         return describe(statement, self.federation.directory, self.local)
 
-    def explain(self, sql: str, parameters: Sequence[object] = (), stage: str | None = None) -> str:
+    def describe(self, sql: str, parameters: Parameters = ()) -> tuple[tuple[str, str], ...] | Answer | None:
+        """Plan a query and return its (name, DuckDB type) columns. Asks nobody, costs nothing and changes nothing.
+
+        Statements that list are answered at once. None: the statement changes a setting or a local table.
+        """
+        self._check_open()
+        sql, parameters = positional(sql, parameters)
+        statement = read_statement(sql)
+        if isinstance(statement, Query):
+            return self._plan(statement.sql, parameters)[2]
+        return None if isinstance(statement, Write | Set) else self.execute(sql, parameters)
+
+    def schema(self, columns: Sequence[tuple[str, str]]) -> pa.Schema:
+        """Return the Arrow schema in which DuckDB hands out a result of these (name, DuckDB type) columns."""
+        if unknown := [type_ for type_ in dict.fromkeys(t for _, t in columns) if type_ not in self._arrow]:
+            listed = ", ".join(f"CAST(NULL AS {type_})" for type_ in unknown)
+            with self._local.cursor() as cursor:
+                empty: pa.Table = cursor.sql(f"SELECT {listed} LIMIT 0").to_arrow_table()
+            self._arrow.update(zip(unknown, empty.schema.types, strict=True))
+        return pa.schema([(name, self._arrow[type_]) for name, type_ in columns])
+
+    def execute_many(self, sql: str, rows: Iterable[Parameters]) -> Answer:
+        """Run an INSERT, UPDATE or DELETE of a local table once for each of ``rows``: for all of them or for none."""
+        self._check_open()
+        statement = read_statement(sql)
+        if not isinstance(statement, Write):
+            kind = "a query" if isinstance(statement, Query) else "this statement"
+            raise NotSupportedError(
+                f"executemany does not run {kind}", hint="call execute for each: every query is charged by itself"
+            )
+        with self._busy():
+            return self.local.execute_many(*positional_rows(statement.sql, rows))
+
+    def load(self, name: str, rows: pa.Table, *, create: bool, append: bool, replace: bool) -> Answer:
+        """Write rows to a local table: see `LocalTables.load`."""
+        self._check_open()
+        with self._busy():
+            return Answer(changed=self.local.load(name, rows, create=create, append=append, replace=replace))
+
+    def explain(self, sql: str, parameters: Parameters = (), stage: str | None = None) -> str:
         """Return what EXPLAIN prints. Costs nothing, and asks parties for nothing but what is left of a budget."""
+        self._check_open()
+        sql, parameters = positional(sql, parameters)
         plan, question, _ = self._plan(sql, parameters)
         left: dict[str, float | None] = {}
         if plan.epsilon is not None and stage is None:
@@ -140,9 +192,11 @@ class Session:
         """
         self._cancelled.set()
         while not self._idle.wait(0.02):  # DuckDB forgets an interrupt that comes a moment before it begins
-            self.federation.interrupt()
-            if (cursor := self._finishing) is not None:
-                cursor.interrupt()
+            self.federation.interrupt(self._analyst)
+            for cursor in (self._finishing, self.local.running):
+                with suppress(duckdb.ConnectionException):  # it has just ended
+                    if cursor is not None:
+                        cursor.interrupt()
 
     def close(self) -> None:
         """End the session; its local tables and keys are gone."""
@@ -155,7 +209,21 @@ class Session:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise OperationalError(CANCELLED)
+            raise Cancelled(CANCELLED)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the session is closed")
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Run something that `interrupt` stops."""
+        self._cancelled.clear()
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
 
     def _plan(
         self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
@@ -215,6 +283,9 @@ class Session:
                 if not self.settings.allow_missing or error.party not in plan.parties:
                     raise
                 lost.add(error.party)
+            except Error as error:
+                error.query_id = error.query_id or (asked[-1].query_id.hex() if asked else None)
+                raise
         repeated = plan.epsilon is not None and not bench.charged
         return Answer(
             table=table,
@@ -251,7 +322,7 @@ class Session:
         """
         cursor = self._finishing = self._local.cursor()
         try:
-            bench = Workbench(cursor, self._check_cancelled)
+            bench = Workbench(cursor, self._check_cancelled, self._most)
             self._bring(plan.copies)
             for stage in range(plan.last_stage + 1) if plan.releases else ():
                 asking = plan.at(stage)
@@ -291,7 +362,7 @@ class Session:
         except duckdb.Error as error:  # there is no room for it
             raise as_sql_error(error) from None
 
-    def _explain(self, statement: Explain, parameters: Sequence[object]) -> Answer:
+    def _explain(self, statement: Explain, parameters: Parameters) -> Answer:
         inner = read_statement(statement.sql)
         if not isinstance(inner, Query) or inner.sql.lower().startswith("analyze"):
             raise NotSupportedError("EXPLAIN explains queries, and runs none", hint="EXPLAIN SELECT ...")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 
-from fedsql.errors import OperationalError, PolicyDenied
+from fedsql.errors import Cancelled, OperationalError, PolicyDenied
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.executors.finalize import column_sql
 from fedsql.executors.roles.analyst import REPEATED
@@ -21,13 +22,62 @@ from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.question import StageInput
 
 CANCELLED = "the query was cancelled"
+_BATCH = 1 << 16  # rows
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may take of its machine. None: what DuckDB takes by itself, and a result of any size.
+
+    ``memory`` and ``threads`` are DuckDB's, the first as it writes sizes; ``result`` is in bytes.
+    """
+
+    memory: str | None = None
+    threads: int | None = None
+    result: int | None = None
+
+    @property
+    def config(self) -> dict[str, str | bool | int | float | list[str]]:
+        """Return the configuration of a database."""
+        given = {"memory_limit": self.memory, "threads": self.threads}
+        # No folder to spill to: statements could read it after the lock.
+        return {"temp_directory": "", **{name: value for name, value in given.items() if value is not None}}
+
+
+UNLIMITED = Limits()
+
+
+def taken(relation: duckdb.DuckDBPyRelation, most: int | None) -> pa.Table:
+    """Return the rows of ``relation``. Raises OperationalError when they take over ``most`` bytes (None: any)."""
+    if most is None:
+        table: pa.Table = relation.to_arrow_table()
+        return table
+    batches, size = [], 0
+    try:
+        with relation.to_arrow_reader(_BATCH) as reader:
+            for batch in reader:
+                size += batch.nbytes
+                if size > most:
+                    raise OperationalError(
+                        f"the result takes over {most >> 20} MiB", hint="LIMIT it, or ask for fewer columns"
+                    )
+                batches.append(batch)
+            return pa.Table.from_batches(batches, reader.schema)
+    except OSError as error:  # a complaint of DuckDB's as Arrow passes it on: its class is the first words
+        words = str(error).partition(" Error:")[0].split()
+        kind = getattr(duckdb, "".join(map(str.capitalize, words)) + "Exception", duckdb.Error)
+        raise kind(str(error)) from None
 
 
 class Workbench:
-    """One statement's released relations, in a cursor of the session's database. ``check`` raises when it is cancelled."""
+    """One statement's released relations, in a cursor of the session's database. ``check`` raises when it is cancelled.
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> None:
+    ``most``: bytes of the answer.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, check: Callable[[], None], most: int | None = None) -> None:
         self._cursor = cursor
+        self._most = most
         self._check = check
         self.charged = False  # for any release
         self.margins: dict[tuple[str, str], float | None] = {}  # the largest of each (relation, column)
@@ -65,7 +115,7 @@ class Workbench:
             relation = self._cursor.sql(final)
             if [str(t) for t in relation.types] != [type_ for _, type_ in columns]:
                 relation = self._cursor.sql(f"SELECT {casts} FROM ({final}) AS _answer ({', '.join(names)})")
-            result: pa.Table = relation.to_arrow_table()
+            result = taken(relation, self._most)
         return result.rename_columns([name for name, _ in columns])
 
     def save(self, final: str, columns: Sequence[tuple[str, str]], statement: str) -> int | None:
@@ -86,7 +136,7 @@ class Workbench:
         try:
             yield
         except duckdb.InterruptException:
-            raise OperationalError(CANCELLED) from None
+            raise Cancelled(CANCELLED) from None
         except duckdb.Error as error:
             raise as_sql_error(error) from None
 

@@ -52,6 +52,7 @@ class Builder(Cells):
 
     partials: list[Partial] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
+    rows: int = ROW_CAP  # of one party in one group, at most
 
     def partial(
         self,
@@ -77,13 +78,13 @@ class Builder(Cells):
 
     def count(self, condition: str | None, value: str = "*") -> str:
         """Add the partial COUNT of the rows under ``condition``, or of those of them that have a ``value``."""
-        return self.partial((f"COUNT({value}){_filter(condition)}",), ROW_CAP)
+        return self.partial((f"COUNT({value}){_filter(condition)}",), self.rows)
 
     def distinct(self, label: str, condition: str | None) -> str:
         """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
         where = _filter(condition)
         if self.parties == 1:
-            return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
+            return self.partial((f"COUNT(DISTINCT {label}){where}",), self.rows)
         return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
 
     def shared(self, sql: str, order: Order, rank: Rank | None = None) -> tuple[str, str]:
@@ -109,7 +110,7 @@ class Builder(Cells):
         """Add the partial SUM of a coded value."""
         if coded.sum_as_is is not None:
             return self.partial(
-                (f"SUM({coded.sum_as_is}){_filter(condition)}",), coded.limit * ROW_CAP, coded.low, coded.high
+                (f"SUM({coded.sum_as_is}){_filter(condition)}",), coded.limit * self.rows, coded.low, coded.high
             )
         return self._sum(coded.sql, coded.limit, condition, coded.low, coded.high)
 
@@ -123,10 +124,10 @@ class Builder(Cells):
     def _sum(self, sql: str, limit: int, condition: str | None, low: int, high: int) -> str:
         where = _filter(condition)
         if not needs_halves(limit):
-            return self.partial((f"SUM({sql}){where}",), limit * ROW_CAP, low, high)
+            return self.partial((f"SUM({sql}){where}",), limit * self.rows, low, high)
         wide = f"CAST({sql} AS HUGEINT)"
         halves = (f"SUM({wide} >> 64){where}", f"SUM({wide} & 18446744073709551615::HUGEINT){where}")
-        return self.partial(halves, limit * ROW_CAP, low, high)
+        return self.partial(halves, limit * self.rows, low, high)
 
     def add(
         self,
@@ -149,9 +150,9 @@ class Builder(Cells):
         names: tuple[str, ...]
         factors: tuple[tuple[Coded, ...], ...] = ((),)
         if aggregate.counts == "units":
-            names = (self.partial((self.exact_units(condition),), ROW_CAP, counts_units=True, once=True),)
+            names = (self.partial((self.exact_units(condition),), self.rows, counts_units=True, once=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
-            names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), ROW_CAP, counts_units=True),)
+            names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), self.rows, counts_units=True),)
         elif aggregate.distinct:
             names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:

@@ -55,7 +55,7 @@ class ColumnOffer:
     scale: int | None = None
     values: tuple[str, ...] | None = None  # public domain, each as DuckDB's text of the value in ``type``
     join_with: tuple[str, ...] | None = None
-    unique: bool = False  # of a public table: no two rows share a value
+    unique: bool = False  # of a public table, or referred to: no two rows share a value
     required: bool = False
 
     @property
@@ -74,7 +74,8 @@ class TableOffer:
     ``unit_unique``: the party verified that each unit has at most one row. ``rows`` is the row count rounded up to a
     power of two (public size). ``data_version`` changes whenever the data may have changed; it tells nothing else.
     ``content``: SHA-256 of a public table's rows as they are sent (32 bytes), empty for all others. ``unique``: of a public
-    table, sets of columns of which no two rows share all values (`ColumnOffer.unique` says so of single ones).
+    table, sets of columns of which no two rows share all values (`ColumnOffer.unique` says so of single ones,
+    also of those of other tables that some reference of the party refers to).
     """
 
     party: str

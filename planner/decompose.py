@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from fedsql.crypto.circuit import Circuit
 from fedsql.errors import PolicyDenied
-from fedsql.planner.bounds import Known, interval
+from fedsql.planner.bounds import MOST_ROWS, Known, interval
 from fedsql.planner.builder import COUNTS, MEANS, SQUARES, Builder
 from fedsql.planner.cells import Render
 from fedsql.planner.coding import Coded, code
@@ -35,20 +35,22 @@ def decompose(
     beside: Beside | None = None,
     *,
     groups: int | None = None,
+    most: int = MOST_ROWS,
     builder: Builder | None = None,
 ) -> tuple[Builder, Circuit | None]:
     """Return the partials, tests and outputs of a typed release, and its circuit (None under noise).
 
     ``unique``: each unit has one row at this party; ``beside``: the releases of the same rows that are shown already;
     ``groups``: how many there are, None where their keys are not public: then noise decides which are shown. Names, thresholds and widths are the same whatever ``unique`` is;
-    only the SQL that counts units differs. ``builder``: collects them where rows are those of a private join, of which any
+    only the SQL that counts units differs. ``most``: rows that a party has at most. ``builder``: collects them where rows are those of a private join, of which any
     column is counted alike.
     """
     # One unit or more are there when one row is: without a threshold nobody needs to count units.
     count_units = unit_counter(unique or (terms.min_group_size == 1 and not terms.noisy))
     exact_units = unit_counter(unique)
     if builder is None:
-        builder = Builder(len(typing.leaf.offers), terms.min_group_size, count_units, exact_units, terms.noisy, beside)
+        parties = len(typing.leaf.offers)
+        builder = Builder(parties, terms.min_group_size, count_units, exact_units, terms.noisy, beside, rows=most)
     survive = builder.groups(terms.min_parties) if not terms.noisy else ()
     if terms.noisy and groups is None:
         builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import re
+import uuid
 from decimal import Decimal
 
 from sqlglot import exp
@@ -13,24 +14,36 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
+from fedsql.planner.table_functions import check_functions
 
 _INTEGER = re.compile(r"-?[0-9]{1,39}")
 _DECIMAL = re.compile(r"DECIMAL\([0-9]{1,2},[0-9]{1,2}\)")
 _TYPES = {"NULL", "BOOLEAN", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"}
-_TYPES |= {"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+_TYPES |= {"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "INTERVAL", "BLOB", "UUID"}
 # What sqlglot only knows as a command is refused here, in our words; its own warning would reach the user's screen.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 _TYPED = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ")
 _MISREAD = {"log2": "write ln(x) / ln(2)"}
 _INSTEAD = {
+    **dict.fromkeys(("BEGIN", "COMMIT", "ROLLBACK", "END"), "there are no transactions: every statement is committed"),
+    "INSERT": "INSERT INTO x WITH ... SELECT ...: the first word tells that a statement writes a local table",
     "EXPLAIN": "EXPLAIN SELECT ...",
     "PIVOT": "SELECT COUNT(*) FILTER (WHERE k = 'a') AS a, ... FROM t; PIVOT works on released results: FROM (...) PIVOT",
     "SHOW": "SHOW PARTIES, SHOW TABLES, SHOW BUDGET, SHOW SETTINGS; DESCRIBE t for the columns of t",
     "SUMMARIZE": "SELECT COUNT(x), AVG(x), STDDEV(x) FROM t; DESCRIBE t for the columns of t",
     "VALUES": "SELECT * FROM (VALUES ...) v",
 }
-_MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
+# Where a $1 or $name is followed by a sign at once; texts, names and comments are passed over.
+_DOLLARS = re.compile(
+    r"""[eE]'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|--[^\n]*|/\*.*?\*/|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
+    r"""|\w\$|(?P<mark>\$\w+(?=[^\s\w$]))""",
+    re.DOTALL,
+)
+MARKS = (TokenType.PLACEHOLDER, TokenType.QDCOLON)  # sqlglot reads ?:: as one token
+_DEEPEST = 100  # brackets within brackets: more would exhaust the stack of a parser
+_OPEN = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
+_CLOSE = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 class Unread(ProgrammingError):
@@ -40,7 +53,8 @@ class Unread(ProgrammingError):
 def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
     try:
-        sql, tokens = _number_marks(sql)
+        sql, tokens = number_marks(sql)
+        _check_depth(tokens)
         statements = [s for s in DuckDB().parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
@@ -76,6 +90,7 @@ def parse(sql: str) -> exp.Query:
         raise NotSupportedError(
             f"{place.sql('duckdb')} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work"
         )
+    check_functions(tree)
     _check_meaning(tokens)
     for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
         if token.token_type == TokenType.TILDE:
@@ -85,6 +100,19 @@ def parse(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def _check_depth(tokens: list[Token]) -> None:
+    """Refuse what is nested deeper than any statement that people write."""
+    depth = 0
+    for token in tokens:
+        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
+        if depth > _DEEPEST:
+            raise NotSupportedError(
+                f"more than {_DEEPEST} brackets within one another are not answered",
+                hint="WITH t AS (...) names a subquery",
+                position=(token.line, max(1, token.col - len(token.text) + 1)),
+            )
 
 
 def _check_meaning(tokens: list[Token]) -> None:
@@ -114,15 +142,25 @@ def unread(near: str | None = None, where: tuple[int, int] | None = None) -> Unr
         f"syntax error: something is missing or misplaced{f' near {near!r}' if near else ''}",
         hint="names stand in double quotes" if near == "`" else "write this part in another way",
         position=where,
+        sqlstate="42601",
     )
 
 
-def _number_marks(sql: str) -> tuple[str, list[Token]]:
+def read_tokens(sql: str) -> tuple[str, list[Token]]:
+    """Return the tokens of ``sql``, and the text that they are of: with a space after each $1 and $name.
+
+    Without it sqlglot takes $1,$ for the beginning of a text in dollar quotes.
+    """
+    spaced = _DOLLARS.sub(lambda match: match[0] + " " if match["mark"] else match[0], sql)
+    return spaced, DuckDB().tokenize(spaced)
+
+
+def number_marks(sql: str) -> tuple[str, list[Token]]:
     """Write each ? as $1, $2, ...: the order of the text is the order of the parameters. Also return its tokens."""
-    tokens = DuckDB().tokenize(sql)
-    marks = [t for t in tokens if t.token_type in _MARKS and t.text.startswith("?")]
+    sql, tokens = read_tokens(sql)
+    marks = [t for t in tokens if t.token_type in MARKS and t.text.startswith("?")]
     for number, token in reversed(list(enumerate(marks, start=1))):
-        sql = f"{sql[: token.start]}${number}{sql[token.start + 1 :]}"
+        sql = f"{sql[: token.start]}${number} {sql[token.start + 1 :]}"
     return sql, DuckDB().tokenize(sql) if marks else tokens
 
 
@@ -145,54 +183,109 @@ def literal(type_text: str, value: str | None) -> exp.Expr:
 
 
 def parameter(value: object) -> tuple[str, str | None]:
-    """Return (DuckDB type, text) of a Python value given as a parameter. Raises DataError for other types."""
+    """Return (DuckDB type, text) of a Python value given as a parameter. Raises DataError for what cannot be sent."""
+    value = _plain(value)
     if value is None:
         return "NULL", None
     if isinstance(value, bool):
         return "BOOLEAN", "true" if value else "false"
     if isinstance(value, int):
         if not -(2**127) <= value < 2**127:
-            raise DataError(f"the integer parameter {value} does not fit 128 bits")
+            raise DataError("an integer parameter does not fit 128 bits", sqlstate="22003")
         wide = "HUGEINT" if not -(2**63) < value < 2**63 else "BIGINT" if abs(value) >= 2**31 else "INTEGER"
         return wide, str(value)
     if isinstance(value, float):
-        return "DOUBLE", repr(value)
+        return "DOUBLE", repr(float(value))
     if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise DataError("a Decimal parameter must be finite")
-        digits, exponent = value.as_tuple()[1:]
-        scale = max(0, -int(exponent))
-        precision = max(len(digits) + max(0, int(exponent)), scale, 1)
-        if precision > 38:
-            raise DataError(f"the Decimal parameter has {precision} digits; DECIMAL holds 38")
-        return f"DECIMAL({precision},{scale})", format(value, "f")
+        return _decimal(value)
     if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise DataError("a text parameter has a character that cannot be sent: NUL, or half of a surrogate pair")
         return "VARCHAR", value
-    if isinstance(value, datetime.datetime):
-        return ("TIMESTAMP WITH TIME ZONE" if value.tzinfo else "TIMESTAMP"), value.isoformat(sep=" ")
-    if isinstance(value, datetime.date):
-        return "DATE", value.isoformat()
-    if isinstance(value, datetime.time):
-        return "TIME", value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "BLOB", "".join(f"\\x{byte:02X}" for byte in bytes(value))
+    if isinstance(value, uuid.UUID):
+        return "UUID", str(value)
+    if isinstance(value, datetime.timedelta) and value == value:
+        return "INTERVAL", f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+    if isinstance(value, datetime.date | datetime.time) and value == value:
+        return _moment(value)
     raise DataError(
-        f"a parameter of type {type(value).__name__} cannot be sent; use int, float, str, Decimal, date, ..."
+        f"a parameter of type {type(value).__name__} cannot be sent",
+        hint="one ? for each value: x IN (?, ?)"
+        if isinstance(value, list | tuple | set | frozenset)
+        else "use int, float, str, Decimal, date, datetime, time, timedelta, bytes, UUID, bool or None",
     )
+
+
+def native(value: object) -> object:
+    """Return a parameter for a statement that DuckDB alone runs. Raises DataError for a Decimal that is none of its."""
+    if isinstance(value, Decimal):
+        _decimal(value)
+    return _plain(value)
+
+
+def _plain(value: object) -> object:
+    """Return a number of NumPy as Python's own. Dates stay as they are: their nanoseconds would become integers."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "") if type(value).__module__ == "numpy" else ""
+    return value.item() if kind and kind in "biuf" and value.ndim == 0 else value  # type: ignore[attr-defined]
+
+
+def _decimal(value: Decimal) -> tuple[str, str]:
+    if not value.is_finite():
+        raise DataError("a Decimal parameter must be finite", hint="float('nan') is a DOUBLE's", sqlstate="22003")
+    digits, exponent = value.as_tuple()[1:]
+    scale = max(0, -int(exponent))
+    precision = max(len(digits) + max(0, int(exponent)), scale, 1)
+    if precision > 38:
+        raise DataError(f"the Decimal parameter has {precision} digits; DECIMAL holds 38", sqlstate="22003")
+    return f"DECIMAL({precision},{scale})", format(value, "f")
+
+
+def _moment(value: datetime.date | datetime.time) -> tuple[str, str]:
+    if isinstance(value, datetime.time):
+        if value.tzinfo is not None:
+            raise DataError("a time with a time zone cannot be sent", hint="use a datetime, or a time without one")
+        return "TIME", value.isoformat()
+    if not isinstance(value, datetime.datetime):
+        return "DATE", value.isoformat()
+    if value.utcoffset() is None:
+        return "TIMESTAMP", value.replace(tzinfo=None).isoformat(sep=" ")
+    try:
+        return "TIMESTAMP WITH TIME ZONE", value.astimezone(datetime.UTC).isoformat(sep=" ")
+    except OverflowError:
+        raise DataError("a datetime parameter lies outside of the years 1 to 9999", sqlstate="22008") from None
 
 
 def bind_parameters(tree: exp.Query, parameters: tuple[tuple[str, str | None], ...]) -> exp.Query:
     """Put the parameters in place of ? (in order) and $1, $2, ... Raises ProgrammingError when the counts differ."""
-    wanted = 0
+    check_count(count_marks(tree), len(parameters))
     for mark in list(tree.find_all(exp.Placeholder)):
-        text = str(mark.this or "")
-        if not text.isdigit() or text == "0":
-            raise NotSupportedError(f"the parameter ${text} has a name; use ? or $1")
-        number = int(text)
-        wanted = max(wanted, number)
-        if number <= len(parameters):
-            mark.replace(literal(*parameters[number - 1]))
-    if wanted != len(parameters):
-        raise ProgrammingError(f"the statement has {wanted} parameters, {len(parameters)} were given")
+        mark.replace(literal(*parameters[int(str(mark.this)) - 1]))
     return tree
+
+
+def check_count(wanted: int, given: int) -> None:
+    """Raise ProgrammingError unless a statement with ``wanted`` parameters was given as many."""
+    if wanted != given:
+        raise ProgrammingError(
+            f"the statement has {wanted} parameters, {given} were given",
+            hint=None if given else "execute(sql, (value, ...))",
+            sqlstate="07001",
+        )
+
+
+def count_marks(tree: exp.Expr) -> int:
+    """Return how many parameters ``tree`` has. Raises ProgrammingError for one with a name."""
+    numbers = [0]
+    for text in [str(mark.this or "") for mark in tree.find_all(exp.Placeholder)]:
+        if text == "0":
+            raise ProgrammingError("there is no parameter $0", hint="the first one is $1", sqlstate="07001")
+        if not text.isdigit():
+            hint = f"give a mapping: {{{text!r}: ...}}"
+            raise ProgrammingError(f"the parameter {text} was not given", hint=hint, sqlstate="07001")
+        numbers.append(int(text))
+    return max(numbers)
 
 
 def bind_now(tree: exp.Query, now: str) -> bool:

@@ -22,6 +22,7 @@ from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.cut import Cut, cut
 from fedsql.planner.describing import describe
+from fedsql.planner.no_rows import asks_no_rows, no_rows
 from fedsql.planner.noising import with_noise
 from fedsql.planner.parse import bind_now, bind_parameters, parse
 from fedsql.planner.plans import Plan, digest_of
@@ -89,6 +90,8 @@ def _plan(
     trace.add("parse", lambda: text)
     resolve_tables(tree, schema)
     check_aliases(tree)
+    if asks_no_rows(tree):
+        tree = no_rows(typer.describe(text))
     try:
         qualified = qualify(tree, dialect="duckdb", schema=_nested(schema), quote_identifiers=True)
     except OptimizeError as error:
@@ -137,8 +140,9 @@ def _unclear(tree: exp.Query, text: str) -> ProgrammingError:
 
 
 def _nested(schema: Schema) -> dict[str, object]:
-    """Return ``schema`` as sqlglot takes it; it only needs names, so types are left out of its reach."""
+    """Return ``schema`` as sqlglot takes it: without types, of which it needs none, and without what holds no tables."""
     return {
         db: {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items()}
         for db, tables in schema.items()
+        if tables
     }

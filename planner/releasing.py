@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.above import check_listed
-from fedsql.planner.bounds import Known
+from fedsql.planner.bounds import MOST_ROWS, Known
 from fedsql.planner.catalog import Catalog, PublicTable, TableOffer
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
@@ -25,6 +25,7 @@ from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.ranges import check_together
+from fedsql.planner.row_bounds import most_rows
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
@@ -149,8 +150,10 @@ class Planner:
         beside = self._beside(release) if release.siblings and terms.hides else None
         if beside is not None:
             source = self._flagged(source, beside, typing, known)
+        # Noise is wider than few rows; and groups told before are joined with them.
+        most = MOST_ROWS if terms.noisy or beside is not None else most_rows(leaf, self.catalog)
         ways = {
-            unique: decompose(release, terms, typing, known, unique, beside, groups=groups)
+            unique: decompose(release, terms, typing, known, unique, beside, groups=groups, most=most)
             for unique in {o.unit_unique for o in leaf.offers}
         }
         parts = {offer.party: ways[offer.unit_unique][0] for offer in leaf.offers}

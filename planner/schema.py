@@ -78,16 +78,22 @@ def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
             party = table.db.lower()
             if party not in schema or party == UNION:
                 parties = sorted(s for s in schema if s != UNION)
-                raise ProgrammingError(f"no party is called {table.db}; {_choices(table.db, parties)}", position=where)
+                raise ProgrammingError(
+                    f"no party is called {table.db}; {_choices(table.db, parties)}", position=where, sqlstate="42P01"
+                )
             if name not in schema[party]:
                 raise ProgrammingError(
-                    f"{table.db} offers no table {table.name}; {_choices(name, sorted(schema[party]))}", position=where
+                    f"{table.db} offers no table {table.name}; {_choices(name, sorted(schema[party]))}",
+                    position=where,
+                    sqlstate="42P01",
                 )
             table.set("db", exp.to_identifier(party))
             continue
         if name not in schema[UNION]:
             raise ProgrammingError(
-                f"there is no table {table.name}; {_choices(name, sorted(schema[UNION]))}", position=where
+                f"there is no table {table.name}; {_choices(name, sorted(schema[UNION]))}",
+                position=where,
+                sqlstate="42P01",
             )
         table.set("db", exp.to_identifier(UNION))
     return tree

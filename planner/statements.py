@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fedsql.errors import DataError, ProgrammingError
 from fedsql.planner.question import Settings
 
-SHOWABLE = ("parties", "tables", "budget", "settings")
+SHOWABLE = ("parties", "tables", "budget", "settings", "views", "keys")
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ class Set:
 
 @dataclass(frozen=True)
 class Show:
-    """SHOW parties | tables | budget | settings."""
+    """SHOW parties | tables | budget | settings | views | keys."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class Describe:
-    """DESCRIBE table."""
+    """DESCRIBE table, or schema.table: a party's, or main. Both in lower case, without quotes."""
 
     table: str
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ _EXPLAIN = re.compile(r"explain(?:\s*\(\s*stage\s+([\w ]+?)\s*\))?\s+(.+)", re.I
 _SET = re.compile(r"set\s+(\w+)\s*(?:=|\s+to\s+)\s*(.+)", re.IGNORECASE | re.DOTALL)
 _WRITE = re.compile(r"(?:create|drop|insert|update|delete|truncate|alter)\b", re.IGNORECASE)
 _SHOW = re.compile(r"show\s+(\w+)", re.IGNORECASE)
-_DESCRIBE = re.compile(r'(?:describe|desc)\s+([\w."]+)', re.IGNORECASE)
+_NAME = r'("(?:[^"]|"")+"|\w+)'
+_DESCRIBE = re.compile(rf"(?:describe|desc)\s+(?:{_NAME}\s*\.\s*)?{_NAME}", re.IGNORECASE)
 
 
 def read_statement(sql: str) -> Statement:
@@ -78,10 +80,15 @@ def read_statement(sql: str) -> Statement:
             raise ProgrammingError(f"SHOW {match[1]} is not known", hint=f"SHOW {', SHOW '.join(SHOWABLE)}".upper())
         return Show(match[1].lower())
     if match := _DESCRIBE.fullmatch(text):
-        return Describe(match[1].replace('"', "").lower())
+        return Describe(_name(match[2]), _name(match[1] or ""))
     if _WRITE.match(text):
-        return Write(text)
+        return Write(sql.rstrip("; \t\r\n"))  # with what stands before it: errors point into the text
     return Query(sql.strip().rstrip(";") if sql.strip().endswith(";") else sql)
+
+
+def _name(text: str) -> str:
+    """Return what a name in SQL stands for."""
+    return (text[1:-1].replace('""', '"') if text.startswith('"') else text).lower()
 
 
 def changed(settings: Settings, name: str, value: str) -> Settings:

@@ -49,9 +49,9 @@ class OverNetwork(EmbeddedFederation):
         on_progress: OnProgress | None = None,
     ) -> list[pa.Table]:
         steps = analyst.ask(question, plan, self.directory, watch)
-        tables: list[pa.Table] = self._node(analyst).ask(
-            question.query_id, question.attempt, steps, DEADLINE, record, on_progress
-        )
+        query = (question.query_id, question.attempt)
+        with self._asking.one(analyst, *query):
+            tables: list[pa.Table] = self._node(analyst).ask(*query, steps, DEADLINE, record, on_progress)
         return tables
 
     def _consult(self, analyst: Analyst, what: str, parties: Sequence[str]) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class OverNetwork(EmbeddedFederation):
         replies: dict[str, Any] = self._node(analyst).ask(query_id, 1, steps, DEADLINE)
         return replies
 
-    def interrupt(self) -> None:
-        for node in list(self._nodes.values()):
-            node.interrupt("the query was cancelled")
+    def interrupt(self, analyst: Analyst) -> None:
+        for query in self._asking.of(analyst):
+            self._node(analyst).interrupt(*query, "the query was cancelled")
 
     def close(self) -> None:
         for node in self._nodes.values():

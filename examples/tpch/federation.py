@@ -27,7 +27,7 @@ _UNITS: dict[str, dict[str, Any]] = {
 _KEYS = {"partsupp": [["ps_partkey", "ps_suppkey"]]}  # of several columns: those of one are found
 _BOUNDS = {  # by the specification; without them a sum's slot is as wide as its type, and a ciphertext holds fewer
     "l_extendedprice": [900, 105_000], "l_quantity": [1, 50], "l_discount": [0, 0.1], "l_tax": [0, 0.08],
-    "o_totalprice": [0, 1_000_000], "c_acctbal": [-1000, 10_000],
+    "o_totalprice": [0, 1_000_000], "c_acctbal": [-1000, 10_000], "ps_supplycost": [1, 1000],
 }  # fmt: skip
 _SHARES = {  # not by c_custkey % 3: every third customer has no orders
     "customer": "c_custkey // 10 % 3 = {0}",
@@ -56,17 +56,21 @@ def federation(folder: Path, release: dict[str, Any] | None = None) -> dict[str,
         tables: dict[str, Any] = {}
         for name, condition in _SHARES.items():
             rows = database.sql(f"FROM {name} WHERE {condition.format(number)}").to_arrow_table()
-            tables[name] = {"source": rows, **_UNITS[name], "columns": {c: _column(c) for c in rows.column_names}}
+            tables[name] = {
+                "source": rows,
+                **_UNITS[name],
+                "columns": {c: _column(c, {"use": USES}) for c in rows.column_names},
+            }
         for name in PUBLIC if number == 0 else ():
             rows = database.sql(f"FROM {name}").to_arrow_table()
-            tables[name] = {"source": rows, "public": True, "columns": {c: {} for c in rows.column_names}}
+            tables[name] = {"source": rows, "public": True, "columns": {c: _column(c, {}) for c in rows.column_names}}
             tables[name] |= {"unique": _KEYS[name]} if name in _KEYS else {}
         parties[party] = {"tables": tables, "release": release or OPEN}
     return {"name": "tpch", "parties": parties}
 
 
-def _column(name: str) -> dict[str, Any]:
-    return {"use": USES, "bounds": _BOUNDS[name]} if name in _BOUNDS else {"use": USES}
+def _column(name: str, rest: dict[str, Any]) -> dict[str, Any]:
+    return rest | ({"bounds": _BOUNDS[name]} if name in _BOUNDS else {})
 
 
 def queries() -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -68,12 +68,18 @@ def release_policy(release: ReleaseConfig) -> ReleasePolicy:
 
 
 def verify(
-    database: duckdb.DuckDBPyConnection, party: str, name: str, table: TableConfig, data_version: str
+    database: duckdb.DuckDBPyConnection,
+    party: str,
+    name: str,
+    table: TableConfig,
+    data_version: str,
+    referred: Collection[str] = (),
 ) -> Verified:
     """Check the loaded table ``memory.main.<name>`` against ``table`` in one scan and describe it.
 
     ``rows`` of the offer is rounded up to a power of two. Without a privacy unit of its own columns, a table's rows are
-    its units (unique); with one that is reached along references, uniqueness is not known (false).
+    its units (unique); with one that is reached along references, uniqueness is not known (false). ``referred`` are the
+    columns, in lower case, that references of the party's tables refer to.
     """
     described = database.execute(f"DESCRIBE memory.main.{quoted(name)}").fetchall()
     listed = {column.lower(): config for column, config in table.columns.items()}
@@ -109,9 +115,10 @@ def verify(
         problems.append(("privacy_unit", f"{_rows(rows - known)}without one ({unit} is NULL); {advice}"))
     if problems:
         return Verified(None, tuple(problems))
+    keys = [column.name for column in columns if table.public or column.name.lower() in referred]
+    distinct = _unique(database, name, keys) if keys else set()
+    columns = [replace(column, unique=column.name in distinct) for column in columns]
     if table.public:
-        distinct = _unique(database, name, [column.name for column in columns])
-        columns = [replace(column, unique=column.name in distinct) for column in columns]
         for names in table.unique:
             if several := _shared(database, name, names):
                 return Verified(None, (("unique", f"{_rows(several)}equal to another one in {', '.join(names)}"),))

@@ -202,7 +202,7 @@ class PartyStore:
             )
             step = "columns"
             version = _data_version(secret, self.config, name, source)
-            found = verify(self._database, self.config.name, name, table, version)
+            found = verify(self._database, self.config.name, name, table, version, _referred(self.config, name))
             if found.offer is not None and table.public:
                 content = packed(self._database, name)
                 if problem := too_large(content):
@@ -214,6 +214,12 @@ class PartyStore:
             self._database.execute("DROP VIEW IF EXISTS prepared")
             detach(self._database, RAW)
         return found.offer, [line(where, message) for where, message in found.problems]
+
+
+def _referred(config: PartyConfig, name: str) -> set[str]:
+    """Return the columns of a table that references refer to, in lower case."""
+    targets = (target.lower().split(".", 1) for table in config.tables.values() for target in table.references.values())
+    return {column for table, column in targets if table == name.lower()}
 
 
 def _listed(rows: pa.Table) -> int:

@@ -15,7 +15,14 @@ from typing import Any
 
 import duckdb
 
-from fedsql.errors import DataError, NotSupportedError, ProgrammingError
+from fedsql.errors import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.logical import MARGIN
 from fedsql.planner.parse import Unread
@@ -26,7 +33,7 @@ _DESCRIBE = "DESCRIBE "
 _LOCKED = {
     "threads": "1",
     "memory_limit": "256MB",
-    "enable_external_access": "false",
+    "temp_directory": "",  # such a folder can be read in spite of the lock
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -46,6 +53,32 @@ _CLAUSES = (
     "DISTINCT",
 )
 _QUOTES = ('"', "\u2018", "\u2019", "\u201c", "\u201d")  # of a name, or what word processors make of a text's
+_STATES = (  # SQLSTATE of DuckDB's complaints: the first line that fits
+    (r"syntax error", "42601"),
+    (r"(?i)(Table|View|Sequence).* does not exist", "42P01"),
+    (r"already exists", "42P07"),
+    (r"Function with name .* does not exist|No function matches", "42883"),
+    (r"Type with name .* does not exist", "42704"),
+    (r"(?i)column .*not found|does not have a column", "42703"),
+    (r"Ambiguous reference", "42702"),
+    (r"must appear in the GROUP BY", "42803"),
+    (r"(?i)duplicate key|(unique|primary key) constraint", "23505"),
+    (r"NOT NULL constraint", "23502"),
+    (r"CHECK constraint", "23514"),
+    (r"foreign key constraint", "23503"),
+    (r"Division by zero", "22012"),
+    (r"(?i)overflow|out of range|too large for|can't be cast because the value", "22003"),
+    (r"(?i)(date|time|timestamp)\w* field", "22007"),
+    (r"Could not convert string", "22018"),
+)
+_CLASSES_OF = {
+    ProgrammingError: ("42",),
+    DataError: ("22",),
+    IntegrityError: ("23",),
+    NotSupportedError: ("0A",),
+    OperationalError: ("53",),
+}
+_OF_DATA = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
 _MOST_TAKEN = 6  # lists of types in a hint
 _IN_ORDER = "SELECT ... FROM ... JOIN ... ON ... WHERE ... GROUP BY ... HAVING ... ORDER BY ... LIMIT ..."
 
@@ -58,7 +91,7 @@ class DuckDBTyper:
 
     def __init__(self, catalog: Catalog, local: Local = ()) -> None:
         self._guard = threading.Lock()
-        self._db = duckdb.connect(":memory:", config=dict(_LOCKED))
+        self._db = _locked()
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(f"CREATE MACRO {MARGIN}(aggregate) AS CAST(0 AS DOUBLE)")
         self._db.execute("SET lock_configuration = true")
@@ -88,6 +121,12 @@ class DuckDBTyper:
                 raise as_sql_error(error, before) from None
 
 
+def _locked() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:", config=dict(_LOCKED))
+    database.execute("SET enable_external_access = false")  # last: with it the folder cannot be set
+    return database
+
+
 def _type(text: str) -> str:
     if not is_type(text):
         raise ProgrammingError(f"{text!a} is not a type")
@@ -101,26 +140,32 @@ def read_twice(sql: str) -> Iterator[None]:
         yield
     except Unread as unread:
         try:
-            with duckdb.connect(":memory:", config=dict(_LOCKED)) as database:
+            with _locked() as database:
                 database.extract_statements(sql)
         except duckdb.Error as error:
             raise as_sql_error(error) from None
-        raise ProgrammingError(unread.message, hint=unread.hint, position=unread.position) from None
+        raise ProgrammingError(
+            unread.message, hint=unread.hint, position=unread.position, sqlstate=unread.sqlstate
+        ) from None
 
 
-def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | NotSupportedError | DataError:
+def as_sql_error(error: duckdb.Error, before: int = 0) -> DatabaseError:
     """Turn DuckDB's complaint about a statement into ours: one line, its advice as the hint, the caret's place.
 
     ``before``: how many characters of ours stand before the user's text on its first line.
     """
     lines = [line.strip() for line in str(error).split("\n\nLINE")[0].splitlines() if line.strip()]
-    message = re.sub(r"^(\w+ ){1,2}Error: ", "", lines[0]) if lines else "the statement cannot be run"
+    message = re.sub(r"^(\w+ ){1,3}Error: ", "", lines[0]) if lines else "the statement cannot be run"
+    state = "42601" if isinstance(error, duckdb.ParserException) else None
+    state = next((state for pattern, state in _STATES if re.search(pattern, message)), state)
     hint = " ".join(lines[1:]).replace(": : ", ": ") or None
     if hint and len(hint) > 300:
         hint = hint[:300] + " ..."
     if called := re.match(r"No function matches the given name and argument types '(\w+|[^\w(]+)\((.*)\)'\.", message):
         message = f"no {called[1]} takes ({called[2].replace('_LITERAL', '')})"
         hint = f"it takes {_taken(lines)}; CAST(x AS type) changes a type"
+    if message.startswith("Sequence with name"):
+        hint = "queries read no sequences: nextval('s') stands in DEFAULT, INSERT and UPDATE of local tables"
     position = None
     if match := re.search(r"LINE (\d+): (.*)\n(\s*)\^", str(error)):
         number, text, pad = match.groups()
@@ -132,11 +177,20 @@ def as_sql_error(error: duckdb.Error, before: int = 0) -> ProgrammingError | Not
         elif f"LINE {number}: {text}"[len(pad) :].startswith(_QUOTES):
             name = re.match(r'Referenced column "(.*)" not found', message)
             hint = f"text stands in single quotes: '{name[1].strip(''.join(_QUOTES))}'" if name else hint
-    if isinstance(error, duckdb.NotImplementedException):
-        return NotSupportedError(message, hint=hint, position=position)
-    if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
-        return DataError(message, hint=hint, position=position)
-    return ProgrammingError(message, hint=hint, position=position)
+    kind: type[DatabaseError] = ProgrammingError
+    if unusable := re.match(r"Unable to transform python value of type '<class '(.*)'>'", message):
+        message, kind = f"a parameter of type {unusable[1].rpartition('.')[2]} cannot be used", DataError
+    elif isinstance(error, duckdb.NotImplementedException):
+        kind = NotSupportedError
+    elif isinstance(error, duckdb.ConstraintException):
+        kind = IntegrityError
+    elif isinstance(error, duckdb.OutOfMemoryException):
+        kind, state = OperationalError, "53200"
+    elif isinstance(error, _OF_DATA):
+        kind = DataError
+    # A class of states belongs to a class of errors: what does not fit was another's words.
+    fits = state is None or state[:2] in _CLASSES_OF[kind]
+    return kind(message, hint=hint, position=position, sqlstate=state if fits else None)
 
 
 def _taken(lines: Sequence[str]) -> str:

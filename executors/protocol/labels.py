@@ -21,11 +21,19 @@ WHOLE = ""  # the only part of a label that one party has
 _LABEL_BYTES = 128  # what a label box holds at least
 
 
-def label_channel(
-    key: bytes, context: Context, release: int, position: int, part: str = WHOLE
-) -> tuple[Channel, bytes]:
-    """Return how one part of the label at ``position`` is sealed for the analyst: the channel, and what the box is bound to."""
-    return Channel(key), context.bind("label", release, position, part)
+class LabelBoxes:
+    """How one ``part`` of a release's labels is sealed for the analyst: each box is bound to its position in the answer."""
+
+    def __init__(self, key: bytes, context: Context, release: int, part: str = WHOLE) -> None:
+        self._channel, self._bound = Channel(key), context.bind("label", release, part)
+
+    def seal(self, position: int, label: bytes) -> bytes:
+        """Return the box of the label at ``position``."""
+        return self._channel.seal(self._bound + position.to_bytes(8, "little"), label)
+
+    def open(self, position: int, box: bytes) -> bytes:
+        """Return the label at ``position``. Raises ProtocolError when the box is not that of this place."""
+        return self._channel.open(self._bound + position.to_bytes(8, "little"), box)
 
 
 def parts_of(outline: Outline) -> tuple[str, ...]:
@@ -68,9 +76,9 @@ def sealed_labels(
     if len(wanted) != len(asked) or wanted != group_at.keys() or not all(labels[i] for i in group_at.values()):
         raise ProtocolError("the coordinator asks for labels of groups that are not here")
     boxes: list[list[object]] = []
+    sealer = LabelBoxes(key, context, release, part)
     for position in asked:
-        channel, bound = label_channel(key, context, release, position, part)
         text = encode(list(labels[group_at[position]]))
         size = max(_LABEL_BYTES, 1 << (len(text) + 3).bit_length())
-        boxes.append([position, channel.seal(bound, pad(text, size))])
+        boxes.append([position, sealer.seal(position, pad(text, size))])
     return boxes

@@ -23,7 +23,7 @@ from fedsql.executors.finalize import finalize
 from fedsql.executors.protocol.align import padded
 from fedsql.executors.protocol.conversation import Context
 from fedsql.executors.protocol.join_outline import ANCHOR, PROVIDER
-from fedsql.executors.protocol.labels import WHOLE, label_channel, parts_of
+from fedsql.executors.protocol.labels import WHOLE, LabelBoxes, parts_of
 from fedsql.executors.protocol.outline import Label, Outline, Released, released_record, unpacked_rows
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, Aborted, Exchange, Message, Steps
@@ -180,14 +180,13 @@ class Analyst:
             raise ProtocolError("its rows or labels are not whole")
         boxes = iter(released.labels)
         places = _places(release)
+        opened = [(LabelBoxes(key, context, outline.number, part), len(places[part])) for part in parts]
+        ordered = [place for part in parts for place in places[part]]
+        order = sorted(range(len(ordered)), key=ordered.__getitem__)
         labels: list[Label] = []
         for position in released.positions:
-            found: list[str | None] = []
-            for part in parts:
-                channel, bound = label_channel(key, context, outline.number, position, part)
-                found += _label(channel.open(bound, next(boxes)), len(places[part]))
-            order = [place for part in parts for place in places[part]]
-            labels.append(tuple(value for _, value in sorted(zip(order, found, strict=True), key=lambda each: each[0])))
+            found = [value for part, keys in opened for value in _label(part.open(position, next(boxes)), keys)]
+            labels.append(tuple([found[at] for at in order]))
         return labels
 
 

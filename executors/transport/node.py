@@ -146,9 +146,9 @@ class Node:
         """Tell the analyst of a query what this party does now."""
         self._queries.tell((query_id, attempt), stage, place)
 
-    def interrupt(self, reason: str) -> None:
-        """Call off every open query."""
-        self._queries.abort_all(reason)
+    def interrupt(self, query_id: bytes, attempt: int, reason: str) -> None:
+        """Call off one attempt, if it is open here."""
+        self._queries.abort((query_id, attempt), reason)
 
     def drain(self, timeout: float) -> bool:
         """Begin no new query; wait ``timeout`` seconds at most for those that run. Return whether all are over."""

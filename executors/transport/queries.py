@@ -129,8 +129,15 @@ class Queries:
     def abort_all(self, reason: str) -> None:
         """Interrupt every open query."""
         with self._guard:
-            inboxes = dict(self._inboxes)
-        for query, inbox in inboxes.items():
+            queries = list(self._inboxes)
+        for query in queries:
+            self.abort(query, reason)
+
+    def abort(self, query: Query, reason: str) -> None:
+        """Interrupt one query, if it is open."""
+        with self._guard:
+            inbox = self._inboxes.get(query)
+        if inbox is not None:
             inbox.put(abort_message(COORDINATOR, self._name, COORDINATOR, reason))
             self._on_abort(*query)
 

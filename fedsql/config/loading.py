@@ -37,7 +37,7 @@ def load_federation(path: str | os.PathLike[str], text: str | None = None) -> Fe
             f"{file.name}: line {number}: a private key; this file is for everybody: take the key out",
             hint="whoever has seen it can pose as its owner: make a new one with fedsql keygen",
         )
-    return _federation(_parse(text, file.name), file.parent, f"{file.name}: ", durable=True)
+    return _federation(parsed(text, file.name), file.parent, f"{file.name}: ", durable=True)
 
 
 def load_party(path: str | os.PathLike[str]) -> PartyConfig:
@@ -77,7 +77,7 @@ def federation_from(mapping: Mapping[str, Any], base: str | os.PathLike[str] = "
 
 def _federation(record: Mapping[str, Any], base: Path, where: str, *, durable: bool) -> FederationConfig:
     problems: list[str] = []
-    federation = _validate(FederationConfig, record, where, problems)
+    federation = validated(FederationConfig, record, where, problems)
     embedded: dict[str, PartyConfig] = {}
     for name, config in _configs(record):
         if isinstance(config, Mapping):
@@ -149,7 +149,7 @@ def _missing(federation: FederationConfig) -> Iterator[str]:
 def _party(
     record: Mapping[str, Any], base: Path, where: str, problems: list[str], *, durable: bool
 ) -> PartyConfig | None:
-    party = _validate(PartyConfig, record, where, problems)
+    party = validated(PartyConfig, record, where, problems)
     if party is not None:
         party._base, party._where, party._durable = base, where, durable
         for name, table in party.tables.items():
@@ -216,7 +216,8 @@ def _reached(tables: Mapping[str, TableConfig], table: TableConfig) -> set[str]:
     return {f"{name}.{column}" for name, other in found.items() for column in kept_columns(other)}
 
 
-def _validate(model: type[M], record: Mapping[str, Any], where: str, problems: list[str]) -> M | None:
+def validated(model: type[M], record: Mapping[str, Any], where: str, problems: list[str]) -> M | None:
+    """Return what a file holds, or None with a line more in ``problems`` for each mistake, each beginning with ``where``."""
     try:
         return model.model_validate(record)
     except ValidationError as error:
@@ -228,7 +229,7 @@ def _validate(model: type[M], record: Mapping[str, Any], where: str, problems: l
 
 def _read(file: Path, shown: str, label: str | None = None) -> dict[str, Any]:
     """Read a TOML file. Raises ConfigError; ``shown`` names a file that is not there, ``label`` one with mistakes."""
-    return _parse(_text(file, shown), label or file.name)
+    return parsed(_text(file, shown), label or file.name)
 
 
 def _text(file: Path, shown: str) -> str:
@@ -244,7 +245,8 @@ def _text(file: Path, shown: str) -> str:
         raise ConfigError(f"{shown}: is not UTF-8 text; save it as UTF-8") from None
 
 
-def _parse(text: str, label: str) -> dict[str, Any]:
+def parsed(text: str, label: str) -> dict[str, Any]:
+    """Return what a TOML text holds. Raises ConfigError that begins with ``label``."""
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:

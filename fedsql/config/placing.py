@@ -88,6 +88,20 @@ def replace(path: Path, content: str, before: str) -> None:
         draft.unlink(missing_ok=True)
 
 
+def read_private(path: Path, what: str = "the private key", hint: str | None = None) -> bytes:
+    """Return the content of a secret. Raises ConfigError, also (POSIX) when others than its owner have any right to it.
+
+    ``hint`` is for a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigError(f"{path}: {what} is open to other users", hint=f"chmod 600 {path}")
+            return file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
+
+
 def _make_folders(folder: Path, made: list[Path], *, private: bool) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):  # mkdir's own ``parents`` would leave these open

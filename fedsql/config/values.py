@@ -93,7 +93,8 @@ def _once(items: tuple[str, ...]) -> tuple[str, ...]:
     return items
 
 
-def _period(value: Any) -> int:
+def period(value: Any) -> int:
+    """Return the seconds of a period such as "30d". Raises ValueError."""
     match = re.fullmatch(r"(\d+)\s*([smhdw])", value.strip()) if isinstance(value, str) else None
     if not match or not int(match[1]):
         raise ValueError('write a number and a unit: s, m, h, d or w, such as "30d"')
@@ -199,7 +200,7 @@ Count = Annotated[int, Strict(), Field(ge=1)]
 Natural = Annotated[int, Strict(), Field(ge=0)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
-Period = Annotated[int, BeforeValidator(_period)]
+Period = Annotated[int, BeforeValidator(period)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 PartyName = Annotated[str, AfterValidator(_party_name)]

@@ -1,4 +1,4 @@
-"""TLS certificates for a federation: an authority of its own, and the coordinator's certificate below it.
+"""TLS certificates for a federation: an authority of its own, and the certificates of who listens below it.
 
 TLS only protects the way: participants are known by their pinned Ed25519 keys, which no certificate stands for. So
 certificates live for ten years and their authority for thirty, and there is no revocation: another authority in the
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -29,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _VALID = datetime.timedelta(days=3652)  # ten years
 _AUTHORITY_VALID = datetime.timedelta(days=10957)  # thirty: it stands in the shared file, a certificate is soon renewed
 _SKEW = datetime.timedelta(days=1)  # clocks differ
+SUBJECT = "fedsql coordinator"  # the name in a certificate; clients look at its hosts
 _LONGEST_NAME = 64  # bytes of a common name
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
@@ -43,22 +45,25 @@ def make_authority(name: str) -> tuple[bytes, bytes]:
     return _pem(builder, key), _private(key)
 
 
-def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str]) -> tuple[bytes, bytes]:
+def issue(authority: bytes, authority_key: bytes, hosts: Sequence[str], subject: str = SUBJECT) -> tuple[bytes, bytes]:
     """Return (certificate chain, private key) of a new server certificate for ``hosts``, both PEM.
 
     ``authority`` and ``authority_key`` are PEM, as `make_authority` returns them; hosts are names or IP addresses.
     Raises ValueError naming a host that is neither, or when there is none, or the key is not the authority's.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    return _certify(authority, authority_key, hosts, key.public_key()), _private(key)
+    return _certify(authority, authority_key, hosts, key.public_key(), subject), _private(key)
 
 
-def renew(authority: bytes, authority_key: bytes, hosts: Sequence[str], chain: bytes) -> bytes:
+def renew(authority: bytes, authority_key: bytes, hosts: Sequence[str], chain: bytes, subject: str = SUBJECT) -> bytes:
     """Return a new certificate for the key that ``chain`` is for. All else is as in `issue`."""
-    return _certify(authority, authority_key, hosts, x509.load_pem_x509_certificate(chain).public_key())
+    public = x509.load_pem_x509_certificate(chain).public_key()
+    return _certify(authority, authority_key, hosts, public, subject)
 
 
-def _certify(authority: bytes, authority_key: bytes, hosts: Sequence[str], public: CertificatePublicKeyTypes) -> bytes:
+def _certify(
+    authority: bytes, authority_key: bytes, hosts: Sequence[str], public: CertificatePublicKeyTypes, subject: str
+) -> bytes:
     root = x509.load_pem_x509_certificate(authority)
     root_key = load_pem_private_key(authority_key, password=None)
     if not isinstance(root_key, ec.EllipticCurvePrivateKey) or root_key.public_key() != root.public_key():
@@ -67,7 +72,7 @@ def _certify(authority: bytes, authority_key: bytes, hosts: Sequence[str], publi
     if not names:
         raise ValueError("a certificate is for at least one host")
     until = min(_now() + _VALID, root.not_valid_after_utc)
-    builder = _builder(_name("fedsql coordinator"), root.subject, public, until)
+    builder = _builder(_name(subject), root.subject, public, until)
     issuer = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -104,6 +109,15 @@ def is_key_of(private: bytes, chain: bytes) -> bool:
 def is_among(certificate: bytes, others: bytes) -> bool:
     """Return whether a certificate in PEM is one of those in ``others``. Raises ValueError."""
     return x509.load_pem_x509_certificate(certificate) in x509.load_pem_x509_certificates(others)
+
+
+def is_issued_by(chain: bytes, authority: bytes) -> bool:
+    """Return whether the first certificate of a PEM chain is one that ``authority`` (PEM) signed. Raises ValueError."""
+    try:
+        x509.load_pem_x509_certificate(chain).verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def _host(host: str) -> x509.GeneralName:

@@ -1,4 +1,4 @@
-"""The opt-in port of a coordinator or a party for whoever runs it: /healthz, and /metrics for Prometheus.
+"""The opt-in port of a coordinator, a party or a gateway for whoever runs it: /healthz, and /metrics for Prometheus.
 
 Plain HTTP without a password: it tells nothing of questions or data, but who is connected and how busy it is. So it is
 on this machine alone unless another address is given.
@@ -21,6 +21,7 @@ from fedsql.executors.transport.address import Address
 if TYPE_CHECKING:
     from fedsql.executors.services import CoordinatorService, PartyService
     from fedsql.operation.metrics import Metrics
+    from fedsql.serving import Gateway
 
 _log = logging.getLogger("fedsql.service")
 _HERE = "127.0.0.1"
@@ -60,7 +61,7 @@ class Endpoint:
         shown = str(host)
         return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
-    def watch(self, service: PartyService | CoordinatorService) -> Callable[[bool], None]:
+    def watch(self, service: PartyService | CoordinatorService | Gateway) -> Callable[[bool], None]:
         """Begin to answer for ``service``; return what wants to know whether its files could be read again."""
         self._server.service, self._server.metrics = service, self._metrics_of(service)
         self._thread.start()
@@ -86,7 +87,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
-    service: PartyService | CoordinatorService
+    service: PartyService | CoordinatorService | Gateway
     metrics: Metrics
 
     def __init__(self, host: str, port: int) -> None:

@@ -1,6 +1,6 @@
-"""What a coordinator or a party tells Prometheus: numbers for whoever runs it, without a word of any question or answer.
+"""What a coordinator, a party or a gateway tells Prometheus: numbers for whoever runs it, without a word of any question or answer.
 
-docs/deploy.md says what each means. The registry is the service's own: two services in one process do not meet.
+docs/deploy.md and docs/gateway.md say what each means. The registry is the service's own: two services in one process do not meet.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 import fedsql
 from fedsql.errors import OperationalError
 from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.serving import Gateway
 
 OUTCOMES = ("answered", "refused", "failed", "cancelled", "consulted")
 _BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # seconds
@@ -23,22 +24,23 @@ _BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # sec
 class Metrics:
     """The metrics of one service. ``ended`` and ``reloaded`` are told what happens, all else is read when asked for."""
 
-    def __init__(self, service: PartyService | CoordinatorService) -> None:
+    def __init__(self, service: PartyService | CoordinatorService | Gateway) -> None:
         self._registry = CollectorRegistry()
-        questions = Counter(
-            "fedsql_questions", "Questions that ended here, by outcome", ["outcome"], registry=self._registry
-        )
-        self._questions = {outcome: questions.labels(outcome) for outcome in OUTCOMES}  # each is there from the start
-        self._seconds = Histogram(
-            "fedsql_answer_seconds",
-            "Seconds that an answered question took here",
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
         self._now = _Now(service)
         self._registry.register(self._now)
         ProcessCollector(registry=self._registry)
-        service.observe(self.ended)
+        if isinstance(service, PartyService | CoordinatorService):
+            questions = Counter(
+                "fedsql_questions", "Questions that ended here, by outcome", ["outcome"], registry=self._registry
+            )
+            self._questions = {outcome: questions.labels(outcome) for outcome in OUTCOMES}  # there from the start
+            self._seconds = Histogram(
+                "fedsql_answer_seconds",
+                "Seconds that an answered question took here",
+                buckets=_BUCKETS,
+                registry=self._registry,
+            )
+            service.observe(self.ended)
 
     def ended(self, outcome: str, seconds: float) -> None:
         """Count a question that ended; ``outcome`` is one of OUTCOMES."""
@@ -58,7 +60,7 @@ class Metrics:
 class _Now:
     """Collects how the service stands at the moment of a scrape."""
 
-    def __init__(self, service: PartyService | CoordinatorService) -> None:
+    def __init__(self, service: PartyService | CoordinatorService | Gateway) -> None:
         self._service = service
         self._start = time.time()
         self.reload = True, self._start
@@ -72,6 +74,13 @@ class _Now:
         success, when = self.reload
         yield _gauge("last_reload_success", "1 when the files could be used when last read, else 0", success)
         yield _gauge("last_reload_time_seconds", "When the files were last read, in seconds since 1970", when)
+        if not isinstance(service, PartyService) and (ends := service.certificate_expiry()) is not None:
+            yield _gauge(
+                "certificate_expiry_time_seconds", "When the TLS certificate ends, in seconds since 1970", ends
+            )
+        if not isinstance(service, PartyService | CoordinatorService):
+            yield _gauge("sessions", "Sessions of clients that are open now", service.connected())
+            return
         received, sent = service.traffic()
         yield _counter("received_bytes", "Bytes of messages received", received)
         yield _counter("sent_bytes", "Bytes of messages sent", sent)
@@ -87,10 +96,6 @@ class _Now:
         else:
             yield _gauge("questions_running", "Questions that are under way now", running)
             yield _gauge("questions_queued", "Questions that wait for their turn", queued)
-            if (ends := service.certificate_expiry()) is not None:
-                yield _gauge(
-                    "certificate_expiry_time_seconds", "When the TLS certificate ends, in seconds since 1970", ends
-                )
 
 
 def _connected(present: Mapping[str, bool]) -> Iterator[Metric]:

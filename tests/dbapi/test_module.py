@@ -21,6 +21,7 @@ HEAVY = (
     "cryptography",
     "cbor2",
     "pandas",
+    "polars",
 )
 
 

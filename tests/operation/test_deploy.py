@@ -1,5 +1,6 @@
-"""docs/deploy.md says what is true: its units are the files, its commands exist and run, its metrics and numbers are ours."""
+"""docs/deploy.md and docs/gateway.md say what is true: the units are the files, the commands exist and run, numbers are ours."""
 
+import inspect
 import json
 import os
 import re
@@ -18,14 +19,22 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import pyarrow.flight as flight
 import pytest
 import typer
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from fedsql import cli_user
 from fedsql.cli import app
+from fedsql.cli_gateway import serve
+from fedsql.cli_user import token
 from fedsql.config.models import LimitsConfig, PartyConfig
+from fedsql.config.values import period
 from fedsql.executors.setup import set_up
 from fedsql.executors.transport.settings import Settings
+from fedsql.flight import actions, clients, parameters, statements, users
+from fedsql.flight.service import LIMITS
 from fedsql.operation.metrics import Metrics
 from fedsql.serving import GRACE
 from fedsql.session import Session
@@ -34,14 +43,20 @@ from fedsql.shell.messages import REPLACED
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 UNITS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples" / "systemd").iterdir())}
+GATEWAY_DOC = (ROOT / "docs" / "gateway.md").read_text(encoding="utf-8")
 COORDINATOR, PARTY = UNITS["fedsql-coordinator.service"], UNITS["fedsql-party@.service"]
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", DOC, re.S)
-INLINE = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", DOC, flags=re.S))
+GATEWAY = UNITS["fedsql-gateway.service"]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 
-def blocks(kind: str) -> list[str]:
-    return [text for each, text in BLOCKS if each == kind]
+def blocks(kind: str | None, doc: str = DOC) -> list[str]:
+    """Return the blocks of one kind, or all."""
+    return [text for each, text in re.findall(r"```(\w*)\n(.*?)```", doc, re.S) if kind in (None, each)]
+
+
+def inline(doc: str) -> list[str]:
+    found: list[str] = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", doc, flags=re.S))
+    return found
 
 
 def value(unit: str, key: str) -> str:
@@ -52,8 +67,8 @@ def value(unit: str, key: str) -> str:
 
 
 def test_the_units_in_the_text_are_the_files() -> None:
-    assert sorted(blocks("ini")) == sorted(UNITS.values())
-    assert all(f"`{name}`" in DOC for name in UNITS)
+    assert sorted(blocks("ini") + blocks("ini", GATEWAY_DOC)) == sorted(UNITS.values())
+    assert all(f"`{name}`" in DOC + GATEWAY_DOC for name in UNITS)
 
 
 def test_the_units_say_what_a_service_needs() -> None:
@@ -65,9 +80,13 @@ def test_the_units_say_what_a_service_needs() -> None:
     assert value(PARTY, "RestartPreventExitStatus") == str(REPLACED)
     written = [
         (value(unit, "StateDirectory"), re.findall(r"/var/lib/(\S+)", value(unit, "ExecStart")))
-        for unit in (COORDINATOR, PARTY)
+        for unit in (COORDINATOR, PARTY, GATEWAY)
     ]
-    assert written == [("fedsql/coordinator", ["fedsql/coordinator"]), ("fedsql/%i", [])]
+    assert written == [
+        ("fedsql/coordinator", ["fedsql/coordinator"]),
+        ("fedsql/%i", []),
+        ("fedsql/gateway", ["fedsql/gateway/users.toml", "fedsql/gateway"]),
+    ]
     assert tomllib.loads(blocks("toml")[0])["state"] == "/var/lib/fedsql/north"
 
 
@@ -82,9 +101,9 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def command_lines() -> Iterator[list[str]]:
+def command_lines(doc: str) -> Iterator[list[str]]:
     """Yield the words after `fedsql` wherever it is called."""
-    for text in (*INLINE, *(line for _, block in BLOCKS for line in block.splitlines())):
+    for text in (*inline(doc), *(line for block in blocks(None, doc) for line in block.splitlines())):
         for found in re.finditer(r"(?<!-u )\bfedsql ([a-z]+\b.*)", text.partition(" #")[0]):
             yield shlex.split(found[1])
 
@@ -105,10 +124,10 @@ def leaves(command: Any) -> Iterator[Any]:
 def test_every_command_and_option_in_the_text_exists() -> None:
     root = typer.main.get_command(app)
     seen = set()
-    for words in command_lines():
+    for words in (*command_lines(DOC), *command_lines(GATEWAY_DOC)):
         command: Any = root
         rest = list(words)
-        while hasattr(command, "commands"):
+        while hasattr(command, "commands") and rest:
             assert rest[0] in command.commands, words
             command = command.commands[rest.pop(0)]
         seen.add(command.name)
@@ -124,9 +143,17 @@ def test_every_command_and_option_in_the_text_exists() -> None:
         "verify",
         "show",
         "certificate",
+        "serve",
+        "add",
+        "password",
+        "token",
+        "list",
+        "remove",
     }
     known = set().union(*(options(each) for each in leaves(root)))
-    named = {word for text in INLINE for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)}
+    named = {
+        word for text in inline(DOC) + inline(GATEWAY_DOC) for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)
+    }
     assert {"--operations", "--listen", "--log", "--ca"} <= named <= known
 
 
@@ -166,6 +193,35 @@ def test_the_numbers_in_the_text_are_the_defaults() -> None:
     limits, usual = LimitsConfig.model_validate(file["limits"]), LimitsConfig()
     assert (limits.time, limits.groups, limits.rows) == (usual.time, usual.groups, usual.rows)
     assert limits.queries == usual.queries
+
+
+def test_the_numbers_of_the_gateway_are_its_own() -> None:
+    (port, idle) = (inspect.signature(serve).parameters[name].default for name in ("port", "idle"))
+    days = inspect.signature(token).parameters["days"].default
+    analyst = Settings().open_queries
+    for text in (
+        f"at least {cli_user._SHORTEST} characters",
+        f"(by default for {days} days)",
+        f"After {users.FAILURES} wrong passwords for one name within {users.WINDOW:g} seconds",
+        f"under that name for {users.PAUSE:g} seconds",
+        f"with {users._MEMORY >> 10} MiB, one at a time: at most {users._WAITING}\nlogins wait",
+        f"| {users.FAILURES} for one name in {users.WINDOW:g} seconds close it for {users.PAUSE:g} |",
+        f"| logins that wait for their check | {users._WAITING} |",
+        f"at port {port} (`--port`)",
+        f"without a call for {period(idle) // 60} minutes",
+        f"| {clients.MOST:,}; of one user {clients.MOST_OF_ONE} |",
+        f"| {clients.AT_ONCE}, over all of the analyst's users; more wait. A coordinator takes {analyst} |",
+        f"| {statements._KEPT}, of at most {statements._ROOM >> 20} MiB together",
+        f"| {actions.MOST_PREPARED:,} each |",
+        f"| {parameters.MOST:,}, of at most {parameters.ROOM >> 20} MiB together; whole tables",
+        f"| a table that is loaded at once | {parameters.LOADED >> 30} GiB |",
+        f"| a statement | {parameters.TEXT:,} characters |",
+        f"| calls of one user that run or wait at once | {clients.CALLS} |",
+        "| what a session computes by itself, and its local tables | 1 GiB, and 4 threads; nothing is written to disk |",
+        f"| a result | {(LIMITS.result or 0) >> 20} MiB;",
+        f"waits up to {GRACE:g} seconds for what runs",
+    ):
+        assert text in GATEWAY_DOC, text
 
 
 class Deployed:
@@ -268,5 +324,36 @@ def test_what_the_units_start_answers_reloads_and_ends(deployed: Deployed) -> No
     assert parties["north"].process.wait(60) == REPLACED
     assert "north has logged in from elsewhere" in parties["north"].rest()
     for service in (second, parties["south"], coordinator):
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(60) == 0
+
+
+@POSIX
+def test_what_the_unit_of_the_gateway_starts_lets_users_in_and_ends(deployed: Deployed) -> None:
+    pytest.importorskip("fedsql.flight.service")
+    folder = deployed.var / "gateway"
+    shutil.copytree(deployed.etc / "analyst", folder / "analyst")
+    folder.chmod(0o700)
+    adding = ["user", "add", str(deployed.etc / "federation.toml"), "ada", "--analyst", "analyst", "--password-stdin"]
+    added = CliRunner().invoke(app, [*adding, "--users", str(folder / "users.toml")], input="correct horse")
+    assert added.exit_code == 0, added.output
+    coordinator = deployed.start(COORDINATOR)
+    unit = GATEWAY.replace("%H", "gateway.example").replace("--host", f"--port {(port := free_port())} --host")
+    gateway = deployed.start(unit)
+    gateway.wait_for("connect with ADBC at grpc+tls://gateway.example:")
+    assert gateway.health() == (200, "ok\n")
+    roots = (folder / "ca.pem").read_bytes()
+    with flight.FlightClient(f"grpc+tls://127.0.0.1:{port}", tls_root_certs=roots) as client:
+        name, token = client.authenticate_basic_token("ada", "correct horse")
+        assert name == b"authorization"
+        assert token.startswith(b"Bearer ")
+        with pytest.raises(flight.FlightUnauthenticatedError):
+            client.authenticate_basic_token("ada", "correct house")
+    unreachable = (flight.FlightInternalError, flight.FlightUnavailableError)
+    with flight.FlightClient(f"grpc+tls://127.0.0.1:{port}") as client, pytest.raises(unreachable):
+        client.authenticate_basic_token("ada", "correct horse")  # who does not know its authority says nothing
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_for("the files were read again")
+    for service in (gateway, coordinator):
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(60) == 0

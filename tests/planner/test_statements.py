@@ -22,7 +22,7 @@ from fedsql.planner.statements import Describe, Explain, Query, Set, Show, chang
         ("show Tables", Show("tables")),
         ("SHOW budget;", Show("budget")),
         ("DESCRIBE patients", Describe("patients")),
-        ('desc North."Patients";', Describe("north.patients")),
+        ('desc North."Patients";', Describe("patients", "north")),
         ("explain SELECT\n 1", Explain("SELECT\n 1")),
         ("EXPLAIN (STAGE Cut) SELECT 1", Explain("SELECT 1", "cut")),
         ("explain ( stage merge_filters ) SELECT 1", Explain("SELECT 1", "merge_filters")),

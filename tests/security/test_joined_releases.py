@@ -8,7 +8,7 @@ from harness import Watched, answering, federation, lies, party
 
 from fedsql.codec import decode, encode
 from fedsql.errors import OperationalError, ProtocolError
-from fedsql.executors.protocol.labels import label_channel
+from fedsql.executors.protocol.labels import LabelBoxes
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.executors.roles import releases
 
@@ -71,9 +71,9 @@ def test_labels_of_groups_that_are_not_shown_are_in_no_message(world):
     parts = []
     for message in run.of("vector"):
         part = "anchor" if message.sender == "bank" else "provider"
+        opener = LabelBoxes(key, run.context, 0, part)
         for position, box in decode(message.body)["labels"]:
-            channel, bound = label_channel(key, run.context, 0, position, part)
-            parts.append((part, channel.open(bound, box)[4:].rstrip(b"\0")))
+            parts.append((part, opener.open(position, box)[4:].rstrip(b"\0")))
     assert sorted(parts) == sorted(
         [("anchor", encode(["large"]))] * 2 + [("provider", encode([each])) for each in ("north", "south")]
     )

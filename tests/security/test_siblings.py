@@ -34,15 +34,15 @@ SETS = [
     "a, ROLLUP (b)",
     "a % 2, CUBE (b)",
 ]
-VALUES = {  # aggregate -> (which rows its parts are sums over, whether the query says which)
-    "COUNT(*)": ([lambda row: True], False),
-    "SUM(v)": ([lambda row: row["v"] is not None, lambda row: row["v"]], False),
-    "AVG(v)": ([lambda row: row["v"] is not None, lambda row: row["v"]], False),
-    "COUNT(v)": ([lambda row: row["v"] is not None], False),
-    "COUNT(*) FILTER (WHERE w > 0)": ([lambda row: row["w"] > 0], True),
+VALUES = {  # aggregate -> (which rows its parts are sums over, the condition in the query if there is one)
+    "COUNT(*)": ([lambda row: True], None),
+    "SUM(v)": ([lambda row: row["v"] is not None, lambda row: row["v"]], None),
+    "AVG(v)": ([lambda row: row["v"] is not None, lambda row: row["v"]], None),
+    "COUNT(v)": ([lambda row: row["v"] is not None], None),
+    "COUNT(*) FILTER (WHERE w > 0)": ([lambda row: row["w"] > 0], lambda row: row["w"] > 0),
     "SUM(v) FILTER (WHERE w > 1)": (
         [lambda row: row["w"] > 1 and row["v"] is not None, lambda row: row["w"] > 1 and row["v"]],
-        True,
+        lambda row: row["w"] > 1,
     ),
 }
 
@@ -134,8 +134,10 @@ def attack(pooled, found, calls, k, min_parties):
     if min_parties > 1:
         assert opened(groups, len(pooled), lone) is None, "one party"
     for number, call in enumerate(calls):
-        parts, conditional = VALUES[call]
-        for part in parts:
+        parts, condition = VALUES[call]
+        # Of a group less what a condition takes of it at least k units are left, or none. Plain NULLs and zeros of a
+        # column ask nothing of the rest.
+        for part, beside in [*((part, []) for part in parts), *([(condition, groups)] if condition else [])]:
             takes = np.array([bool(part(row)) for row in pooled], bool)
             vectors = [
                 members(pooled, keys, row) & takes
@@ -143,7 +145,7 @@ def attack(pooled, found, calls, k, min_parties):
                 for row in shown
                 if row[f"a{number}"] is not None
             ]
-            assert opened(vectors + (groups if conditional else []), len(pooled), few) is None, call
+            assert opened(vectors + beside, len(pooled), few) is None, call
 
 
 def true_values(pooled, found, calls):

@@ -11,7 +11,7 @@ from fedsql.crypto.packing import to_ints
 from fedsql.crypto.tags import tags as keyed
 from fedsql.executors.protocol import contribute
 from fedsql.executors.protocol.align import padded
-from fedsql.executors.protocol.labels import label_channel
+from fedsql.executors.protocol.labels import LabelBoxes
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.planner.explain import notices
@@ -118,9 +118,9 @@ def hidden_stays_at_home(world: Watched) -> None:
     key = world.analyst.box.open(answer["label_key"], run.context.bind("labels", 0))
     boxes = [box for m in run.of("vector") for box in decode(m.body)["labels"]]
     labels = set()
+    opener = LabelBoxes(key, run.context, 0)
     for position, box in boxes:
-        channel, bound = label_channel(key, run.context, 0, position)
-        labels.add(channel.open(bound, box)[4:].rstrip(b"\0"))
+        labels.add(opener.open(position, box)[4:].rstrip(b"\0"))
     assert labels == {encode([label]) for label in LARGE}
 
 

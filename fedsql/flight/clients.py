@@ -1,0 +1,310 @@
+"""The gateway's clients: who is logged in, each with a session of its own, until it says goodbye or is idle for long.
+
+ADBC keeps no cookies, so a session is known by the bearer token that the handshake gave out. A client that logs in with
+an issued token, and without a handshake, has the session of that token; one that keeps cookies has that of its cookie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from fedsql.answer import Answer
+from fedsql.errors import Cancelled, Error, LoginFailed, OperationalError
+from fedsql.executors.roles.common import event
+from fedsql.flight.statements import Pending, Prepared, Results
+from fedsql.flight.types import with_types
+from fedsql.flight.users import User, Users
+from fedsql.session import Session
+from fedsql.workbench import CANCELLED
+
+_log = logging.getLogger("fedsql.gateway")
+MOST = 1000  # clients
+MOST_OF_ONE = 200  # of one user
+CALLS = 256  # of one user that run or wait at once: each has a thread
+AT_ONCE = 16  # queries of one analyst that run at once; half of those that a coordinator takes
+
+
+@dataclass
+class Client:
+    """One client's session. One statement runs at a time; others wait for their turn.
+
+    ``gate`` lets so many queries of the analyst through at once, of all sessions together.
+    """
+
+    user: User
+    open: Callable[[], Session]
+    key: bytes
+    gate: threading.Semaphore
+    used: float = 0.0
+    calls: int = 0
+    results: Results = field(default_factory=Results)
+    prepared: dict[bytes, Prepared] = field(default_factory=dict)
+    transactions: dict[bytes, int] = field(default_factory=dict)  # by handle: how many writes there were before
+    writes: int = 0
+    closed: bool = False
+    _session: Session | None = None
+    _changes: int = 0
+    _running: Pending | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.RLock = field(default_factory=threading.RLock)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def session(self) -> Session:
+        """The session; it is opened when it is first needed."""
+        with self._opening:
+            if self.closed:
+                raise LoginFailed("the session was closed", hint="connect again")
+            if self._session is None:
+                self._session = self.open()
+            return self._session
+
+    @property
+    def version(self) -> object:
+        """What changes whenever a statement might be described differently."""
+        return self.session.federation.directory.catalog.digest, self._changes
+
+    @contextmanager
+    def turn(self, *, changes: bool = False) -> Iterator[Session]:
+        """Wait for the turn of this client's next statement and give the session."""
+        with self._turn:
+            yield self.session
+            self._changes += changes
+
+    def describe(self, prepared: Prepared, parameters: Sequence[object]) -> tuple[tuple[str, str], ...] | Answer | None:
+        """Return what `Session.describe` does. It is asked once for a statement without parameters."""
+        with self.turn() as session:
+            if prepared.seen is None or prepared.seen != self.version or prepared.parameters:
+                prepared.columns = session.describe(prepared.sql, parameters)
+                prepared.seen = self.version
+            return prepared.columns
+
+    def shape(self, found: tuple[tuple[str, str], ...] | Answer | None) -> pa.Schema:
+        """Return the schema of a result that was described so; an empty one for what yields no rows."""
+        if found is None:
+            return pa.schema([])
+        if isinstance(found, Answer):
+            return pa.schema([]) if found.table is None else with_types(found.table.schema, found.columns)
+        with self.turn() as session:
+            return with_types(session.schema(found), found)
+
+    def submit(
+        self, prepared: Prepared, parameters: Sequence[object], gone: Callable[[], bool]
+    ) -> tuple[bytes, Pending]:
+        """Return the handle of a result that is computed when it is asked for.
+
+        What changes something is run at once: clients go on without asking for a result. ``gone`` as for `change`.
+        """
+        found = self.describe(prepared, parameters)
+        if found is None:
+            found = self.change(lambda session: session.execute(prepared.sql, parameters), gone)
+        schema = self.shape(found)
+        if isinstance(found, Answer):
+            pending = Pending.known(schema, found)
+        else:
+            pending = Pending(schema, None)
+            pending.run = lambda: self._run(pending, lambda session: session.execute(prepared.sql, parameters))
+        return self.results.add(pending), pending
+
+    def change(self, work: Callable[[Session], Answer], gone: Callable[[], bool]) -> Answer:
+        """Run what changes a setting or a local table; it is cancelled when ``gone`` says that the client has hung up."""
+
+        def run() -> Answer:
+            answer = self._run(pending, work, changes=True)
+            self.wrote(answer.changed)
+            return answer
+
+        pending = Pending(pa.schema([]), run)
+        pending.wait(gone, self.stop)
+        return pending.known_answer()
+
+    def wrote(self, rows: int | None) -> None:
+        """Count what a statement has changed (None: that is not said): no rollback takes it back."""
+        self.writes += rows != 0
+
+    def fetch(self, handle: bytes, gone: Callable[[], bool]) -> pa.Table:
+        """Return the result of a handle: see `Results.fetch`."""
+        return self.results.fetch(handle, gone, self.stop)
+
+    def stop(self, pending: Pending) -> None:
+        """Cancel a statement, also one that has not begun; return when it has ended. Nothing else of this client is touched."""
+        pending.cancelled = True
+        while True:  # the session takes no notice of what comes a moment before the statement begins in it
+            with self._guard:  # for which the next statement waits
+                if self._running is not pending:
+                    return
+                if self._session is not None:
+                    self._session.interrupt()
+            pending.done.wait(0.01)
+
+    def _run(self, pending: Pending, work: Callable[[Session], Answer], *, changes: bool = False) -> Answer:
+        with self.turn(changes=changes) as session:
+            with self._guard:
+                self._running = pending
+            try:
+                with self._passed(pending):
+                    return self._execute(session, work)
+            finally:
+                with self._guard:
+                    self._running = None
+
+    def _execute(self, session: Session, work: Callable[[Session], Answer]) -> Answer:
+        """Run a statement and write into the log who asked: parties know the analyst alone, and the query's id."""
+        told = {"user": self.user.name, "analyst": self.user.analyst}
+        begun = time.perf_counter()
+        try:
+            answer = work(session)
+        except Error as error:
+            why = {"reason": error.message, "query_id": error.query_id}
+            _log.warning("not answered", extra=event("not answered", **told, **why))
+            raise
+        seconds = round(time.perf_counter() - begun, 3)
+        if answer.query_id is not None:
+            _log.info("answered", extra=event("answered", **told, query_id=answer.query_id, seconds=seconds))
+        return answer
+
+    @contextmanager
+    def _passed(self, pending: Pending) -> Iterator[None]:
+        while not self.gate.acquire(timeout=0.1):
+            if pending.cancelled:
+                raise Cancelled(CANCELLED)
+        try:
+            if pending.cancelled:
+                raise Cancelled(CANCELLED)
+            yield
+        finally:
+            self.gate.release()
+
+    def close(self) -> None:
+        """End the session: what runs is cancelled; local tables, settings and results are gone."""
+        self.closed = True  # who waits for a turn is refused when it comes
+        while not self._turn.acquire(timeout=0.02):
+            running = self._running
+            if running is not None:
+                self.stop(running)
+        try:
+            if self._session is not None:
+                self._session.close()
+            self._session = None
+            self.prepared.clear()
+            self.results = Results()
+        finally:
+            self._turn.release()
+
+
+class Clients:
+    """All clients. ``open_session`` opens one for an analyst; ``idle``: after how many seconds without a call one ends."""
+
+    def __init__(
+        self,
+        open_session: Callable[[str], Session],
+        users: Users,
+        idle: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open, self._users, self._idle, self._clock = open_session, users, idle, clock
+        self._guard = threading.Condition()
+        self._known: dict[bytes, Client] = {}
+        self._gates: dict[str, threading.Semaphore] = {}
+        self._closing = False
+
+    def login(self, user: User) -> tuple[str, Client]:
+        """Begin a session; return the bearer token it is known by."""
+        token = secrets.token_urlsafe(32)
+        return token, self._enter(user, _digest(token))
+
+    def of(self, token: str) -> Client | None:
+        """Return the client whose session has this bearer token, or that of this cookie; None when it has ended."""
+        return self._alive(_digest(token))
+
+    def of_user(self, user: User, key: str) -> Client:
+        """Return the session that a user without a handshake has under ``key``; it begins with the first call."""
+        digest = _digest(f"{user.name}\0{key}")
+        return self._alive(digest) or self._enter(user, digest)
+
+    def end(self, client: Client) -> None:
+        """End a session."""
+        with self._guard:
+            self._known.pop(client.key, None)
+        client.close()
+
+    def sweep(self) -> None:
+        """End the sessions that nobody has used for long, and those of users who are no longer there."""
+        now = self._clock()
+        with self._guard:
+            over = [
+                client
+                for client in self._known.values()
+                if (client.calls == 0 and now - client.used > self._idle) or not self._users.current(client.user)
+            ]
+        for client in over:
+            self.end(client)
+
+    def count(self) -> int:
+        """How many sessions there are."""
+        with self._guard:
+            return len(self._known)
+
+    def drain(self, timeout: float) -> bool:
+        """Take no new client; wait ``timeout`` seconds at most for the calls that run. Return whether all ended."""
+        with self._guard:
+            self._closing = True
+            return self._guard.wait_for(lambda: not any(client.calls for client in self._known.values()), timeout)
+
+    def close(self) -> None:
+        """End all sessions."""
+        with self._guard:
+            self._closing = True
+            clients = list(self._known.values())
+        for client in clients:
+            self.end(client)
+
+    @contextmanager
+    def call(self, client: Client) -> Iterator[Client]:
+        """Count a call of a client: while it runs the session is not idle. Raises OperationalError where there are too many."""
+        with self._guard:
+            if sum(each.calls for each in self._known.values() if each.user == client.user) >= CALLS:
+                raise OperationalError("there are too many calls at once", hint="wait for those that run")
+            client.calls += 1
+        try:
+            yield client
+        finally:
+            with self._guard:
+                client.calls -= 1
+                client.used = self._clock()
+                self._guard.notify_all()
+
+    def _alive(self, digest: bytes) -> Client | None:
+        with self._guard:
+            client = self._known.get(digest)
+        if client is None or self._users.current(client.user):
+            return client
+        self.end(client)
+        return None
+
+    def _enter(self, user: User, digest: bytes) -> Client:
+        self.sweep()
+        with self._guard:
+            gate = self._gates.setdefault(user.analyst, threading.Semaphore(AT_ONCE))
+            client = Client(user, lambda: self._open(user.analyst), digest, gate, used=self._clock())
+            if self._closing:
+                raise OperationalError("the gateway is shutting down", hint="try again later")
+            if len(self._known) >= MOST or sum(c.user == user for c in self._known.values()) >= MOST_OF_ONE:
+                raise OperationalError(
+                    "there are too many sessions",
+                    hint="close connections that are not used; idle ones end by themselves",
+                )
+            return self._known.setdefault(digest, client)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
