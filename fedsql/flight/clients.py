@@ -30,6 +30,7 @@ _log = logging.getLogger("fedsql.gateway")
 MOST = 1000  # clients
 MOST_OF_ONE = 200  # of one user
 CALLS = 256  # of one user that run or wait at once: each has a thread
+DESCRIBED = 64  # queries of one client whose columns are remembered
 AT_ONCE = 16  # queries of one analyst that run at once; half of those that a coordinator takes
 
 
@@ -53,6 +54,7 @@ class Client:
     closed: bool = False
     _session: Session | None = None
     _changes: int = 0
+    _described: dict[str, tuple[object, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
     _running: Pending | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _turn: threading.RLock = field(default_factory=threading.RLock)
@@ -81,12 +83,17 @@ class Client:
             self._changes += changes
 
     def describe(self, prepared: Prepared, parameters: Sequence[object]) -> tuple[tuple[str, str], ...] | Answer | None:
-        """Return what `Session.describe` does. It is asked once for a statement without parameters."""
+        """Return what `Session.describe` does. A query without parameters is described once, while nothing changes."""
         with self.turn() as session:
-            if prepared.seen is None or prepared.seen != self.version or prepared.parameters:
-                prepared.columns = session.describe(prepared.sql, parameters)
-                prepared.seen = self.version
-            return prepared.columns
+            version, known = self.version, self._described.get(prepared.sql)
+            if known is not None and known[0] == version and not prepared.parameters:
+                return known[1]
+            found = session.describe(prepared.sql, parameters)
+            if isinstance(found, tuple) and not prepared.parameters:
+                self._described[prepared.sql] = version, found
+                while len(self._described) > DESCRIBED:
+                    del self._described[next(iter(self._described))]
+            return found
 
     def shape(self, found: tuple[tuple[str, str], ...] | Answer | None) -> pa.Schema:
         """Return the schema of a result that was described so; an empty one for what yields no rows."""

@@ -30,16 +30,11 @@ def new_handle() -> bytes:
 
 @dataclass
 class Prepared:
-    """A prepared statement: how many parameters it has, and the rows that were last bound to them.
-
-    ``columns``: what a query without parameters yields, and ``seen``: when that was found out.
-    """
+    """A prepared statement: how many parameters it has, and the rows that were last bound to them."""
 
     sql: str
     parameters: int
     rows: Sequence[tuple[object, ...]] = ((),)
-    columns: tuple[tuple[str, str], ...] | Answer | None = None
-    seen: object = None
 
 
 @dataclass

@@ -165,6 +165,28 @@ def test_prepared_statements(raw: Raw) -> None:
     assert raw.prepare("SET epsilon = 2").is_update
 
 
+def test_a_listing_is_never_an_old_one(raw: Raw) -> None:
+    handle = raw.prepare("SHOW SETTINGS").prepared_statement_handle
+    command = messages.CommandPreparedStatementQuery(prepared_statement_handle=handle)
+    before = raw.rows(command).to_pylist()
+    raw.query("SET epsilon = 3")
+    assert raw.rows(command).to_pylist() != before
+    handle = raw.prepare("SHOW BUDGET").prepared_statement_handle
+    command = messages.CommandPreparedStatementQuery(prepared_statement_handle=handle)
+    before = raw.rows(command).to_pylist()
+    raw.query("SELECT COUNT(*) AS n FROM t WHERE v > 17")
+    assert raw.rows(command).to_pylist() != before
+
+
+def test_a_query_is_described_anew_when_its_table_is_another(raw: Raw) -> None:
+    raw.query("CREATE TABLE changing AS SELECT 1 AS a")
+    assert raw.query("SELECT * FROM changing").to_pylist() == [{"a": 1}]
+    raw.query("CREATE OR REPLACE TABLE changing AS SELECT 'x' AS b")
+    assert raw.query("SELECT * FROM changing").to_pylist() == [{"b": "x"}]
+    raw.put(messages.CommandStatementUpdate(query="CREATE OR REPLACE TABLE changing AS SELECT 2.5 AS c"))
+    assert raw.query("SELECT * FROM changing").num_rows == 1
+
+
 def test_what_changes_something_is_run_when_it_is_asked_about(raw: Raw) -> None:
     info = raw.info(messages.CommandStatementQuery(query="CREATE TABLE made AS SELECT 1 AS a"))
     assert raw.query("SELECT a FROM made").to_pylist() == [{"a": 1}]
