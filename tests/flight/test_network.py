@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_manager
 import pytest
 
+from fedsql.errors import OperationalError
 from fedsql.flight.service import GatewayService
 from tests.flight.accounts import accounts
 from tests.network.world import NAMES, SQL, WHOLE, Network
@@ -21,6 +23,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         tmp_path_factory.mktemp("network"), "min_group_size = 10\nmin_parties = 2\n[release.quota]\nqueries = 40"
     )
     made.start("coordinator", *NAMES)
+    with closing(made.session()) as session:
+        for _ in range(5):  # the first question of new processes may take longer than their short deadlines
+            with suppress(OperationalError):
+                session.execute(SQL)
+                break
     yield made
     made.close()
 
@@ -37,11 +44,13 @@ def test_each_user_asks_as_an_analyst(service: GatewayService, connect: Callable
     used = {}
     for user, times in (("ada", 2), ("bob", 1)):
         with connect(service, user).cursor() as cursor:
+            cursor.execute("SHOW BUDGET")
+            before = {row[0]: row[1] for row in cursor.fetchall()}
             for number in range(times):
                 cursor.execute(SQL.replace("GROUP", f"WHERE v > {number} - 10 GROUP"))
                 assert cursor.fetchall() == WHOLE
             cursor.execute("SHOW BUDGET")
-            used[user] = {row[1] for row in cursor.fetchall()}
+            used[user] = {row[1] - before[row[0]] for row in cursor.fetchall()}
     assert used == {"ada": {2}, "bob": {1}}
 
 
