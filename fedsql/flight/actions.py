@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from fedsql.errors import Error, NotSupportedError, OperationalError, ProgrammingError
 from fedsql.flight import messages
-from fedsql.flight.clients import Client, Clients
+from fedsql.flight.client import Client
+from fedsql.flight.clients import Clients
 from fedsql.flight.commands import kind
 from fedsql.flight.parameters import count, returns_rows, schema
 from fedsql.flight.statements import HANDLE, Prepared, new_handle

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow.flight as flight
 
 from fedsql.errors import LoginFailed
-from fedsql.flight.clients import Client, Clients
+from fedsql.flight.client import Client
+from fedsql.flight.clients import Clients
 from fedsql.flight.errors import told
 from fedsql.flight.users import User, Users
 

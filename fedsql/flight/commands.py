@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fedsql.errors import DataError, NotSupportedError, OperationalError
 from fedsql.flight import messages, metadata
-from fedsql.flight.clients import Client
+from fedsql.flight.client import Client
 from fedsql.flight.parameters import count
 from fedsql.flight.sql_info import SQL_INFO, sql_info
 from fedsql.flight.statements import Pending, Prepared

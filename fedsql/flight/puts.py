@@ -10,7 +10,7 @@ import pyarrow as pa
 from fedsql.answer import Answer
 from fedsql.errors import NotSupportedError
 from fedsql.flight import messages
-from fedsql.flight.clients import Client
+from fedsql.flight.client import Client
 from fedsql.flight.commands import check_rows, kind, prepared_of, statement
 from fedsql.flight.parameters import rows_of, sound
 from fedsql.planner.schema import UNION

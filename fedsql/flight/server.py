@@ -18,7 +18,8 @@ from fedsql.flight import messages
 from fedsql.flight.actions import ACTIONS, act
 from fedsql.flight.auth import MIDDLEWARE, Auth, NoHandshake
 from fedsql.flight.batches import reader_of
-from fedsql.flight.clients import Client, Clients
+from fedsql.flight.client import Client
+from fedsql.flight.clients import Clients
 from fedsql.flight.commands import described, kind, listing, listing_schema, read_command, submit
 from fedsql.flight.errors import told
 from fedsql.flight.puts import put
