@@ -23,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from fedsql.planner import fragments, planning
+from fedsql.planner import planning
 from fedsql.planner.plans import Plan
 from fedsql.session import Session
 
@@ -72,8 +72,7 @@ def measure(
     plans: list[Plan] = []
 
     def ask() -> Any:
-        planning._memo.clear()
-        fragments._tables.cache_clear()  # what a text that was never asked does not find there
+        planning._memo.clear()  # what a text that was never asked does not find there
         counted.values = 0
         answer = counted.session.execute(sql)
         plans[:] = planning._memo.values()  # the one plan, under two keys

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from fedsql.errors import InternalError, NotSupportedError
 from fedsql.planner.bounds import Interval, Known, column_interval
@@ -44,6 +43,7 @@ class Typing:
     table: str
     digits: int = 62
     _seen: dict[str, str] = field(default_factory=dict)
+    _read: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def type_of(self, expression: exp.Expr) -> str:
         """Return DuckDB's type of ``expression``."""
@@ -58,6 +58,21 @@ class Typing:
             described = self.typer.describe(f"SELECT {listed} FROM {self.table}")
             self._seen.update({text: type_ for text, (_, type_) in zip(missing, described, strict=True)})
         return [self._seen[t] for t in texts]
+
+    def checked(self, relation: str, sql: str) -> str:
+        """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.
+
+        It is built so. But what a name in a question could slip into it would be an answer about anybody.
+        """
+        inside, read = self._tables(relation), self._tables(sql)
+        if inside != read or not all(_is_own(*table) for table in inside):
+            raise InternalError("a fragment does not read exactly what it should")
+        return sql
+
+    def _tables(self, sql: str) -> list[tuple[str, str]]:
+        if sql not in self._read:  # parties whose tables have the same columns have the same fragment
+            self._read[sql] = self.typer.reads(sql)
+        return self._read[sql]
 
 
 def mirrored(scan: Scan) -> str:
@@ -119,29 +134,16 @@ def fragment(
         condition = None
     sql = f"SELECT {', '.join(inner)} FROM {rows}" + (f" WHERE {condition}" if condition else "")
     if not release.keys:
-        return reading(relation, sql)
+        return typing.checked(relation, sql)
     numbers = ", ".join(str(i + 1) for i in range(len(release.keys)))
     keys = ", ".join(f"CAST({key.name} AS VARCHAR) AS {key.name}" for key in release.keys)
     rest = f", * EXCLUDE ({', '.join(k.name for k in release.keys)})" if tests or partials else ""
-    return reading(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
+    return typing.checked(relation, f"SELECT {keys}{rest} FROM ({sql} GROUP BY {numbers})")
 
 
-def reading(relation: str, sql: str) -> str:
-    """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.
-
-    It is built so. But what a name in a question could slip into it would be an answer about anybody.
-    """
-    inside, read = _tables(relation), _tables(sql)
-    if inside != read or not all(own for _, own in inside):
-        raise InternalError("a fragment does not read exactly what it should")
-    return sql
-
-
-@lru_cache(maxsize=256)  # parties whose tables have the same columns have the same fragment
-def _tables(sql: str) -> list[tuple[str, bool]]:
-    """Return the tables that a query reads, and whether each is one that a party has."""
-    found = parse_one(sql, dialect="duckdb").find_all(exp.Table)
-    return sorted((t.sql(), t.db in _READ or (not t.db and t.name.startswith((INPUT, TOLD)))) for t in found)
+def _is_own(schema: str, table: str) -> bool:
+    """Say whether a party has a table for itself, or as the input of a fragment."""
+    return schema in _READ or (not schema and table.startswith((INPUT, TOLD)))
 
 
 def label_sql(what: str, expression: exp.Expr, type_: str, known: Known, typing: Typing) -> str:

@@ -16,7 +16,7 @@ from fedsql.planner.bounds import MOST_ROWS, Known
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.decompose import decompose
 from fedsql.planner.factors import Factors
-from fedsql.planner.fragments import SAMPLING_KEY, Typing, known_bounds, label_sql, reading, unit_counter
+from fedsql.planner.fragments import SAMPLING_KEY, Typing, known_bounds, label_sql, unit_counter
 from fedsql.planner.joint import JoinPlan, Labels
 from fedsql.planner.joint_builder import JointBuilder, check_functions, unit_of
 from fedsql.planner.joint_sums import HERE, Sums, relation
@@ -219,7 +219,7 @@ class Joined:
             key = key if link.on is None else f"CASE WHEN {_holds(link.on)} THEN {key} END"
             listed.append(f"{key} AS key_{number}")
         listed += [f"{sql} AS x{j}" for j, (sql, _) in enumerate(sums.own)]
-        return reading(source, f"SELECT {', '.join(listed)} FROM {relation(source)}")
+        return self.typing.checked(source, f"SELECT {', '.join(listed)} FROM {relation(source)}")
 
     def _provider(self, link: Link, labels: Sequence[str], places: Sequence[int], key: str, sums: Sums) -> str:
         source = self._source(link.provider, link.provider, key, self.conditions[link.provider], link.rows, link.unique)
@@ -228,14 +228,14 @@ class Joined:
         tested = key if link.condition is None else f"CASE WHEN {_holds(link.condition)} THEN {key} END"
         sql = f"SELECT {', '.join([f'{tested} AS key', 'false AS absent', *listed])} FROM {relation(source)}"
         if link.inner:
-            return reading(source, sql)
+            return self.typing.checked(source, sql)
         empty = ", ".join(
             f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in self.leaf.columns if c.name in link.rows.schema
         )
         if link.condition is not None and self._most(link.rows) is not None:
             empty += f', false AS "{_KEPT}"'
         nothing = f"SELECT {', '.join(['NULL AS key', 'true AS absent', *listed])} FROM {relation(f'SELECT {empty}')}"
-        return reading(source, f"{sql} UNION ALL {nothing}")
+        return self.typing.checked(source, f"{sql} UNION ALL {nothing}")
 
     def _source(
         self, part: str, party: str, unit: str, condition: exp.Expr | None, rows: Rows, unique: bool = False

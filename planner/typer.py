@@ -19,3 +19,9 @@ class Typer(Protocol):
 
     def supertype(self, types: Sequence[str]) -> str:
         """Return DuckDB's common supertype of ``types``."""
+
+    def reads(self, sql: str) -> list[tuple[str, str]]:
+        """Return (schema, name) of each table that a query names, as often as it does and in order of the names.
+
+        What else rows come from, such as a function, is ("", its kind in capitals). Only parses: no table need be there.
+        """

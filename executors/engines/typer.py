@@ -7,6 +7,7 @@ their offers or a statement of a question: no file, network or extension can be 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ _CLAUSES = (
     "WITH",
     "DISTINCT",
 )
+_NO_SOURCES = ("EMPTY", "EXPRESSION_LIST", "JOIN", "SUBQUERY", "SELECT_NODE")
 _QUOTES = ('"', "\u2018", "\u2019", "\u201c", "\u201d")  # of a name, or what word processors make of a text's
 _STATES = (  # SQLSTATE of DuckDB's complaints: the first line that fits
     (r"syntax error", "42601"),
@@ -111,6 +113,16 @@ class DuckDBTyper:
         """Return the common supertype of ``types``."""
         return self.describe(" UNION ALL ".join(f"SELECT CAST(NULL AS {_type(t)}) AS x" for t in types))[0][1]
 
+    def reads(self, sql: str) -> list[tuple[str, str]]:
+        """Return (schema, name) of each table that ``sql`` names, sorted; see `fedsql.planner.typer.Typer`."""
+        with self._guard:
+            found = self._db.execute("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", [sql]).fetchone()
+        assert found is not None
+        tree = json.loads(found[0])
+        if tree["error"]:
+            raise ProgrammingError(tree["error_message"])
+        return sorted(_sources(tree["statements"]))
+
     def _run(self, sql: str, before: int = 0) -> list[Any]:
         with self._guard:
             try:
@@ -119,6 +131,20 @@ class DuckDBTyper:
                 return self._db.execute(sql).fetchall()
             except duckdb.Error as error:
                 raise as_sql_error(error, before) from None
+
+
+def _sources(tree: object) -> Iterator[tuple[str, str]]:
+    """Yield what rows come from in a tree of DuckDB's parser: of its nodes those in FROM and blocks have a ``sample``."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "sample" in node and node["type"] not in _NO_SOURCES:
+                plain = node["type"] == "BASE_TABLE" and not node["catalog_name"]
+                yield (node["schema_name"], node["table_name"]) if plain else ("", node["type"])
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 def _locked() -> duckdb.DuckDBPyConnection:
