@@ -30,7 +30,7 @@ from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
-from fedsql.planner.schema import Schema, check_aliases, resolve_tables
+from fedsql.planner.schema import Schema, check_aliases, list_nothing, resolve_tables
 from fedsql.planner.typer import Typer
 
 _memo: OrderedDict[bytes, Plan] = OrderedDict()
@@ -90,6 +90,7 @@ def _plan(
     trace.add("parse", lambda: text)
     resolve_tables(tree, schema)
     check_aliases(tree)
+    list_nothing(tree)
     if asks_no_rows(tree):
         tree = no_rows(typer.describe(text))
     try:

@@ -99,6 +99,15 @@ def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
     return tree
 
 
+def list_nothing(tree: exp.Expr) -> None:
+    """Write the * of EXISTS (SELECT * ...) as a constant, in place: else it would become all columns, each planned for."""
+    for exists in tree.find_all(exp.Exists):
+        select = exists.this
+        if isinstance(select, exp.Select) and select.args.get("from_") and not select.args.get("distinct"):
+            if len(select.expressions) == 1 and type(select.expressions[0]) is exp.Star:
+                select.set("expressions", [exp.Literal.number(1)])
+
+
 def check_aliases(tree: exp.Query) -> None:
     """Raise NotSupportedError where two items of one FROM have one name. DuckDB allows it where nothing needs the name."""
     for select in tree.find_all(exp.Select):
