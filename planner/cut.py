@@ -54,6 +54,7 @@ from fedsql.planner.rules.restrict_keys import restrict_keys
 from fedsql.planner.sources import Env, NotLocal
 
 _CONSTANTS = (exp.Literal, exp.Boolean, exp.Null)
+_NO_KEY = (exp.Alias, exp.Identifier, exp.Literal, exp.Ordered)  # never a key or an aggregate themselves
 _UPPER = ("expressions", "having", "qualify", "order", "distinct", "windows", "limit", "offset")
 
 
@@ -230,7 +231,7 @@ class _Cutter:
                 and (name := names.get(node.expressions[0].sql("duckdb"), "")).startswith("a")
             ):
                 return exp.column(margin_of(name), table=alias, quoted=True)
-            new = lifted.get(node.sql("duckdb"))
+            new = None if isinstance(node, _NO_KEY) else lifted.get(node.sql("duckdb"))
             return node if new is None or is_windowed(node) or is_shadowed(node) else new.copy()
 
         for part in _UPPER:

@@ -6,7 +6,7 @@ p0_high and p0_low for sums taken in halves). It names only the party's own tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -18,7 +18,7 @@ from fedsql.planner.logical import Filter, Leaf, Release, Scan
 from fedsql.planner.partials import Partial, Test
 from fedsql.planner.positions import position
 from fedsql.planner.rows_sql import UNIT
-from fedsql.planner.safe import safe, safe_condition
+from fedsql.planner.safe import asked_as, safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.siblings import TOLD
@@ -42,7 +42,7 @@ class Typing:
     leaf: Leaf
     table: str
     digits: int = 62
-    _seen: dict[str, str] = field(default_factory=dict)
+    _seen: dict[Hashable, str] = field(default_factory=dict)
     _read: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def type_of(self, expression: exp.Expr) -> str:
@@ -51,13 +51,13 @@ class Typing:
 
     def types_of(self, expressions: Sequence[exp.Expr]) -> list[str]:
         """Return DuckDB's types of ``expressions``, in one question."""
-        texts = [e.sql("duckdb") for e in expressions]
-        missing = list(dict.fromkeys(t for t in texts if t not in self._seen))
+        keys = [asked_as(e) for e in expressions]
+        missing = {key: e for key, e in zip(keys, expressions, strict=True) if key not in self._seen}
         if missing:
-            listed = ", ".join(f"{text} AS c{i}" for i, text in enumerate(missing))
+            listed = ", ".join(f"{each.sql('duckdb')} AS c{i}" for i, each in enumerate(missing.values()))
             described = self.typer.describe(f"SELECT {listed} FROM {self.table}")
-            self._seen.update({text: type_ for text, (_, type_) in zip(missing, described, strict=True)})
-        return [self._seen[t] for t in texts]
+            self._seen.update({key: type_ for key, (_, type_) in zip(missing, described, strict=True)})
+        return [self._seen[key] for key in keys]
 
     def checked(self, relation: str, sql: str) -> str:
         """Return a fragment as it is. Raises InternalError unless it reads what its relation reads, and that is the party's.

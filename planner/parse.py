@@ -7,6 +7,7 @@ import logging
 import re
 import uuid
 from decimal import Decimal
+from functools import lru_cache
 
 from sqlglot import exp
 from sqlglot.dialects import DuckDB
@@ -52,6 +53,11 @@ class Unread(ProgrammingError):
 
 def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
+    return _parsed(sql).copy()
+
+
+@lru_cache(maxsize=8)  # who asks a question describes it first, and then plans it
+def _parsed(sql: str) -> exp.Query:
     try:
         sql, tokens = number_marks(sql)
         _check_depth(tokens)

@@ -7,7 +7,7 @@ rows where DuckDB would have raised. Constants are no exception, for inside of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 
 from sqlglot import exp
 
@@ -68,6 +68,13 @@ def _stands_alone(node: exp.Expr, tables: Container[str]) -> bool:
         elif isinstance(part, exp.Query | exp.Subquery | exp.Window | exp.Lambda | exp.AggFunc | exp.Anonymous):
             return False
     return not (isinstance(node, exp.Literal) and node.is_string)
+
+
+def asked_as(node: exp.Expr) -> Hashable:
+    """Return what nodes of equal SQL have in common; of columns, of which most questions are, without writing it."""
+    if type(node) is exp.Column and isinstance(node.this, exp.Identifier):
+        return node.table, node.name
+    return node.sql("duckdb")
 
 
 def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:

@@ -6,7 +6,7 @@ raise at such a place is refused, with the cast that helps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -17,7 +17,7 @@ from fedsql.planner.bounds import Known
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.functions import WINDOW_FUNCTIONS, is_aggregate
 from fedsql.planner.positions import position, shown
-from fedsql.planner.safe import TypeOf, guard_zero, may_raise, safe, safe_condition, to_type
+from fedsql.planner.safe import TypeOf, asked_as, guard_zero, may_raise, safe, safe_condition, to_type
 from fedsql.types import SqlType
 
 _CLAUSES = ("where", "having", "qualify")
@@ -64,16 +64,16 @@ class Secure:
                     sources.append(self.render(item))
         from_ = f" FROM {', '.join(sources)}" if sources else ""
         by = f" GROUP BY {', '.join(key.sql('duckdb') for key in keys)}" if keys else ""
-        types: dict[str, str] = {}
+        types: dict[Hashable, str] = {}
 
         def type_of(node: exp.Expr) -> str:
-            text = self.render(node)
-            if text not in types:
+            key = asked_as(node)
+            if key not in types:
                 also = [] if types or by else to_type(_own(select), seen)
-                asked = list(dict.fromkeys([text, *map(self.render, also)]))
-                listed = ", ".join(f"{each} AS c{i}" for i, each in enumerate(asked))
+                asked = {asked_as(each): each for each in (node, *also)}
+                listed = ", ".join(f"{self.render(each)} AS c{i}" for i, each in enumerate(asked.values()))
                 types.update(zip(asked, self.describe(f"SELECT {listed}{from_}{by}"), strict=True))
-            return types[text]
+            return types[key]
 
         return type_of
 
