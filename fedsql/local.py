@@ -24,6 +24,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.parse import count_marks, parse
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
+from fedsql.planner.trees import find
 from fedsql.types import quoted
 from fedsql.workbench import CANCELLED
 
@@ -139,7 +140,7 @@ class LocalTables:
 
     def schemas(self, tree: exp.Expr) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
         """Return the columns of every local table that ``tree`` names."""
-        named = {t.name.lower() for t in tree.find_all(exp.Table) if t.db.lower() in ("", UNION)}
+        named = {t.name.lower() for t in find(tree, exp.Table) if t.db.lower() in ("", UNION)}
         named -= set(self._catalog().names())
         known = self.tables() if named else {}
         return tuple((name, known[name]) for name in sorted(named & known.keys()))
@@ -199,7 +200,7 @@ class LocalTables:
         """Put the views that ``tree`` names in their places; return whether there was any."""
         changed = False
         for _ in range(_DEEPEST):
-            found = [t for t in tree.find_all(exp.Table) if self._view(t) is not None and not is_cte_reference(t)]
+            found = [t for t in find(tree, exp.Table) if self._view(t) is not None and not is_cte_reference(t)]
             if not found:
                 return changed
             for table in found:
@@ -221,14 +222,14 @@ class LocalTables:
         local = self.tables()
         return any(
             (table.db and table.db.lower() != UNION) or table.name.lower() not in local
-            for table in query.find_all(exp.Table)
+            for table in find(query, exp.Table)
             if isinstance(table.this, exp.Identifier) and not is_cte_reference(table)
         )
 
     def _check_reads(self, tree: exp.Expr) -> None:
         """Raise NotSupportedError where a statement that DuckDB alone runs reads what is no local table."""
         query = tree.expression if isinstance(tree, exp.Create | exp.Insert) else None
-        for part in [query] if isinstance(query, exp.Query) else list(tree.find_all(exp.Query)):
+        for part in [query] if isinstance(query, exp.Query) else find(tree, exp.Query):
             if self._reads_others(part):
                 raise NotSupportedError(
                     f"{tree.key.upper()} cannot read federated tables or views",
@@ -242,7 +243,7 @@ class LocalTables:
         if table is None or not isinstance(table.this, exp.Identifier):
             raise ProgrammingError(f"{tree.key.upper()} names no table", hint="CREATE TABLE x AS SELECT ...")
         name = self._own(table)
-        for renamed in tree.find_all(exp.AlterRename):
+        for renamed in find(tree, exp.AlterRename):
             if isinstance(renamed.this, exp.Table):
                 self._own(renamed.this)
         if name in self._views and kind_of(tree) != "VIEW":
@@ -289,7 +290,7 @@ class LocalTables:
             raise ProgrammingError("a view is a query", hint="CREATE VIEW v AS SELECT ...")
         holder = tree.this
         columns = tuple(each.name for each in holder.expressions) if isinstance(holder, exp.Schema) else ()
-        if any(table.name.lower() == name for table in tree.expression.find_all(exp.Table)):
+        if any(table.name.lower() == name for table in find(tree.expression, exp.Table)):
             raise ProgrammingError(f"the view {name} names itself")
         text = tree.expression.sql("duckdb")
         check(text)

@@ -24,6 +24,7 @@ from fedsql.errors import NotSupportedError
 from fedsql.planner.functions import aggregate_of
 from fedsql.planner.logical import Release, leaf_of
 from fedsql.planner.policy import Terms
+from fedsql.planner.trees import find, sql_of
 
 LISTED = ("sum", "avg")  # where they are of distinct values
 
@@ -116,7 +117,7 @@ def each_alone(call: exp.Expr) -> list[exp.Expr]:
     calls = []
     for fraction in fractions.expressions:
         made = call.copy()
-        (same,) = (node for node in made.find_all(exp.Array) if node == fractions and node.arg_key == place)
+        (same,) = (node for node in find(made, exp.Array) if node == fractions and node.arg_key == place)
         same.replace(fraction.copy())
         calls.append(made)
     return calls
@@ -148,15 +149,15 @@ def united(
     """Return the union of the releases of all grouping sets, with what GROUPING says of each one."""
     branches: list[exp.Query] = []
     for each, release in zip(sets, releases, strict=True):
-        there = [key.sql("duckdb") for key in each]
-        texts = [key.sql("duckdb") for key in keys]
+        there = [sql_of(key) for key in each]
+        texts = [sql_of(key) for key in keys]
         columns: list[exp.Expr] = [
             exp.column(f"k{there.index(t)}", quoted=True) if t in there else exp.null() for t in texts
         ]
         names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(aggregates)]
         columns += [exp.column(f"a{i}", quoted=True) for i in range(aggregates)]
         for number, node in enumerate(asked):
-            bits = "".join("01"[part.unnest().sql("duckdb") not in there] for part in node.expressions)
+            bits = "".join("01"[sql_of(part.unnest()) not in there] for part in node.expressions)
             columns.append(exp.cast(exp.Literal.number(int(bits or "0", 2)), "BIGINT", dialect="duckdb"))
             names.append(f"g{number}")
         listed = [exp.alias_(column, name, quoted=True) for column, name in zip(columns, names, strict=True)]

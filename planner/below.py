@@ -31,6 +31,7 @@ from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
+from fedsql.planner.trees import find
 from fedsql.planner.unions import check_parts, united
 
 _PLAIN = (exp.Count, exp.Sum, exp.Avg, exp.Min, exp.Max)
@@ -217,7 +218,7 @@ class Below:
 
     def _copied(self, query: exp.Query, alias: str) -> Source:
         """Note what a query without federated rows reads."""
-        self.publics |= {table.name.lower(): None for table in query.find_all(exp.Table) if table.db}
+        self.publics |= {table.name.lower(): None for table in find(query, exp.Table) if table.db}
         return Source(alias)
 
     def _check_groups(self, query: exp.Select, envs: list[Env]) -> bool:
@@ -274,7 +275,7 @@ class Below:
             else:
                 self.derived(query, "", envs)
             if not self.is_linked(query, envs):
-                names = ", ".join(sorted({t.name for t in query.find_all(exp.Table)}))
+                names = ", ".join(sorted({t.name for t in find(query, exp.Table)}))
                 raise NotLocal(
                     f"this subquery needs rows of other parties: nothing links {names} with the query around it",
                     hint="link them by the privacy unit or a declared reference; rows of different parties: by JOIN",
@@ -285,7 +286,7 @@ class Below:
             self.spread |= (
                 mixed and isinstance(query.parent, exp.Subquery) and not isinstance(query.parent.parent, exp.In)
             )
-        for window in expression.find_all(exp.Window):
+        for window in find(expression, exp.Window):
             if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
                 exp.Query
             ):

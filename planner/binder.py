@@ -21,16 +21,17 @@ from fedsql.planner.private import private_join
 from fedsql.planner.quantiles import QUANTILES, fraction_of
 from fedsql.planner.row_columns import ROWS, row_column, rows_of
 from fedsql.planner.sources import Env, NotLocal, bind_scan
+from fedsql.planner.trees import copied
 
 
 def bind_release(
     number: int, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr], catalog: Catalog, inputs: Inputs
 ) -> Release:
     """Bind a cut block: ``keys`` and ``aggregates`` are its grouping expressions and aggregate calls."""
-    work = exp.Select(expressions=[part.copy() for part in (*keys, *aggregates)])
+    work = exp.Select(expressions=[copied(part) for part in (*keys, *aggregates)])
     for part in ("from_", "joins", "where"):
         if given := select.args.get(part):
-            work.set(part, [each.copy() for each in given] if isinstance(given, list) else given.copy())
+            work.set(part, [copied(each) for each in given] if isinstance(given, list) else copied(given))
     for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
         if select.args.get(part):
             raise NotSupportedError(f"{name} over federated rows is not answered")

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import is_aggregate
+from fedsql.planner.trees import find, sql_of, walk
 
 _WRAPPERS = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)
 _SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
@@ -52,7 +53,7 @@ def own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
 
 def outer_nodes(expression: exp.Expr) -> Iterator[exp.Expr]:
     """Walk an expression; nested queries are yielded, but not entered."""
-    yield from expression.walk(prune=is_query)
+    yield from walk(expression, prune=is_query)
 
 
 def is_query(node: exp.Expr) -> bool:
@@ -119,9 +120,9 @@ def grouping(select: exp.Select) -> list[exp.Expr]:
         return [p.unalias() for p in select.expressions] if select.args.get("distinct") else []
     if group.args.get("all"):
         calls, names = aggregate_calls(select), aliases(select)
-        inside = {id(node) for call in calls for node in call.walk()}
-        keys = [p.unalias() for p in select.expressions if not any(id(n) in inside for n in p.walk())]
-        constant = not any(column.table.lower() in names for key in keys for column in key.find_all(exp.Column))
+        inside = {id(node) for call in calls for node in walk(call)}
+        keys = [p.unalias() for p in select.expressions if not any(id(n) in inside for n in walk(p))]
+        constant = not any(column.table.lower() in names for key in keys for column in find(key, exp.Column))
         return [] if calls and constant else keys  # beside aggregates alone DuckDB has ALL mean the whole
     return [key for key in group.expressions if not isinstance(key, exp.Tuple) or key.expressions]  # () has no keys
 
@@ -138,7 +139,7 @@ def grouping_sets(select: exp.Select) -> list[list[exp.Expr]] | None:
     for each in group.expressions:
         found = [[*before, *keys] for before in found for keys in _sets_of(each)]
     named = [[_at_place(key, select) for key in keys] for keys in found]
-    return [list({key.sql("duckdb"): key for key in keys}.values()) for keys in named]
+    return [list({sql_of(key): key for key in keys}.values()) for keys in named]
 
 
 def _sets_of(element: exp.Expr) -> list[list[exp.Expr]]:
@@ -204,7 +205,7 @@ def defines(column: exp.Column, outermost: exp.Select) -> bool:
 
 def is_shadowed(node: exp.Expr) -> bool:
     """Say whether ``node`` stands in a nested query that defines a table which the node names."""
-    tables = {column.table.lower() for column in node.find_all(exp.Column)}
+    tables = {column.table.lower() for column in find(node, exp.Column)}
     parent = node.parent
     while parent is not None:
         if isinstance(parent, exp.Select) and tables & aliases(parent):
@@ -221,7 +222,7 @@ def aliases(select: exp.Select) -> set[str]:
 def outside_columns(query: exp.Query) -> list[exp.Column]:
     """Return the columns in ``query`` that name tables of the blocks around it."""
     found = []
-    for column in query.find_all(exp.Column):
+    for column in find(query, exp.Column):
         node: exp.Expr | None = column
         while node is not None:
             if isinstance(node, exp.Select) and column.table.lower() in aliases(node):
@@ -242,4 +243,4 @@ def is_federated(table: exp.Table, catalog: Catalog) -> bool:
 
 def reads_federated(query: exp.Expr, catalog: Catalog) -> bool:
     """Say whether any table in ``query`` is federated."""
-    return any(is_federated(table, catalog) for table in query.find_all(exp.Table))
+    return any(is_federated(table, catalog) for table in find(query, exp.Table))

@@ -14,6 +14,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from fedsql.planner.catalog import ColumnOffer
+from fedsql.planner.trees import sql_of
 from fedsql.types import SqlType
 
 MOST_ROWS = 1 << 40  # of one party in one group
@@ -75,7 +76,7 @@ _SPELLED = {"INT": "INTEGER", "INT128": "HUGEINT", "TEXT": "VARCHAR", "REAL": "F
 
 def sql_type(node: exp.Expr) -> SqlType:
     """Return the type that a CAST names, in DuckDB's own spelling."""
-    text = re.sub(r"^DECIMAL\((\d+)\)$", r"DECIMAL(\1,0)", node.sql("duckdb"))
+    text = re.sub(r"^DECIMAL\((\d+)\)$", r"DECIMAL(\1,0)", sql_of(node))
     return SqlType.parse(_SPELLED.get(text, text))
 
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import MOST_ROWS, Interval, Known, interval, meet, type_interval
 from fedsql.planner.positions import position, shown
+from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType
 
 ROW_CAP = MOST_ROWS
@@ -76,14 +77,14 @@ def code(
     DOUBLE has no bounds.
     """
     type_ = SqlType.parse(type_text)
-    sql = rewritten.sql("duckdb")
+    sql = sql_of(rewritten)
     if not isinstance(rewritten, exp.Column):
         sql = f"({sql})"
     if not type_.countable:
         raise PolicyDenied(f"{shown(argument)} is {type_text}: only numbers can be summed", position=position(argument))
     known_range = interval(argument, known)
     if type_.family == "float":
-        bounded = all(interval(column, known) is not None for column in argument.find_all(exp.Column))
+        bounded = all(interval(column, known) is not None for column in find(argument, exp.Column))
         return _fixed_point(argument, sql, known_range, owner_key, digits if squares else None, bounded)
     type_range = type_interval(type_)
     assert type_range is not None

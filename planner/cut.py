@@ -52,6 +52,7 @@ from fedsql.planner.private import joins_parties
 from fedsql.planner.rules.decorrelate import decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
 from fedsql.planner.sources import Env, NotLocal
+from fedsql.planner.trees import find, sql_of
 
 _CONSTANTS = (exp.Literal, exp.Boolean, exp.Null)
 _NO_KEY = (exp.Alias, exp.Identifier, exp.Literal, exp.Ordered)  # never a key or an aggregate themselves
@@ -187,11 +188,11 @@ class _Cutter:
         sets = grouping_sets(select)
         keys = _keys(select, calls) if sets is None else _distinct(key for each in sets for key in each)
         if sets is not None:
-            texts = [{key.sql("duckdb") for key in each} for each in sets]
-            sets = [[key for key in keys if key.sql("duckdb") in each] for each in texts]
-        several = {call.sql("duckdb"): parts for call in calls if (parts := each_alone(call))}
+            texts = [{sql_of(key) for key in each} for each in sets]
+            sets = [[key for key in keys if sql_of(key) in each] for each in texts]
+        several = {sql_of(call): parts for call in calls if (parts := each_alone(call))}
         listed = _distinct(call for call in calls if lists_values(call))
-        single = [part for call in calls for part in several.get(call.sql("duckdb"), [call])]
+        single = [part for call in calls for part in several.get(sql_of(call), [call])]
         aggregates = _distinct(call for call in single if not lists_values(call))
         if listed and sets is not None:
             raise NotSupportedError(
@@ -203,8 +204,8 @@ class _Cutter:
             not aggregates and not listed and (not keys or sets is not None)
         ):  # what has no keys needs something to release
             aggregates = [exp.Count(this=exp.Star())]
-        names = {key.sql("duckdb"): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
-        names |= {call.sql("duckdb"): f"a{i}" for i, call in enumerate(aggregates)}
+        names = {sql_of(key): f"k{i}" for i, key in enumerate(keys) if not isinstance(key, _CONSTANTS)}
+        names |= {sql_of(call): f"a{i}" for i, call in enumerate(aggregates)}
         alias = f"_r{len(self.releases)}"
         relation: exp.Expr = _one(alias)
         if keys or aggregates:  # of listed values alone no more than these is released
@@ -214,24 +215,22 @@ class _Cutter:
             relation = exp.alias_(exp.to_table(releases[0].relation), alias, table=True)
         if sets is not None:
             told = _distinct(node for node in own_nodes(select) if isinstance(node, GROUPING))
-            names |= {node.sql("duckdb"): f"g{i}" for i, node in enumerate(told)}
+            names |= {sql_of(node): f"g{i}" for i, node in enumerate(told)}
             relation = united(alias, keys, sets, releases, len(aggregates), told)
         below = aliases(select)
         lifted: dict[str, exp.Expr] = {text: exp.column(name, table=alias, quoted=True) for text, name in names.items()}
-        lifted |= {
-            text: put_together([lifted[part.sql("duckdb")] for part in parts]) for text, parts in several.items()
-        }
+        lifted |= {text: put_together([lifted[sql_of(part)] for part in parts]) for text, parts in several.items()}
         beside = len(listed) > 1 or bool(aggregates)
-        lifted |= {call.sql("duckdb"): self.listed(select, keys, call, alias, beside) for call in listed}
+        lifted |= {sql_of(call): self.listed(select, keys, call, alias, beside) for call in listed}
 
         def lift(node: exp.Expr) -> exp.Expr:
             if (
                 sets is None
                 and is_margin(node)
-                and (name := names.get(node.expressions[0].sql("duckdb"), "")).startswith("a")
+                and (name := names.get(sql_of(node.expressions[0]), "")).startswith("a")
             ):
                 return exp.column(margin_of(name), table=alias, quoted=True)
-            new = None if isinstance(node, _NO_KEY) else lifted.get(node.sql("duckdb"))
+            new = None if isinstance(node, _NO_KEY) else lifted.get(sql_of(node))
             return node if new is None or is_windowed(node) or is_shadowed(node) else new.copy()
 
         for part in _UPPER:
@@ -246,10 +245,10 @@ class _Cutter:
         select.set("where", exp.Where(this=having.this) if having is not None else None)
         select.set("having", None)
         select.set("group", None)
-        for column in select.find_all(exp.Column):
+        for column in find(select, exp.Column):
             if column.table.lower() in below and not defines(column, select):
                 raise NotSupportedError(
-                    f"{column.sql('duckdb')} is used above the GROUP BY, where only keys and aggregates exist",
+                    f"{sql_of(column)} is used above the GROUP BY, where only keys and aggregates exist",
                     hint="add it to GROUP BY, or aggregate it",
                     position=position(column),
                 )
@@ -274,8 +273,8 @@ class _Cutter:
 
         It is the first one of all, also where it is not asked for: the finest groups tell which rows may be told apart.
         """
-        places = {key.sql("duckdb"): place for place, key in enumerate(keys)}
-        asked = [tuple(places[key.sql("duckdb")] for key in each) for each in sets]
+        places = {sql_of(key): place for place, key in enumerate(keys)}
+        asked = [tuple(places[sql_of(key)] for key in each) for each in sets]
         made: dict[frozenset[int], Release] = {}
         for each in sorted([tuple(places.values()), *asked], key=len, reverse=True):
             if frozenset(each) in made:
@@ -305,7 +304,7 @@ def is_margin(node: exp.Expr) -> bool:
 
 def _check_margins(tree: exp.Query) -> None:
     """Refuse margin(...) that no release has answered."""
-    for node in tree.find_all(exp.Anonymous):
+    for node in find(tree, exp.Anonymous):
         if node.name.lower() == MARGIN:
             raise ProgrammingError(
                 f"{shown(node)}: {MARGIN} takes an aggregate of federated rows, in the block that aggregates them",
@@ -353,7 +352,7 @@ def _keys(select: exp.Select, calls: list[exp.Expr]) -> list[exp.Expr]:
             position=position(select),
         )
     found = grouping(select)
-    keys = {key.sql("duckdb"): key for key in found if not isinstance(key, _CONSTANTS)}
+    keys = {sql_of(key): key for key in found if not isinstance(key, _CONSTANTS)}
     # constants divide nothing; but unlike an ungrouped release, their one group is there only if a row is
     return list(keys.values()) or [exp.Literal.number(1) for _ in found[:1]]
 
@@ -384,4 +383,4 @@ def _one(alias: str) -> exp.Subquery:
 
 def _distinct(nodes: Iterable[exp.Expr]) -> list[exp.Expr]:
     """Return nodes without those whose text was there before."""
-    return list({node.sql("duckdb"): node for node in nodes}.values())
+    return list({sql_of(node): node for node in nodes}.values())

@@ -23,6 +23,7 @@ from fedsql.planner.ranges import check_bounds, check_inside, ranges_of
 from fedsql.planner.safe import safe, safe_condition
 from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, line, null_as_data, polynomial, split
+from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType
 
 
@@ -56,7 +57,7 @@ def decompose(
         builder.test(builder.exact_units(None), 1)  # the threshold follows from the noise
 
     def render(expression: exp.Expr) -> str:
-        return safe(expression, known, typing.type_of).sql("duckdb")
+        return sql_of(safe(expression, known, typing.type_of))
 
     for aggregate in release.aggregates:
         if _join_of(typing) is not None:
@@ -65,7 +66,7 @@ def decompose(
             aggregate = replace(aggregate, function="sum")
         condition = None
         if aggregate.condition is not None:
-            condition = safe_condition(aggregate.condition, known, typing.type_of).sql("duckdb")
+            condition = sql_of(safe_condition(aggregate.condition, known, typing.type_of))
         pairs = (
             [] if aggregate.counts == "units" else list(zip(aggregate.arguments, aggregate.argument_types, strict=True))
         )
@@ -114,7 +115,7 @@ def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing)
     if aggregate.function not in COUNTS:
         part = split(argument, type_ == "BOOLEAN")
         deciding = part.truth if part.truth is not None else part.value  # where it is NULL a row takes no part
-        padded = tuple(column for column in deciding.find_all(exp.Column) if _is_conditional(column, typing))
+        padded = tuple(column for column in find(deciding, exp.Column) if _is_conditional(column, typing))
         if part.truth is not None:
             part = replace(part, chosen=bool(padded) or not null_as_data(part.truth))
         else:
@@ -261,7 +262,7 @@ def _line(part: Argument, whole: exp.Expr, typing: Typing, known: Known) -> Code
 
 
 def _types(value: exp.Expr, typing: Typing) -> dict[str, SqlType]:
-    columns = {column.name.lower(): column for column in value.find_all(exp.Column)}
+    columns = {column.name.lower(): column for column in find(value, exp.Column)}
     types = typing.types_of(list(columns.values()))
     return {name: SqlType.parse(type_) for name, type_ in zip(columns, types, strict=True)}
 
@@ -299,7 +300,7 @@ def _is_required(argument: exp.Expr, type_: str, typing: Typing) -> bool:
 
 def _owner_key(argument: exp.Expr, typing: Typing) -> str:
     """Return the key of the party file that would give an argument bounds."""
-    columns = sorted({c.name.lower() for c in argument.find_all(exp.Column)})
+    columns = sorted({c.name.lower() for c in find(argument, exp.Column)})
     floats = [
         c
         for c in columns

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from fedsql.planner.logical import Aggregate, Filter, Join, Relation, Release, Rows, Scan
 from fedsql.planner.positions import shown
+from fedsql.planner.trees import sql_of
 
 
 def describe(node: Release | Relation, depth: int = 0) -> str:
@@ -41,7 +42,7 @@ def _described(join: Join, pad: str) -> list[str]:
 
 def render_aggregate(aggregate: Aggregate) -> str:
     """Return the SQL of an aggregate as DuckDB reads it."""
-    return _rendered(aggregate, lambda node: node.sql("duckdb"))
+    return _rendered(aggregate, lambda node: sql_of(node))
 
 
 def _shown_aggregate(aggregate: Aggregate) -> str:

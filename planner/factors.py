@@ -15,6 +15,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.logical import Join
 from fedsql.planner.positions import position, shown
+from fedsql.planner.trees import find, sql_of
 
 _ZERO = exp.Literal.number(0)
 _MOST = 64  # products of one sum: a condition that needs more is none that anybody writes
@@ -62,7 +63,7 @@ class Factors:
         """
         node = node.unnest()
         if (part := self.part(node)) is not None:
-            text = node.sql("duckdb") if wanted else f"NOT ({node.sql('duckdb')})"
+            text = sql_of(node) if wanted else f"NOT ({sql_of(node)})"
             return [Product(1, frozenset({(part, f"coalesce({text}, false)")}))]
         if isinstance(node, exp.Not):
             return self.truth(node.this, wanted=not wanted)
@@ -95,7 +96,7 @@ class Factors:
         """Return products that add up to an integer, 0 where it is NULL. Raises as `truth` does."""
         node = node.unnest()
         if (part := self.part(node)) is not None:
-            return [Product(1, frozenset(), ((part, f"coalesce({node.sql('duckdb')}, 0)"),))]
+            return [Product(1, frozenset(), ((part, f"coalesce({sql_of(node)}, 0)"),))]
         if isinstance(node, exp.Cast):  # to a wider integer
             return self.value(node.this)
         if isinstance(node, exp.Mul):
@@ -127,7 +128,7 @@ class Factors:
     def place(self, *names: str) -> tuple[int, int] | None:
         """Return where the first of the columns of these names stands, in an expression of the query that has all of them."""
         written = [e for e in self.written if _named(e) >= set(names)] or self.written
-        columns = [c for e in written[:1] for c in e.find_all(exp.Column) if c.name in names]
+        columns = [c for e in written[:1] for c in find(e, exp.Column) if c.name in names]
         return min((at for c in columns if (at := position(c)) is not None), default=None)
 
     def _known(self, node: exp.Expr) -> list[Product]:
@@ -181,4 +182,4 @@ def _sides(node: exp.Mul) -> tuple[exp.Expr, exp.Expr]:
 
 
 def _named(node: exp.Expr) -> set[str]:
-    return {column.name for column in node.find_all(exp.Column)}
+    return {column.name for column in find(node, exp.Column)}

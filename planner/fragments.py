@@ -22,6 +22,7 @@ from fedsql.planner.safe import asked_as, safe, safe_condition
 from fedsql.planner.schema import UNION
 from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.siblings import TOLD
+from fedsql.planner.trees import sql_of
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType, quoted
 
@@ -54,7 +55,7 @@ class Typing:
         keys = [asked_as(e) for e in expressions]
         missing = {key: e for key, e in zip(keys, expressions, strict=True) if key not in self._seen}
         if missing:
-            listed = ", ".join(f"{each.sql('duckdb')} AS c{i}" for i, each in enumerate(missing.values()))
+            listed = ", ".join(f"{sql_of(each)} AS c{i}" for i, each in enumerate(missing.values()))
             described = self.typer.describe(f"SELECT {listed} FROM {self.table}")
             self._seen.update({key: type_ for key, (_, type_) in zip(missing, described, strict=True)})
         return [self._seen[key] for key in keys]
@@ -158,14 +159,14 @@ def label_sql(what: str, expression: exp.Expr, type_: str, known: Known, typing:
             hint="cast it to text, a number or a date",
             position=position(expression),
         )
-    sql = safe(expression, known, typing.type_of).sql("duckdb")
+    sql = sql_of(safe(expression, known, typing.type_of))
     return f"({sql}) + 0.0::{type_}" if family == "float" else sql  # -0.0 and 0.0 are one
 
 
 def _condition(release: Release, known: Known, typing: Typing) -> str | None:
     if not isinstance(release.input, Filter):
         return None
-    return safe_condition(release.input.condition, known, typing.type_of).sql("duckdb")
+    return sql_of(safe_condition(release.input.condition, known, typing.type_of))
 
 
 def _bounded(source: str, leaf: Leaf, condition: str | None, bound: Contribution, labels: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.positions import position
+from fedsql.planner.trees import find, sql_of, walk
 
 # sqlglot's class of an aggregate -> (canonical DuckDB name, the policy name under [release] aggregates)
 AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
@@ -182,7 +183,7 @@ def function_name(node: exp.Expr) -> str:
     """Return the name of a call as a user would write it."""
     if isinstance(node, exp.Anonymous):
         return node.name.lower()
-    return node.sql("duckdb").split("(", 1)[0].lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
+    return sql_of(node).split("(", 1)[0].lower() if isinstance(node, exp.Func) else type(node).__name__.lower()
 
 
 def refuse_aggregate(node: exp.Expr) -> PolicyDenied:
@@ -196,7 +197,7 @@ def refuse_aggregate(node: exp.Expr) -> PolicyDenied:
 
 def check_scalar(expression: exp.Expr) -> None:
     """Raise unless every node of a row-wise ``expression`` is on the allow-list."""
-    for node in expression.walk():
+    for node in walk(expression):
         if isinstance(node, exp.Query | exp.Subquery | exp.Exists):
             raise NotSupportedError(
                 "a subquery inside of an aggregate or a GROUP BY over federated rows is not answered",
@@ -222,7 +223,7 @@ def check_scalar(expression: exp.Expr) -> None:
 def check_rows(select: exp.Select) -> None:
     """Raise unless all that a block below the cut computes, nested blocks included, is on the allow-lists."""
     passed, calls = (*_STRUCTURE, *_WINDOWS), (*INNER_AGGREGATES, *WINDOW_FUNCTIONS)
-    for node in select.walk():
+    for node in walk(select):
         if isinstance(node, passed):
             continue
         if isinstance(node, calls):
@@ -246,7 +247,7 @@ def is_runnable(query: exp.Select) -> bool:
         check_rows(query)
     except NotSupportedError:
         return False
-    return plain and not any(isinstance(node, exp.SetOperation | exp.With | exp.Window) for node in query.walk())
+    return plain and not any(isinstance(node, exp.SetOperation | exp.With | exp.Window) for node in walk(query))
 
 
 def _check_node(node: exp.Expr) -> None:
@@ -295,14 +296,14 @@ def _check_words(node: exp.Expr) -> None:
         plain = not isinstance(node, exp.Var) or _WORD.fullmatch(node.name) is not None
     if not plain:
         raise NotSupportedError(
-            f"{node.sql('duckdb')} is not the name of a type, unit or number that can run at a party",
+            f"{sql_of(node)} is not the name of a type, unit or number that can run at a party",
             position=position(node),
         )
 
 
 def _check_print(tree: exp.Expr) -> None:
     """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
-    text = (tree.select("*") if isinstance(tree, exp.Select) and not tree.expressions else tree).sql("duckdb")
+    text = sql_of(tree.select("*") if isinstance(tree, exp.Select) and not tree.expressions else tree)
     if isinstance(tree, exp.Select):
         read = [parse_one(text, dialect="duckdb")]
     else:
@@ -316,5 +317,5 @@ def _check_print(tree: exp.Expr) -> None:
 def _shape(expression: exp.Expr) -> Counter[str]:
     """Count what an expression reads and decides: columns, conditions, AND and OR, queries."""
     kinds = (exp.Column, exp.Predicate, exp.Connector, exp.Query, exp.Table)
-    found = expression.find_all(*kinds)
+    found = find(expression, *kinds)
     return Counter(node.name if isinstance(node, exp.Column) else type(node).__name__ for node in found)

@@ -17,6 +17,7 @@ from fedsql.planner.blocks import is_federated, items, nested_queries, outside_c
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import is_runnable
 from fedsql.planner.positions import position
+from fedsql.planner.trees import find
 
 INPUT = "_input_"
 VALUE = "value"  # the column of a scalar input
@@ -107,8 +108,8 @@ class Inputs:
     def _stays(self, query: exp.Query) -> bool:
         """Say whether parties can run a query over public tables as it is."""
         return (
-            all(self._is_public(table) for table in query.find_all(exp.Table))
-            and any(query.find_all(exp.Table))
+            all(self._is_public(table) for table in find(query, exp.Table))
+            and any(find(query, exp.Table))
             and isinstance(query, exp.Select)
             and is_runnable(query)
         )
@@ -139,13 +140,13 @@ def _named(item: exp.Expr, select: exp.Select) -> list[exp.Expr]:
     if not isinstance(item, exp.Table) or (item.args.get("alias") and item.args["alias"].columns):
         return [exp.Star()]
     alias = item.alias_or_name
-    used = {c.name.lower(): c for c in select.find_all(exp.Column) if c.table.lower() == alias.lower()}
+    used = {c.name.lower(): c for c in find(select, exp.Column) if c.table.lower() == alias.lower()}
     found: list[exp.Expr] = [exp.column(c.name, table=alias, quoted=True) for _, c in sorted(used.items())]
     return found or [exp.alias_(exp.Literal.number(1), "nothing")]
 
 
 def inputs_in(query: exp.Expr) -> Iterator[str]:
     """Yield the names of the inputs that a block below the cut reads."""
-    for table in query.find_all(exp.Table):
+    for table in find(query, exp.Table):
         if not table.db and table.name.startswith(INPUT):
             yield table.name

@@ -28,6 +28,7 @@ from fedsql.planner.row_columns import ROWS
 from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
 from fedsql.planner.schema import clash
+from fedsql.planner.trees import find, sql_of
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType
 
@@ -175,7 +176,7 @@ class Joined:
                 "a sum over a private join can be too large for 128 bits",
                 hint="the owner would set bounds of the column that is summed",
                 position=self.factors.place(
-                    *(c.name for sql in partial.sql for c in parse_one(sql, dialect="duckdb").find_all(exp.Column))
+                    *(c.name for sql in partial.sql for c in find(parse_one(sql, dialect="duckdb"), exp.Column))
                 ),
             )
         return 2
@@ -316,7 +317,7 @@ def _written(release: Release, join: Join) -> list[exp.Expr]:
 
 
 def _holds(condition: exp.Expr | None) -> str:
-    return "true" if condition is None else HERE.format(condition.sql("duckdb"))
+    return "true" if condition is None else HERE.format(sql_of(condition))
 
 
 def _domain(keys: Sequence[Key], leaf: Rows) -> Labels | None:

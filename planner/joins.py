@@ -16,6 +16,7 @@ from fedsql.planner.blocks import conjuncts, is_outer, items, kept_items
 from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
 from fedsql.planner.sources import Env, NotLocal, Source
+from fedsql.planner.trees import find
 
 if TYPE_CHECKING:
     from fedsql.planner.below import Below
@@ -109,7 +110,7 @@ def _fits_once(below: Below, env: Env, item: exp.Expr, known: Sequence[exp.Expr]
         for key, other in (sides, sides[::-1]) if sides else ():
             if not isinstance(key, exp.Column) or key.table.lower() != own:
                 continue
-            others = [env.get(column.table.lower()) for column in other.find_all(exp.Column)]
+            others = [env.get(column.table.lower()) for column in find(other, exp.Column)]
             if all(each is None or each.federated or each.single for each in others):  # None: of a block around
                 keys.append((key.name.lower(), _types(below, env, other)))
     offers = below.catalog.tables(source.public or "")

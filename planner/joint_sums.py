@@ -19,6 +19,7 @@ from fedsql.planner.joint import LinkPlan, Term
 from fedsql.planner.logical import Join, Link
 from fedsql.planner.positions import position
 from fedsql.planner.row_columns import ROWS
+from fedsql.planner.trees import find, sql_of
 from fedsql.types import quoted
 
 _MOST_TESTED = 4  # conditions of a provider in one: there is a column for each way in which they may hold
@@ -248,7 +249,7 @@ class Sums:
 
     def _distinct(self, value: exp.Column, products: Sequence[Product]) -> tuple[Term, ...]:
         """Return the terms of COUNT(DISTINCT value): of what decides with what a row is joined."""
-        part, text = self.factors.part(value), value.sql("duckdb")
+        part, text = self.factors.part(value), sql_of(value)
         matters = {name for product in products for name in product.parts} - {""}
         matters |= {link.provider for link in self.inner} | ({self.keyed} - {""})
         present = self.factors.truth(exp.Not(this=exp.Is(this=value.copy(), expression=exp.null())))
@@ -258,7 +259,7 @@ class Sums:
         if part == "" and self.rows_are_units and self.join.anchor.column(value.name).is_unit:
             return self._counted(products, None)
         if part and matters <= {part} and (own := self._pairs(part, value)) is not None:
-            return self._counted(products, own.sql("duckdb"))
+            return self._counted(products, sql_of(own))
         raise NotSupportedError(
             f"COUNT(DISTINCT {value.name}) over a private join is answered of the key that rows are joined by",
             hint="count the key; or COUNT(*), where each is there once",
@@ -273,12 +274,12 @@ class Sums:
     def _may(self, provider: str) -> list[str]:
         """Return the conditions under which a row of the anchor may match: those of an outer link's ON."""
         on = self._link(provider).on
-        return [] if on is None else [HERE.format(on.sql("duckdb"))]
+        return [] if on is None else [HERE.format(sql_of(on))]
 
     def _kept(self, provider: str) -> list[str]:
         """Return the conditions under which a provider's row takes part."""
         condition = self._link(provider).condition
-        return [] if condition is None else [HERE.format(condition.sql("duckdb"))]
+        return [] if condition is None else [HERE.format(sql_of(condition))]
 
     def _rep(self, by: str | None, conditions: Sequence[str]) -> int:
         sql = self._rep_sql(by, conditions)
@@ -288,7 +289,7 @@ class Sums:
         """Return SQL that is 1 in the first of the rows that meet ``conditions``, have one label and are one ``by``."""
         if by is None:
             return _case(conditions, [])
-        kept = [] if self.join.condition is None else [HERE.format(self.join.condition.sql("duckdb"))]
+        kept = [] if self.join.condition is None else [HERE.format(sql_of(self.join.condition))]
         return _first(by, self.labels[""], [*kept, *conditions])
 
     def _provider_rep(self, provider: str, conditions: Sequence[str]) -> str:
@@ -301,7 +302,7 @@ class Sums:
         """Return where the first of the columns of products stands in the query, but for those of the anchor."""
         texts = [sql for p in products for part in p.parts - {""} for listed in p.of(part) for sql in listed]
         trees = [parse_one(text, dialect="duckdb") for text in texts]
-        return self.factors.place(*(column.name for tree in trees for column in tree.find_all(exp.Column)))
+        return self.factors.place(*(column.name for tree in trees for column in find(tree, exp.Column)))
 
     def _link(self, provider: str) -> Link:
         return next(link for link in self.join.links if link.provider == provider)
@@ -322,7 +323,7 @@ class Sums:
                 return parse_one(f"CAST(NULL AS {self.types[node.name]})", dialect="duckdb")
             return exp.Literal.number(1) if isinstance(node, exp.Window) else node
 
-        return tree.transform(null).sql("duckdb")
+        return sql_of(tree.transform(null))
 
 
 def _case(conditions: Sequence[str], values: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from fedsql.planner.catalog import TableOffer
+from fedsql.planner.trees import find
 from fedsql.types import compares_by_value
 
 MARGIN = "margin"  # margin(aggregate) in SQL: how far its noise may have moved it (95 %)
@@ -197,7 +198,7 @@ class Join:
     def parts(self, expression: exp.Expr) -> set[str]:
         """Return what an expression is of: providers, "" for the anchor; all of them where it names no column."""
         found = {"", *(link.provider for link in self.links)}
-        for column in expression.find_all(exp.Column):
+        for column in find(expression, exp.Column):
             here = {link.provider for link in self.links if column.name in link.rows.schema}
             found &= here | ({""} if column.name in self.anchor.schema else set())
         return found

@@ -16,6 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import DataError, NotSupportedError, ProgrammingError
 from fedsql.planner.table_functions import check_functions
+from fedsql.planner.trees import copied, find, sql_of, walk
 
 _INTEGER = re.compile(r"-?[0-9]{1,39}")
 _DECIMAL = re.compile(r"DECIMAL\([0-9]{1,2},[0-9]{1,2}\)")
@@ -53,7 +54,7 @@ class Unread(ProgrammingError):
 
 def parse(sql: str) -> exp.Query:
     """Parse one SELECT statement (or set operation, or WITH) in DuckDB's dialect. Raises Unread where it cannot."""
-    return _parsed(sql).copy()
+    return copied(_parsed(sql))
 
 
 @lru_cache(maxsize=8)  # who asks a question describes it first, and then plans it
@@ -75,7 +76,7 @@ def _parsed(sql: str) -> exp.Query:
     if len(statements) > 1:
         raise ProgrammingError("one statement at a time", hint="separate statements are separate queries")
     tree = statements[0]
-    for node in tree.walk():
+    for node in walk(tree):
         node.comments = None  # two expressions that differ in a comment alone are the same
     if isinstance(tree, exp.Subquery):
         tree = tree.unnest()
@@ -93,9 +94,7 @@ def _parsed(sql: str) -> exp.Query:
             position=(tokens[0].line, 1),
         )
     if (place := tree.find(exp.PositionalColumn)) is not None:
-        raise NotSupportedError(
-            f"{place.sql('duckdb')} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work"
-        )
+        raise NotSupportedError(f"{sql_of(place)} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work")
     check_functions(tree)
     _check_meaning(tokens)
     for token in tokens:  # sqlglot reads DuckDB's full-match operator as a partial match
@@ -266,7 +265,7 @@ def _moment(value: datetime.date | datetime.time) -> tuple[str, str]:
 def bind_parameters(tree: exp.Query, parameters: tuple[tuple[str, str | None], ...]) -> exp.Query:
     """Put the parameters in place of ? (in order) and $1, $2, ... Raises ProgrammingError when the counts differ."""
     check_count(count_marks(tree), len(parameters))
-    for mark in list(tree.find_all(exp.Placeholder)):
+    for mark in find(tree, exp.Placeholder):
         mark.replace(literal(*parameters[int(str(mark.this)) - 1]))
     return tree
 
@@ -284,7 +283,7 @@ def check_count(wanted: int, given: int) -> None:
 def count_marks(tree: exp.Expr) -> int:
     """Return how many parameters ``tree`` has. Raises ProgrammingError for one with a name."""
     numbers = [0]
-    for text in [str(mark.this or "") for mark in tree.find_all(exp.Placeholder)]:
+    for text in [str(mark.this or "") for mark in find(tree, exp.Placeholder)]:
         if text == "0":
             raise ProgrammingError("there is no parameter $0", hint="the first one is $1", sqlstate="07001")
         if not text.isdigit():
@@ -310,7 +309,7 @@ def bind_now(tree: exp.Query, now: str) -> bool:
     }
     names = {"now": exp.CurrentTimestamp, "today": exp.CurrentDate, "get_current_timestamp": exp.CurrentTimestamp}
     names |= {"transaction_timestamp": exp.CurrentTimestamp, "current_localtimestamp": exp.Localtimestamp}
-    for node in list(tree.find_all(exp.Func)):
+    for node in find(tree, exp.Func):
         kind = names.get(node.name.lower()) if isinstance(node, exp.Anonymous) else type(node)
         if kind in constants:
             type_text, value = constants[kind]

@@ -31,6 +31,7 @@ from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
 from fedsql.planner.schema import Schema, check_aliases, list_nothing, resolve_tables
+from fedsql.planner.trees import find, sql_of
 from fedsql.planner.typer import Typer
 
 _memo: OrderedDict[bytes, Plan] = OrderedDict()
@@ -56,7 +57,7 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
         return known
     tree = bind_parameters(parse(question.sql), question.parameters)
     timeless = not bind_now(tree, question.now)
-    text = tree.sql("duckdb")
+    text = sql_of(tree)
     meant = digest(["meant", text, *whose])
     made = _remembered(meant) or _plan(tree, text, question, catalog, typer, schema, Trace())
     with _memo_lock:
@@ -72,7 +73,7 @@ def stages(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -
     """Plan ``question`` as `plan` does, and return (name, text) of each stage, for EXPLAIN."""
     tree, trace = bind_parameters(parse(question.sql), question.parameters), Trace(wanted=True)
     bind_now(tree, question.now)
-    _plan(tree, tree.sql("duckdb"), question, catalog, typer, schema, trace)
+    _plan(tree, sql_of(tree), question, catalog, typer, schema, trace)
     return tuple(trace.stages)
 
 
@@ -131,7 +132,7 @@ def _listed(done: Cut) -> Iterator[str]:
 def _unclear(tree: exp.Query, text: str) -> ProgrammingError:
     """Return the error of a name that DuckDB knows, and the planner cannot place; ``text`` may quote the name."""
     quoted_names = re.findall(r"'(\w+)'", text)
-    found = [column for column in tree.find_all(exp.Column) if column.name in quoted_names]
+    found = [column for column in find(tree, exp.Column) if column.name in quoted_names]
     which = f"what {found[0].name} names" if found else "what a name in this statement stands for"
     return ProgrammingError(
         f"the planner cannot tell {which}",

@@ -17,6 +17,7 @@ from fedsql.planner.functions import POLICY_OF, TRUTHS
 from fedsql.planner.logical import Aggregate, Filter, Hazard, Join, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.positions import position, shown
 from fedsql.planner.schema import clash
+from fedsql.planner.trees import find
 
 _PLACE = {
     "group": "in GROUP BY or DISTINCT",
@@ -104,15 +105,15 @@ def base_uses(release: Release, leaf: Leaf) -> Iterator[tuple[str, int, exp.Colu
 def uses(release: Release, leaf: Leaf) -> Iterator[tuple[str, exp.Column]]:
     """Yield (use, column) for every column of its relation that a release reads, by position."""
     for key in release.keys:
-        yield from (("group", c) for c in key.expression.find_all(exp.Column))
+        yield from (("group", c) for c in find(key.expression, exp.Column))
     if isinstance(release.input, Filter):
-        yield from (("filter", c) for c in release.input.condition.find_all(exp.Column))
+        yield from (("filter", c) for c in find(release.input.condition, exp.Column))
     for aggregate in release.aggregates:
         if aggregate.condition is not None:
-            yield from (("filter", c) for c in aggregate.condition.find_all(exp.Column))
+            yield from (("filter", c) for c in find(aggregate.condition, exp.Column))
         use = "distinct" if aggregate.distinct else "aggregate"
         for argument in aggregate.arguments if aggregate.counts != "units" else ():
-            for column in argument.find_all(exp.Column):
+            for column in find(argument, exp.Column):
                 yield ("filter" if _in_condition(column, argument) else use), column
 
 
@@ -153,7 +154,7 @@ def _check_rows(release: Release, rows: Rows, terms: Terms, inputs: Mapping[str,
             raise PolicyDenied(hazard.message, hint=hazard.hint, position=hazard.position)
     summed = [a for a in release.aggregates if a.function not in ("count", "regr_count", *TRUTHS)]
     for aggregate in summed if not terms.noisy else ():
-        for column in (c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)):
+        for column in (c for a in aggregate.arguments for c in find(a, exp.Column) if not _in_condition(c, a)):
             if not rows.column(column.name).plain:
                 raise PolicyDenied(
                     f"without noise, {shown(column)} may not be summed: it is computed in a subquery",
@@ -167,7 +168,7 @@ def _check_join(rows: Rows, join: Join, terms: Terms) -> Terms:
     for link in join.links:
         for key, other in (pair for both in link.keys for pair in (both, both[::-1])):
             theirs = {name for part in join.parts(other) for name in ((part,) if part else join.anchor.parties)}
-            for column in key.find_all(exp.Column):
+            for column in find(key, exp.Column):
                 for index, base in rows.column(column.name).bases:
                     for offer in rows.scans[index].offers:
                         _check_join_with(offer, base, theirs - {offer.party}, column)
@@ -240,7 +241,7 @@ def _check_bounded(release: Release, leaf: Leaf) -> None:
     for aggregate in release.aggregates:
         if aggregate.function in ("count", "regr_count"):
             continue
-        columns = [c for a in aggregate.arguments for c in a.find_all(exp.Column) if not _in_condition(c, a)]
+        columns = [c for a in aggregate.arguments for c in find(a, exp.Column) if not _in_condition(c, a)]
         for column in columns:
             for offer in leaf.offers:
                 found = offer.column(column.name)

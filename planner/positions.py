@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from fedsql.planner.trees import copied, walk
+
 
 @dataclass
 class Trace:
@@ -26,7 +28,7 @@ def position(node: exp.Expr) -> tuple[int, int] | None:
     """Return (line, column), 1-based, of the first token known of ``node`` or of what it holds."""
     found = [
         (child.meta["line"], child.meta["col"] - (child.meta["end"] - child.meta["start"]))
-        for child in node.walk()
+        for child in walk(node)
         if child.meta.get("line") is not None and child.meta.get("start") is not None
     ]
     return min(found) if found else None
@@ -40,7 +42,7 @@ def shown(node: exp.Expr, *, tables: bool = False, pretty: bool = False) -> str:
             return exp.column(_unquoted(part.this))
         return _unquoted(part) if isinstance(part, exp.Identifier) else part
 
-    return node.copy().transform(plain, copy=False).sql("duckdb", pretty=pretty, copy=False)
+    return copied(node).transform(plain, copy=False).sql("duckdb", pretty=pretty, copy=False)
 
 
 def _unquoted(part: exp.Expr) -> exp.Identifier:

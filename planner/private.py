@@ -23,6 +23,7 @@ from fedsql.planner.logical import Rows
 from fedsql.planner.positions import position, shown
 from fedsql.planner.private_parts import Part, is_unique, joined_rows
 from fedsql.planner.schema import UNION
+from fedsql.planner.trees import find
 
 _ADVICE = "aggregate each table in a query of its own, and join the results"
 
@@ -46,7 +47,7 @@ def joins_parties(select: exp.Select, catalog: Catalog) -> bool:
 def _owners(item: exp.Expr, catalog: Catalog) -> frozenset[str]:
     """Return the parties whose rows an item of FROM reads."""
     found: set[str] = set()
-    for table in item.find_all(exp.Table):
+    for table in find(item, exp.Table):
         if is_federated(table, catalog):
             offers = [o for o in catalog.tables(table.name) if o.party not in catalog.missing]
             found |= {o.party for o in offers if table.db.lower() in (UNION, o.party.lower())}

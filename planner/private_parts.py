@@ -12,6 +12,7 @@ from fedsql.planner.blocks import grouping, own_columns
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.logical import Join, Link, RowColumn, Rows
 from fedsql.planner.row_columns import ROWS, row_column, rows_of
+from fedsql.planner.trees import find
 
 
 @dataclass
@@ -158,7 +159,7 @@ def _together(query: exp.Select, join: Join) -> Rows:
     listed += [("join", key) for link in join.links for pair in link.keys for key in pair]
     scans = tuple(scan for part in parts for scan in part.scans)
     for use, expression in listed:
-        for node in expression.find_all(exp.Column):
+        for node in find(expression, exp.Column):
             for index, name in columns[node.name].reads:
                 base = exp.column(name, table=scans[index].alias, quoted=True)
                 base.this.meta.update(node.this.meta)

@@ -31,6 +31,7 @@ from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
+from fedsql.planner.trees import copied, find, sql_of, walk
 from fedsql.planner.typer import Typer
 
 MOST_PUBLIC_SLOTS = 4096  # larger public domains are aligned by tags instead
@@ -53,7 +54,7 @@ class Planner:
     def releases(self, done: Cut) -> tuple[ReleasePlan, ...]:
         """Plan all releases, and what they read."""
         trees = (done.final, *(each.query for each in done.inputs))
-        asked = {table.name for tree in trees for table in tree.find_all(exp.Table) if not table.db}
+        asked = {table.name for tree in trees for table in find(tree, exp.Table) if not table.db}
         for release in done.releases:
             leaf = leaf_of(release.input)
             read = leaf.inputs if isinstance(leaf, Rows) else ()
@@ -81,17 +82,17 @@ class Planner:
 
     def local_sql(self, tree: exp.Query) -> str:
         """Return the SQL of what the analyst computes itself: public tables under the names of their copies."""
-        tree, found = tree.copy(), self._publics(tree)
-        for table in list(tree.find_all(exp.Table)):
+        tree, found = copied(tree), self._publics(tree)
+        for table in find(tree, exp.Table):
             if (public := found.get((table.db.lower(), table.name.lower()))) is not None:
                 alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
                 where = exp.to_identifier("copies"), exp.to_identifier(public.relation, quoted=True)
                 table.replace(exp.Table(this=where[1], db=where[0], alias=alias))
-        return tree.sql("duckdb")
+        return sql_of(tree)
 
     def _publics(self, tree: exp.Query) -> dict[tuple[str, str], PublicTable]:
         found = {}
-        for table in tree.find_all(exp.Table):
+        for table in find(tree, exp.Table):
             if table.db and isinstance(table.this, exp.Identifier):
                 party = None if table.db.lower() == UNION else table.db
                 if (public := self.catalog.public(table.name, party)) is not None:
@@ -100,13 +101,13 @@ class Planner:
 
     def _input(self, input_: Input) -> PlannedInput:
         """Type an input and say when it can be computed."""
-        mirrored = input_.query.copy()
-        reads = [t for t in mirrored.find_all(exp.Table) if not t.db and t.name in self._columns]
+        mirrored = copied(input_.query)
+        reads = [t for t in find(mirrored, exp.Table) if not t.db and t.name in self._columns]
         stage = 0
         for table in reads:
             stage = max(stage, self._stage[table.name] + 1)
             table.replace(empty(table, self._columns[table.name]))
-        columns = tuple(self.typer.describe(mirrored.sql("duckdb")))
+        columns = tuple(self.typer.describe(sql_of(mirrored)))
         return PlannedInput(input_.name, self.local_sql(input_.query), columns, stage, input_.single)
 
     def _terms(self, release: Release) -> Terms:
@@ -261,7 +262,7 @@ class Planner:
     def _scanned(self, release: Release, scan: Scan, typing: Typing) -> Source:
         """Return how a party reads its part of one table: the columns used, in the union's types."""
         names = [column.name.lower() for _, column in uses(release, scan)]
-        names += [c.name.lower() for s in release.siblings for k in s.keys for c in k.expression.find_all(exp.Column)]
+        names += [c.name.lower() for s in release.siblings for k in s.keys for c in find(k.expression, exp.Column)]
         names += [a.arguments[0].name.lower() for a in release.aggregates if a.counts == "units" and a.arguments]
         names = sorted(set(names))
         types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
@@ -276,8 +277,8 @@ class Planner:
 
 def _typed(release: Release, typing: Typing) -> Release:
     """Put DuckDB's types on keys and aggregates."""
-    where = f" WHERE {release.input.condition.sql('duckdb')}" if isinstance(release.input, FilterNode) else ""
-    items = [k.expression.sql("duckdb") for k in release.keys] + [render_aggregate(a) for a in release.aggregates]
+    where = f" WHERE {sql_of(release.input.condition)}" if isinstance(release.input, FilterNode) else ""
+    items = [sql_of(k.expression) for k in release.keys] + [render_aggregate(a) for a in release.aggregates]
     grouped = f" GROUP BY {', '.join(str(i + 1) for i in range(len(release.keys)))}" if release.keys else ""
     listed = ", ".join(f"{item} AS c{i}" for i, item in enumerate(items))
     types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table}{where}{grouped}")]
@@ -288,7 +289,7 @@ def _typed(release: Release, typing: Typing) -> Release:
         *(a.condition for a in release.aggregates if a.condition),
     ]
     parts += [release.input.condition] if isinstance(release.input, FilterNode) else []
-    soon = to_type((node for part in parts for node in part.walk()), {typing.leaf.alias.lower()})
+    soon = to_type((node for part in parts for node in walk(part)), {typing.leaf.alias.lower()})
     found = iter(typing.types_of([*arguments, *soon]))
     count = len(release.keys)
     return replace(

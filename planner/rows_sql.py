@@ -19,6 +19,7 @@ from fedsql.planner.identities import unit_path
 from fedsql.planner.logical import Rows
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
+from fedsql.planner.trees import copied, find, sql_of
 from fedsql.planner.typer import Typer
 from fedsql.types import DATED, SqlType, quoted
 
@@ -40,10 +41,10 @@ class RowsSql:
 
     def typed(self) -> Rows:
         """Return the rows with DuckDB's types on their columns, and offers that describe them for every party."""
-        listed = [c.expression.sql("duckdb") for c in self.rows.columns]
+        listed = [sql_of(c.expression) for c in self.rows.columns]
         types: list[str] = []
         if listed:
-            body = self._with_inputs(self.rows.query.copy())
+            body = self._with_inputs(copied(self.rows.query))
             types = [t for _, t in self.typer.describe(_selecting(body, ", ".join(listed)))]
         columns = tuple(replace(c, type=t) for c, t in zip(self.rows.columns, types, strict=True))
         rows = replace(self.rows, columns=columns)
@@ -68,11 +69,11 @@ class RowsSql:
 
     def _write(self, unit: bool, numbered: bool) -> list[str | exp.Table]:
         """Return the relation's SQL with the tables, whose places in it alone differ from party to party."""
-        body = self._secured.copy()
+        body = copied(self._secured)
         if unit:
             for item, _ in items(body):
                 self._carry_unit(item)
-        listed = [f"{c.expression.sql('duckdb')} AS {quoted(c.name)}" for c in self.rows.columns]
+        listed = [f"{sql_of(c.expression)} AS {quoted(c.name)}" for c in self.rows.columns]
         if unit:
             ids = [f'{quoted(name)}."{UNIT}"' for name in self.rows.units]
             value = ids[0] if len(ids) == 1 else f"coalesce({', '.join(ids)})"
@@ -81,9 +82,9 @@ class RowsSql:
             listed.append("row_number() OVER () AS _row")
         tables: list[exp.Table] = []
         mark = "_at"
-        while any(mark in node.name for node in body.find_all(exp.Literal, exp.Identifier)):
+        while any(mark in node.name for node in find(body, exp.Literal, exp.Identifier)):
             mark += "_"
-        for table in list(body.find_all(exp.Table)):
+        for table in find(body, exp.Table):
             if table.db:  # an input is there by its name
                 place = exp.to_identifier(f"{mark}{len(tables)}", quoted=True)
                 alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
@@ -95,8 +96,8 @@ class RowsSql:
     @cached_property
     def _secured(self) -> exp.Select:
         """The query made safe."""
-        body = self.rows.query.copy()
-        for query in body.find_all(exp.SetOperation):
+        body = copied(self.rows.query)
+        for query in find(body, exp.SetOperation):
             if not isinstance(query.parent, exp.SetOperation):
                 self._unify(query)
         Secure(lambda sql: [t for _, t in self.typer.describe(sql)], self._mirrored, self._known).block(body)
@@ -132,7 +133,7 @@ class RowsSql:
     @cached_property
     def _columns(self) -> dict[tuple[str | None, str], dict[str, str]]:
         """The columns of each scanned table that the query names, with their types in the union."""
-        used = {column.name.lower() for column in self.rows.query.find_all(exp.Column)}
+        used = {column.name.lower() for column in find(self.rows.query, exp.Column)}
         used |= {c.expression.name.lower() for c in self.rows.columns}
         found = {}
         for scan in self.rows.scans:
@@ -162,17 +163,17 @@ class RowsSql:
 
     def _with_inputs(self, tree: T) -> T:
         """Put empty relations in place of stage inputs."""
-        for table in [t for t in tree.find_all(exp.Table) if not t.db and t.name in self.inputs]:
+        for table in [t for t in find(tree, exp.Table) if not t.db and t.name in self.inputs]:
             table.replace(empty(table, self.inputs[table.name]))
         return tree
 
     def _mirrored(self, node: exp.Expr) -> str:
         """Return the SQL of an expression or a FROM item as the typer knows it."""
-        if not self.inputs or not any(not t.db and t.name in self.inputs for t in node.find_all(exp.Table)):
-            return node.sql("duckdb")
+        if not self.inputs or not any(not t.db and t.name in self.inputs for t in find(node, exp.Table)):
+            return sql_of(node)
         holder = self._with_inputs(exp.Tuple(expressions=[node.copy()]))
         found: exp.Expr = holder.expressions[0]
-        return found.sql("duckdb")
+        return sql_of(found)
 
     def _known(self, blocks: Sequence[exp.Select]) -> Known:
         """Return the intervals that columns of a name are in, whichever source of the blocks they are of."""
@@ -214,7 +215,7 @@ class RowsSql:
                     continue
                 each = Interval(Fraction(0), Fraction(1))
                 if isinstance(call, exp.Sum):
-                    types = self.typer.describe(_selecting(query.copy(), call.this.sql("duckdb"), ungrouped=True))
+                    types = self.typer.describe(_selecting(copied(query), sql_of(call.this), ungrouped=True))
                     known = interval(call.this, self._known([query])) or type_interval(SqlType.parse(types[0][1]))
                     if known is None:
                         continue

@@ -14,6 +14,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known, interval, type_interval
 from fedsql.planner.positions import position
+from fedsql.planner.trees import find, sql_of, walk
 from fedsql.types import SqlType
 
 # These neither overflow nor fail on any value of their argument types.
@@ -37,10 +38,10 @@ TypeOf = Callable[[exp.Expr], str]
 def safe(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
     """Return ``expression`` rewritten so that it cannot raise; ``type_of`` asks DuckDB for the type of a node."""
     root = exp.paren(expression)
-    for minus in list(root.find_all(exp.Neg)):
+    for minus in find(root, exp.Neg):
         if isinstance(minus.this, exp.Binary):  # -mod(a, b), which would be printed as -a % b
             minus.this.replace(exp.paren(minus.this))
-    nodes = list(root.this.walk())
+    nodes = list(walk(root.this))
     for node in nodes:
         _refuse_days_of_times(node, type_of)
     risky = any(may_raise(node, known, type_of) for node in nodes)
@@ -61,7 +62,7 @@ def to_type(nodes: Iterable[exp.Expr], tables: Container[str]) -> list[exp.Expr]
 
 
 def _stands_alone(node: exp.Expr, tables: Container[str]) -> bool:
-    for part in node.walk():
+    for part in walk(node):
         if isinstance(part, exp.Column):
             if part.table.lower() not in tables or isinstance(part.this, exp.Star):
                 return False
@@ -74,7 +75,7 @@ def asked_as(node: exp.Expr) -> Hashable:
     """Return what nodes of equal SQL have in common; of columns, of which most questions are, without writing it."""
     if type(node) is exp.Column and isinstance(node.this, exp.Identifier):
         return node.table, node.name
-    return node.sql("duckdb")
+    return sql_of(node)
 
 
 def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:

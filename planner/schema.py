@@ -15,6 +15,7 @@ from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.planner.blocks import items
 from fedsql.planner.catalog import Catalog, TableOffer
 from fedsql.planner.positions import position
+from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType
 
 Schema = Mapping[str, Mapping[str, Mapping[str, str]]]  # schema -> table -> column -> type
@@ -68,12 +69,12 @@ def mirror(
 
 def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
     """Qualify each table of ``tree`` with its schema. Raises ProgrammingError for a name that nobody offers."""
-    for table in list(tree.find_all(exp.Table)):
+    for table in find(tree, exp.Table):
         if not isinstance(table.this, exp.Identifier) or is_cte_reference(table):
             continue
         name, where = table.name.lower(), position(table)
         if table.catalog:
-            raise ProgrammingError(f"{table.sql('duckdb')}: a table is named table or party.table", position=where)
+            raise ProgrammingError(f"{sql_of(table)}: a table is named table or party.table", position=where)
         if table.db and table.db.lower() != UNION:
             party = table.db.lower()
             if party not in schema or party == UNION:
@@ -101,16 +102,17 @@ def resolve_tables(tree: exp.Query, schema: Schema) -> exp.Query:
 
 def list_nothing(tree: exp.Expr) -> None:
     """Write the * of EXISTS (SELECT * ...) as a constant, in place: else it would become all columns, each planned for."""
-    for exists in tree.find_all(exp.Exists):
+    for exists in find(tree, exp.Exists):
         select = exists.this
-        if isinstance(select, exp.Select) and select.args.get("from_") and not select.args.get("distinct"):
-            if len(select.expressions) == 1 and type(select.expressions[0]) is exp.Star:
-                select.set("expressions", [exp.Literal.number(1)])
+        if not isinstance(select, exp.Select) or not select.args.get("from_") or select.args.get("distinct"):
+            continue
+        if len(select.expressions) == 1 and type(select.expressions[0]) is exp.Star:
+            select.set("expressions", [exp.Literal.number(1)])
 
 
 def check_aliases(tree: exp.Query) -> None:
     """Raise NotSupportedError where two items of one FROM have one name. DuckDB allows it where nothing needs the name."""
-    for select in tree.find_all(exp.Select):
+    for select in find(tree, exp.Select):
         seen = set()
         for item, _ in items(select):
             name = item.alias_or_name.lower()

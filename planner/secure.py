@@ -18,6 +18,7 @@ from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.functions import WINDOW_FUNCTIONS, is_aggregate
 from fedsql.planner.positions import position, shown
 from fedsql.planner.safe import TypeOf, asked_as, guard_zero, may_raise, safe, safe_condition, to_type
+from fedsql.planner.trees import find, sql_of, walk
 from fedsql.types import SqlType
 
 _CLAUSES = ("where", "having", "qualify")
@@ -39,10 +40,10 @@ class Secure:
             grouped = self._typing(select, outer, keys)
 
             def groups(node: exp.Expr) -> str:  # a part of a key is no key: but it has its type in every row
-                return (grouped if any(is_aggregate(part) for part in node.walk()) else rows)(node)
+                return (grouped if any(is_aggregate(part) for part in walk(node)) else rows)(node)
 
         known = self.known([select, *outer])
-        nested = [node for node in select.find_all(exp.Select) if node is not select and _holder(node) is select]
+        nested = [node for node in find(select, exp.Select) if node is not select and _holder(node) is select]
         for _, join in items(select):
             if join is not None and (on := join.args.get("on")) is not None:
                 join.set("on", self._condition(on, rows, rows, known))
@@ -63,7 +64,7 @@ class Secure:
                     seen.add(item.alias_or_name.lower())
                     sources.append(self.render(item))
         from_ = f" FROM {', '.join(sources)}" if sources else ""
-        by = f" GROUP BY {', '.join(key.sql('duckdb') for key in keys)}" if keys else ""
+        by = f" GROUP BY {', '.join(sql_of(key) for key in keys)}" if keys else ""
         types: dict[Hashable, str] = {}
 
         def type_of(node: exp.Expr) -> str:
@@ -147,7 +148,7 @@ def _own(select: exp.Select) -> Iterator[exp.Expr]:
 
 def _hard(node: exp.Expr) -> bool:
     """Say whether an expression holds what TRY does not take."""
-    return any(is_query(n) or isinstance(n, exp.Window) or is_aggregate(n) for n in node.walk())
+    return any(is_query(n) or isinstance(n, exp.Window) or is_aggregate(n) for n in walk(node))
 
 
 def _widened(node: exp.Expr, type_of: TypeOf) -> str | None:

@@ -19,6 +19,7 @@ from sqlglot import exp
 from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import Known, sql_type, type_interval
 from fedsql.planner.positions import position, shown
+from fedsql.planner.trees import find, sql_of, walk
 from fedsql.types import SqlType
 
 Monomial = tuple[str, ...]  # the columns that are multiplied, sorted; () is the constant
@@ -98,9 +99,9 @@ def split(argument: exp.Expr, is_boolean: bool) -> Argument:
 def null_as_data(truth: exp.Expr) -> bool:
     """Say whether a condition is NULL just where its one column is: then the data decides that, as for a column itself."""
     compared = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Not, exp.Paren, exp.Literal, exp.Boolean)
-    named = {column.sql("duckdb") for column in truth.find_all(exp.Column)}
+    named = {sql_of(column) for column in find(truth, exp.Column)}
     return len(named) == 1 and all(
-        isinstance(node, (*compared, exp.Column, exp.Identifier, exp.Neg)) for node in truth.walk()
+        isinstance(node, (*compared, exp.Column, exp.Identifier, exp.Neg)) for node in walk(truth)
     )
 
 

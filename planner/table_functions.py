@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.positions import position
+from fedsql.planner.trees import find
 
 _ALLOWED = ("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest")
 _KNOWN = (exp.GenerateSeries, exp.Repeat, exp.Unnest)
@@ -18,7 +19,7 @@ _READS_SETTINGS = ("current_setting", "getvariable")
 
 def check_functions(tree: exp.Expr) -> None:
     """Raise NotSupportedError for a function in FROM that is not allowed, or for one that reads settings."""
-    for table in tree.find_all(exp.Table):
+    for table in find(tree, exp.Table):
         called = table.this
         if not isinstance(called, exp.Func) or isinstance(called, _KNOWN):
             continue
@@ -29,7 +30,7 @@ def check_functions(tree: exp.Expr) -> None:
                 hint=f"functions there: {', '.join(_ALLOWED)}; SHOW TABLES tells what tables there are",
                 position=position(called) or position(table),
             )
-    for call in tree.find_all(exp.Anonymous):
+    for call in find(tree, exp.Anonymous):
         if call.name.lower() in _READS_SETTINGS:
             raise NotSupportedError(
                 f"{call.name.lower()}() is not answered",

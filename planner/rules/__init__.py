@@ -15,6 +15,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.positions import Trace, shown
 from fedsql.planner.rules.expand_ctes import expand_ctes
 from fedsql.planner.rules.flatten import flatten
+from fedsql.planner.trees import sql_of
 
 RULES: tuple[Callable[[exp.Query, Catalog], exp.Query], ...] = (expand_ctes, flatten)
 
@@ -23,10 +24,10 @@ def rewrite(tree: exp.Query, catalog: Catalog, trace: Trace) -> exp.Query:
     """Apply all rules. Into the ``trace`` goes the statement after each one that changed something."""
     names = tree.named_selects
     for rule in RULES:
-        before = tree.sql("duckdb") if trace.wanted else ""
+        before = sql_of(tree) if trace.wanted else ""
         tree = rule(tree, catalog)
         if tree.named_selects != names:
             raise AssertionError(f"the rule {rule.__name__} changed the columns of a statement")
-        if trace.wanted and tree.sql("duckdb") != before:
+        if trace.wanted and sql_of(tree) != before:
             trace.add(rule.__name__, partial(shown, tree, tables=True, pretty=True))
     return tree

@@ -15,6 +15,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.blocks import aggregate_calls, conjuncts, is_grouped, outside_columns
 from fedsql.planner.positions import position, shown
+from fedsql.planner.trees import find, sql_of, walk
 
 _ALIAS = "_d"
 
@@ -41,7 +42,7 @@ def decorrelate(query: exp.Query) -> exp.Select | None:
     selected = [p.unalias() for p in query.expressions] if rows and isinstance(around, exp.In) else []
     values = [*keys, *selected]
     columns = [exp.alias_(value.copy(), f"c{i}", quoted=True) for i, value in enumerate(values)]
-    distinct = list({call.sql("duckdb"): call for call in calls}.values())
+    distinct = list({sql_of(call): call for call in calls}.values())
     columns += [exp.alias_(call.copy(), f"a{i}", quoted=True) for i, call in enumerate(distinct)]
     inner = exp.Select(expressions=columns)
     for part in ("from_", "joins"):
@@ -62,10 +63,10 @@ def _read(query: exp.Select, calls: list[exp.Expr], keys: int, selects: bool, ro
     if rows:
         query.set("expressions", [exp.alias_(_column(f"c{keys}") if selects else exp.Literal.number(1), "found")])
         return
-    names = {call.sql("duckdb"): f"a{i}" for i, call in enumerate(calls)}
+    names = {sql_of(call): f"a{i}" for i, call in enumerate(calls)}
 
     def read(node: exp.Expr) -> exp.Expr:
-        name = names.get(node.sql("duckdb"))
+        name = names.get(sql_of(node))
         if name is None:
             return node
         inner = node.this if isinstance(node, exp.Filter) else node
@@ -87,17 +88,17 @@ def _split(query: exp.Select, outside: list[exp.Column]) -> tuple[list[exp.Expr]
     rest: list[exp.Expr] = []
     used: set[int] = set()
     for conjunct in conjuncts(query.args.get("where")):
-        here = {id(node) for node in conjunct.walk()} & of_outside
+        here = {id(node) for node in walk(conjunct)} & of_outside
         if not here:
             rest.append(conjunct)
             continue
         if isinstance(conjunct, exp.EQ):
             for own, other in ((conjunct.left, conjunct.right), (conjunct.right, conjunct.left)):
-                columns = list(other.find_all(exp.Column))
+                columns = find(other, exp.Column)
                 if (
                     columns
                     and all(id(c) in of_outside for c in columns)
-                    and not any(id(c) in of_outside for c in own.find_all(exp.Column))
+                    and not any(id(c) in of_outside for c in find(own, exp.Column))
                 ):
                     keys.append(own)
                     others.append(other)

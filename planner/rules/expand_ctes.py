@@ -12,15 +12,16 @@ from sqlglot import exp
 
 from fedsql.planner.blocks import reads_federated
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.trees import find
 
 
 def expand_ctes(tree: exp.Query, catalog: Catalog) -> exp.Query:
     """Return ``tree`` without the CTEs that read federated rows, or that stand beside some."""
-    for with_ in list(tree.find_all(exp.With)):
+    for with_ in find(tree, exp.With):
         holder = with_.parent
         assert isinstance(holder, exp.Query)
         for cte in list(with_.expressions):
-            if any(table.name.lower() == cte.alias.lower() for table in cte.this.find_all(exp.Table) if not table.db):
+            if any(table.name.lower() == cte.alias.lower() for table in find(cte.this, exp.Table) if not table.db):
                 continue  # recursive: it may read released relations, and runs at the analyst
             references = _references(holder, cte)
             if not reads_federated(cte.this, catalog) and not any(_beside(table, catalog) for table in references):
@@ -45,7 +46,7 @@ def _references(holder: exp.Query, cte: exp.CTE) -> list[exp.Table]:
     name = cte.alias.lower()
     return [
         table
-        for table in holder.find_all(exp.Table)
+        for table in find(holder, exp.Table)
         if isinstance(table.this, exp.Identifier)
         and not table.db
         and table.name.lower() == name

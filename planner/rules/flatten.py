@@ -24,13 +24,14 @@ from fedsql.planner.blocks import (
     reads_federated,
 )
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.trees import find
 
 _KEEP = ("limit", "offset", "order", "sample", "qualify", "having", "with_", "laterals", "match", "connect", "windows")
 
 
 def flatten(tree: exp.Query, catalog: Catalog) -> exp.Query:
     """Return ``tree`` with derived tables over federated rows merged where they can be, innermost first."""
-    for select in reversed(list(tree.find_all(exp.Select))):
+    for select in reversed(find(tree, exp.Select)):
         while (item := _mergeable(select, catalog)) is not None:
             _merge(select, item, tree)
     return tree
@@ -68,11 +69,11 @@ def _merge(select: exp.Select, item: exp.Subquery, tree: exp.Query) -> None:
     if (group := select.args.get("group")) is not None and group.args.get("all"):  # what it means is said by names
         keys = [key.copy() for key in grouping(select)]
         select.set("group", exp.Group(expressions=keys) if keys else None)
-    near = [other for other in tree.find_all(exp.Select) if _is_inside(other, select) or _is_inside(select, other)]
+    near = [other for other in find(tree, exp.Select) if _is_inside(other, select) or _is_inside(select, other)]
     _rename(inner, {name for other in near if not _is_inside(other, item) for name in aliases(other)})
     values = {p.alias_or_name.lower(): p.unalias() for p in inner.expressions}
     alias = item.alias_or_name.lower()
-    for column in [c for c in select.find_all(exp.Column) if c.table.lower() == alias and not _is_inside(c, item)]:
+    for column in [c for c in find(select, exp.Column) if c.table.lower() == alias and not _is_inside(c, item)]:
         if not defines(column, select) and column.name.lower() in values:
             column.replace(_standing(values[column.name.lower()], column))
     conditions = list(conjuncts(inner.args.get("where")))
@@ -103,7 +104,7 @@ def _standing(value: exp.Expr, column: exp.Column) -> exp.Expr:
 
 def _rename(inner: exp.Select, taken: set[str]) -> None:
     """Give the sources of ``inner`` other names where theirs are ``taken``: names that no query in it has, either."""
-    nested = {name for query in inner.find_all(exp.Select) for name in aliases(query)}
+    nested = {name for query in find(inner, exp.Select) for name in aliases(query)}
     for item, _ in items(inner):
         old = item.alias_or_name
         if old.lower() not in taken:
@@ -112,7 +113,7 @@ def _rename(inner: exp.Select, taken: set[str]) -> None:
         while f"{old}_{number}".lower() in taken | nested | aliases(inner):
             number += 1
         name = f"{old}_{number}"
-        for column in list(inner.find_all(exp.Column)):
+        for column in find(inner, exp.Column):
             if column.table.lower() == old.lower() and not defines(column, inner):
                 column.set("table", exp.to_identifier(name, quoted=True))
         item.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from fedsql.planner.blocks import aliases, conjuncts, items, outside_columns, own_columns
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.trees import find
 
 
 def restrict_keys(query: exp.Select, inner: exp.Select, catalog: Catalog) -> bool:
@@ -71,13 +72,13 @@ def _conditions(select: exp.Select, alias: str, catalog: Catalog) -> list[exp.Ex
 
 def _is_public(condition: exp.Expr, alias: str, catalog: Catalog) -> bool:
     """Say whether the queries nested in a condition read public tables alone, and of what is around them ``alias``."""
-    for query in condition.find_all(exp.Select):
+    for query in find(condition, exp.Select):
         if any(
-            not (table.db and any(o.public for o in catalog.tables(table.name))) for table in query.find_all(exp.Table)
+            not (table.db and any(o.public for o in catalog.tables(table.name))) for table in find(query, exp.Table)
         ):
             return False
         names = {alias} | {
-            name for other in condition.find_all(exp.Select) if other is not query for name in aliases(other)
+            name for other in find(condition, exp.Select) if other is not query for name in aliases(other)
         }
         if any(column.table.lower() not in names for column in outside_columns(query)):
             return False
