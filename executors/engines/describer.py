@@ -82,7 +82,7 @@ class Describer:
             if self._closed:
                 raise OperationalError("statements are not described any more: this process is ending")
             try:
-                connection = self._socket or self._started()
+                connection = self._alive() or self._started()
                 until = monotonic() + self._patience
                 reply = self._ask(connection, [key, None, sql], until)
                 if reply == [UNKNOWN]:
@@ -101,6 +101,12 @@ class Describer:
             process.kill()
         with self._guard:
             self._end()
+
+    def _alive(self) -> socket.socket | None:
+        """Return the connection to the process; None where there is none, or where others have ended it."""
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
+        return self._socket
 
     def _started(self) -> socket.socket:
         """Start the process, which holds nothing but its end of a socket, and return the other end."""
