@@ -223,7 +223,9 @@ class Apart:
         if fits(reply, tuple[str, str, str]) and reply[0] == ERROR:
             kind = getattr(duckdb, reply[1], None)
             raise (kind if isinstance(kind, type) and issubclass(kind, duckdb.Error) else duckdb.Error)(reply[2])
-        raise TooComplex(f"the columns of the statement take over {MOST >> 20} MiB" if reply == [LONG] else _NOT)
+        if reply == [LONG]:
+            raise TooComplex("the names and types of the columns are too long", hint="ask for fewer, or for fields of them")
+        raise TooComplex(_NOT, hint=_HINT)
 
 
 def describer() -> Describer | None:

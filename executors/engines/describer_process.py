@@ -21,9 +21,10 @@ import duckdb
 
 FRAME = 4  # bytes of a frame's length, big-endian
 CHUNK = 1 << 16  # bytes read at once
-MOST = 16 << 20  # bytes of a reply
+MOST = 4 << 20  # bytes of a reply
 UNKNOWN, ROWS, ERROR, LONG = "unknown", "rows", "error", "long"  # what a reply begins with
 _MOST_ERROR = 1 << 20  # characters
+_MOST_TYPES = 1 << 18  # characters of all different types: what reads them may take 2 s for so many
 _KEPT = 16  # databases
 _SOCKET = 0
 _LOCKED = {
@@ -79,7 +80,9 @@ def _reply(databases: _Databases, request: Any, seconds: float) -> bytes:
         if database is None:
             return cbor2.dumps([UNKNOWN])
         signal.setitimer(signal.ITIMER_PROF, seconds)  # DuckDB cannot be interrupted, but this ends the process
-        made = cbor2.dumps([ROWS, [row[:2] for row in run(database, sql)]])
+        columns = [row[:2] for row in run(database, sql)]
+        long = sum(map(len, {type_ for _, type_ in columns})) > _MOST_TYPES
+        made = cbor2.dumps([LONG] if long else [ROWS, columns])
     except duckdb.Error as error:
         made = cbor2.dumps([ERROR, type(error).__name__, str(error)[:_MOST_ERROR]])
     finally:

@@ -127,9 +127,11 @@ def test_what_takes_too_much_is_refused_and_others_are_answered(
         describer.close()
 
 
-def test_columns_that_take_too_much_room_are_refused(narrow: Describer) -> None:
+@pytest.mark.parametrize("depth", [14, 24])
+def test_types_that_take_too_much_room_are_refused(narrow: Describer, depth: int) -> None:
+    """Each level makes the type twice as long: at the first depth that of the answer, at the second what DuckDB needs."""
     deep = "SELECT 1 AS x"
-    for _ in range(24):
+    for _ in range(depth):
         deep = f"SELECT {{'a': x, 'b': x}} AS x FROM ({deep})"
     with pytest.raises(TooComplex):
         _typer(narrow).describe(deep)
