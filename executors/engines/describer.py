@@ -89,6 +89,9 @@ class Describer:
                     reply = self._ask(connection, [key, list(statements), sql], until)
             except _Ended as ended:
                 raise TooComplex(self._why(ended), hint=_HINT) from None
+            except OSError as error:  # there is no room for a process, or for its socket
+                self._end()
+                raise OperationalError(f"statements cannot be described here: {error.strerror}") from None
             except BaseException:
                 self._end()
                 raise
@@ -113,6 +116,7 @@ class Describer:
         ours, theirs = socket.socketpair()
         places = dict.fromkeys(str(Path(str(each.__file__)).parents[1]) for each in (duckdb, cbor2))
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        self._socket = ours
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", "-s", "-P", describer_process.__file__, str(self._seconds)],
@@ -122,7 +126,6 @@ class Describer:
                 env={"PYTHONPATH": os.pathsep.join(places), **kept},
                 cwd="/",
             )
-        self._socket = ours
         try:
             self._receive(ours, monotonic() + _START)
         except _Ended as ended:
@@ -224,7 +227,9 @@ class Apart:
             kind = getattr(duckdb, reply[1], None)
             raise (kind if isinstance(kind, type) and issubclass(kind, duckdb.Error) else duckdb.Error)(reply[2])
         if reply == [LONG]:
-            raise TooComplex("the names and types of the columns are too long", hint="ask for fewer, or for fields of them")
+            raise TooComplex(
+                "the names and types of the columns are too long", hint="ask for fewer, or for fields of them"
+            )
         raise TooComplex(_NOT, hint=_HINT)
 
 
