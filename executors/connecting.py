@@ -11,6 +11,7 @@ from fedsql.config.loading import federation_from, load_federation
 from fedsql.config.models import FederationConfig
 from fedsql.errors import ConfigError
 from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.federation import Federation
 
 SCHEME = "fedsql://"
@@ -24,12 +25,14 @@ def open_federation(
     *,
     key: str | Path | None = None,
     federation: str | Path | None = None,
+    describer: Describer | None = None,
 ) -> Federation:
     """Open a federation. Its file decides whether its parties run in this process or are reached over the network.
 
     ``source`` may be ``fedsql://host:port``: where the coordinator is reached from here; ``federation`` is then the file
     with the pinned keys (by default federation.toml in the current folder). ``key`` is the analyst's private key, by
-    default ``<analyst>/identity.pem`` beside the federation file. Raises ConfigError and OperationalError.
+    default ``<analyst>/identity.pem`` beside the federation file. ``describer``: where statements are described, by default
+    in this process; it stays the caller's. Raises ConfigError and OperationalError.
     """
     address, file = None, None
     if isinstance(source, str) and source.startswith(SCHEME):
@@ -48,10 +51,10 @@ def open_federation(
     if config.embedded or not config.remote:
         if key is not None or address is not None:
             raise ConfigError(f"{config.name}: its parties run in this process: it takes neither a key nor an address")
-        return EmbeddedFederation(config)
+        return EmbeddedFederation(config, describer)
     from fedsql.executors.remote import RemoteFederation  # Arrow Flight takes a while to load
 
-    return RemoteFederation(config, analyst, key or _default_key(file, analyst), address=address)
+    return RemoteFederation(config, analyst, key or _default_key(file, analyst), address=address, describer=describer)
 
 
 def _default_key(file: Path | None, analyst: str) -> Path:

@@ -18,6 +18,7 @@ from fedsql.config.loading import federation_from, load_federation
 from fedsql.config.models import FederationConfig, PartyConfig
 from fedsql.crypto.keys import IdentityKey
 from fedsql.errors import ConfigError
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.engines.store import PartyStore
 from fedsql.executors.federation import Asking, Fetched, OnProgress, Presence
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR
@@ -35,9 +36,12 @@ from fedsql.privacy.ledger import Ledger, Spent
 
 
 class EmbeddedFederation:
-    """The opened parties of a federation file (or of the same shape in Python). Close it to drop all rows."""
+    """The opened parties of a federation file (or of the same shape in Python). Close it to drop all rows.
 
-    def __init__(self, config: FederationConfig) -> None:
+    ``describer`` as for `Directory`.
+    """
+
+    def __init__(self, config: FederationConfig, describer: Describer | None = None) -> None:
         if config.remote:
             raise ConfigError(
                 f"{config.name}: {', '.join(config.remote)} are reached over the network and others run in this process;"
@@ -61,7 +65,7 @@ class EmbeddedFederation:
         self._asking = Asking()
         self._fetched = Fetched(self._consult)
         catalog = Catalog(config.name, tuple(party.offer() for party in self.parties.values()))
-        self.directory = Directory(catalog, self.coordinator.identity.public, self._analysts)
+        self.directory = Directory(catalog, self.coordinator.identity.public, self._analysts, None, describer)
 
     @classmethod
     def open(cls, source: str | Path | Mapping[str, Any] | FederationConfig) -> EmbeddedFederation:

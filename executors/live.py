@@ -15,6 +15,7 @@ from time import monotonic
 from fedsql.codec import decode, encode
 from fedsql.config.models import FederationConfig
 from fedsql.crypto.keys import IdentityKey, parse_public, verify
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.federation import Presence
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.executors.roles.directory import Directory
@@ -52,12 +53,16 @@ def _statement(federation: str, text: bytes) -> bytes:
 
 
 class LiveDirectory:
-    """The newest `Directory`, made again when an offer changes. ``own`` is a party's own offer; analysts have none."""
+    """The newest `Directory`, made again when an offer changes. ``own`` is a party's own offer; analysts have none.
 
-    def __init__(self, config: FederationConfig, own: Offer | None = None) -> None:
+    ``describer`` as for `Directory`.
+    """
+
+    def __init__(self, config: FederationConfig, own: Offer | None = None, describer: Describer | None = None) -> None:
         self._changed = Condition()  # guards what follows
         self._config = config
         self._own = own
+        self._describer = describer
         self._heard: Mapping[str, Offered] | None = None
         self._read: dict[str, tuple[bytes, Offer]] = {}  # what was verified already, by party
         self._newest = self._made()
@@ -137,7 +142,7 @@ class LiveDirectory:
         said |= {name: entry.operator for name, entry in config.analysts.items()}
         said[COORDINATOR] = config.coordinator.operator
         operators = {name: operator for name, operator in said.items() if operator is not None}
-        return Directory(catalog, parse_public(config.coordinator.public_key), analysts, operators)
+        return Directory(catalog, parse_public(config.coordinator.public_key), analysts, operators, self._describer)
 
     def _offer_of(self, name: str) -> Offer | None:
         pinned, heard = self._config.parties[name].public_key, (self._heard or {}).get(name)

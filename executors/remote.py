@@ -12,6 +12,7 @@ from fedsql.config.models import FederationConfig
 from fedsql.config.problems import choices
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.errors import ConfigError, OperationalError, PartyUnreachable
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.federation import Asking, Fetched, OnProgress, Presence
 from fedsql.executors.live import LiveDirectory
 from fedsql.executors.protocol.wire import Message, Steps
@@ -33,7 +34,7 @@ _LONGER = 1.25  # the analyst waits this much longer than whoever can say more o
 class RemoteFederation:
     """A connection to a coordinator as the analyst ``name``, whose private key is in the file ``key``.
 
-    ``address`` replaces the one in the federation file (a tunnel, another port). Raises ConfigError when the files do
+    ``address`` replaces the one in the federation file (a tunnel, another port), ``describer`` is as for `Directory`. Raises ConfigError when the files do
     not fit, OperationalError when the coordinator cannot be reached.
     """
 
@@ -45,6 +46,7 @@ class RemoteFederation:
         *,
         address: str | None = None,
         settings: Settings | None = None,
+        describer: Describer | None = None,
     ) -> None:
         assert config.coordinator is not None  # the file's own check: remote parties need one
         pinned = config.analysts.get(name)
@@ -62,7 +64,7 @@ class RemoteFederation:
             )
         self._name = name
         self._settings = settings or Settings()
-        self._live = LiveDirectory(config)
+        self._live = LiveDirectory(config, describer=describer)
         self._fetched = Fetched(self._consult)
         self._asking = Asking()
         self._node = Node(

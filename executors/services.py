@@ -18,6 +18,7 @@ from fedsql.crypto.keys import IdentityKey, format_public, parse_public
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.dry_run import keep_offers
 from fedsql.executors.embedded import open_party, open_store
+from fedsql.executors.engines.describer import Describer, describer
 from fedsql.executors.live import LiveDirectory, signed_offer
 from fedsql.executors.pinned import certificate_due, check_pinned, check_same, everywhere, tls_files
 from fedsql.executors.protocol.wire import Steps
@@ -38,20 +39,28 @@ class PartyService:
     """One party over the network. ``file`` is its own, ``federation_file`` the shared one.
 
     Raises ConfigError with a line for each mistake, also when its key is not the one that is pinned for it.
+    ``described``: where it describes statements, which it closes; by default a process of its own.
     """
 
     role = PARTY
 
-    def __init__(self, file: Path, federation_file: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        federation_file: Path,
+        settings: Settings | None = None,
+        described: Describer | None = None,
+    ) -> None:
         self._file, self._federation_file = file, federation_file
         config, federation = load_party(file), load_federation(federation_file)
         self._federation, self._state = federation, config.state_directory
         self._started = self._ending = False
+        self._describer = described or describer()
         self.party = open_party(config)
         try:
             check_pinned(config, federation, self.party.identity, federation_file)
             assert federation.coordinator is not None
-            self._live = LiveDirectory(federation, self.party.offer())
+            self._live = LiveDirectory(federation, self.party.offer(), self._describer)
             self._node = Node(
                 federation.coordinator.address,
                 config.name,
@@ -177,6 +186,8 @@ class PartyService:
                 self._note("stopped")
             except OperationalError:
                 _log.exception("the audit log cannot be written")
+        if self._describer is not None:
+            self._describer.close()
         self.party.close()
 
     def _note(self, what: str, offer: Offer | None = None) -> None:

@@ -28,6 +28,7 @@ from fedsql.errors import (
     PrivacyError,
     ProgrammingError,
     ProtocolError,
+    TooComplex,
     Warning,
 )
 
@@ -87,6 +88,7 @@ __all__ = [
     "TimeFromTicks",
     "Timestamp",
     "TimestampFromTicks",
+    "TooComplex",
     "Warning",
     "__version__",
     "apilevel",

@@ -11,7 +11,8 @@ Exception
         |   |-- ConfigError         a federation or party file is wrong
         |   |-- LoginFailed         a wrong name, password or token
         |   |-- PartyUnreachable    a party is not connected, or does not answer
-        |   `-- ProtocolError       a message failed its check: no answer is better than a wrong one
+        |   |-- ProtocolError       a message failed its check: no answer is better than a wrong one
+        |   `-- TooComplex          reading the statement takes too much time or memory
         |-- IntegrityError
         |-- InternalError
         |-- ProgrammingError        syntax, unknown names, bad parameters
@@ -117,6 +118,12 @@ class ProtocolError(OperationalError):
     """A message failed its check (signature, replay, check slot): there is no answer."""
 
     sqlstate = "08P01"
+
+
+class TooComplex(OperationalError):
+    """Reading the statement takes more time or memory than it may: asked again, it would again."""
+
+    sqlstate = "54001"
 
 
 class IntegrityError(DatabaseError):

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -24,21 +24,19 @@ from fedsql.errors import (
     OperationalError,
     ProgrammingError,
 )
+from fedsql.executors.engines.describer_process import locked, run
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.logical import MARGIN
 from fedsql.planner.parse import Unread
-from fedsql.planner.schema import Local, mirror
+from fedsql.planner.schema import Local, Schema, mirror
 from fedsql.types import is_type, quoted
 
 _DESCRIBE = "DESCRIBE "
-_LOCKED = {
-    "threads": "1",
-    "memory_limit": "256MB",
-    "temp_directory": "",  # such a folder can be read in spite of the lock
-    "python_enable_replacements": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
+_BEFORE = (
+    "SET TimeZone = 'UTC'",
+    f"CREATE MACRO {MARGIN}(aggregate) AS CAST(0 AS DOUBLE)",
+    "SET lock_configuration = true",
+)
 _CLAUSES = (
     "SELECT",
     "FROM",
@@ -85,29 +83,51 @@ _MOST_TAKEN = 6  # lists of types in a hint
 _IN_ORDER = "SELECT ... FROM ... JOIN ... ON ... WHERE ... GROUP BY ... HAVING ... ORDER BY ... LIMIT ..."
 
 
+class Database(Protocol):
+    """An empty database in which statements are described: here, or in a process of its own (describer.py)."""
+
+    def prepare(self, statements: Sequence[str]) -> None:
+        """Run statements that make what others are described over. Raises duckdb.Error."""
+
+    def run(self, sql: str) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows. Raises duckdb.Error, and TooComplex where it takes too much."""
+
+
+class Here:
+    """A database in this process: describing a statement takes what time and memory it takes."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._database = locked()
+
+    def prepare(self, statements: Sequence[str]) -> None:
+        """Run statements one after the other."""
+        for each in statements:
+            self.run(each)
+
+    def run(self, sql: str) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows."""
+        with self._guard:
+            return run(self._database, sql)
+
+
 class DuckDBTyper:
     """A `fedsql.planner.typer.Typer` over the tables of ``catalog`` and the analyst's ``local`` ones.
 
-    Raises ProgrammingError when a table cannot be: its names or types are none.
+    ``database``: where statements are described, by default in this process. Raises ProgrammingError when a table cannot
+    be: its names or types are none.
     """
 
-    def __init__(self, catalog: Catalog, local: Local = ()) -> None:
-        self._guard = threading.Lock()
-        self._db = _locked()
-        self._db.execute("SET TimeZone = 'UTC'")
-        self._db.execute(f"CREATE MACRO {MARGIN}(aggregate) AS CAST(0 AS DOUBLE)")
-        self._db.execute("SET lock_configuration = true")
+    def __init__(self, catalog: Catalog, local: Local = (), database: Database | None = None) -> None:
+        self._database = database or Here()
+        self._prepare(_BEFORE)
         self.tables = mirror(catalog, local, self.supertype)
-        for schema, tables in self.tables.items():
-            if schema != "main":
-                self._run(f"CREATE SCHEMA {quoted(schema)}")
-            for table, columns in tables.items():
-                listed = ", ".join(f"{quoted(name)} {_type(text)}" for name, text in columns.items())
-                self._run(f"CREATE TABLE {quoted(schema)}.{quoted(table)} ({listed or 'nothing INTEGER'})")
+        self._prepare(list(_creating(self.tables)))
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Return (name, type) of each column of ``sql``."""
-        return [(row[0], row[1]) for row in self._run(f"{_DESCRIBE}{sql}", before=len(_DESCRIBE))]
+        with _said(len(_DESCRIBE)):
+            return [(row[0], row[1]) for row in self._database.run(f"{_DESCRIBE}{sql}")]
 
     def supertype(self, types: Sequence[str]) -> str:
         """Return the common supertype of ``types``."""
@@ -115,22 +135,27 @@ class DuckDBTyper:
 
     def reads(self, sql: str) -> list[tuple[str, str]]:
         """Return (schema, name) of each table that ``sql`` names, sorted; see `fedsql.planner.typer.Typer`."""
-        with self._guard:
-            found = self._db.execute("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", [sql]).fetchone()
-        assert found is not None
-        tree = json.loads(found[0])
+        text = sql.replace("'", "''")
+        with _said():
+            ((found, _),) = self._database.run(f"SELECT json_serialize_sql(CAST('{text}' AS VARCHAR)), ''")
+        tree = json.loads(found)
         if tree["error"]:
             raise ProgrammingError(tree["error_message"])
         return sorted(_sources(tree["statements"]))
 
-    def _run(self, sql: str, before: int = 0) -> list[Any]:
-        with self._guard:
-            try:
-                if len(self._db.extract_statements(sql)) != 1:
-                    raise ProgrammingError("write one statement at a time")
-                return self._db.execute(sql).fetchall()
-            except duckdb.Error as error:
-                raise as_sql_error(error, before) from None
+    def _prepare(self, statements: Sequence[str]) -> None:
+        with _said():
+            self._database.prepare(statements)
+
+
+def _creating(tables: Schema) -> Iterator[str]:
+    """Yield the statements that make empty tables."""
+    for schema, named in tables.items():
+        if schema != "main":
+            yield f"CREATE SCHEMA {quoted(schema)}"
+        for table, columns in named.items():
+            listed = ", ".join(f"{quoted(name)} {_type(text)}" for name, text in columns.items())
+            yield f"CREATE TABLE {quoted(schema)}.{quoted(table)} ({listed or 'nothing INTEGER'})"
 
 
 def _sources(tree: object) -> Iterator[tuple[str, str]]:
@@ -147,10 +172,12 @@ def _sources(tree: object) -> Iterator[tuple[str, str]]:
             waiting.extend(node)
 
 
-def _locked() -> duckdb.DuckDBPyConnection:
-    database = duckdb.connect(":memory:", config=dict(_LOCKED))
-    database.execute("SET enable_external_access = false")  # last: with it the folder cannot be set
-    return database
+@contextmanager
+def _said(before: int = 0) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise as_sql_error(error, before) from None
 
 
 def _type(text: str) -> str:
@@ -166,7 +193,7 @@ def read_twice(sql: str) -> Iterator[None]:
         yield
     except Unread as unread:
         try:
-            with _locked() as database:
+            with locked() as database:
                 database.extract_statements(sql)
         except duckdb.Error as error:
             raise as_sql_error(error) from None

@@ -29,6 +29,7 @@ _MAY_BE_TOLD = (
     "ProgrammingError",
     "DataError",
     "ProtocolError",
+    "TooComplex",
 )
 
 

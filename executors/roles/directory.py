@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Protocol
 
 from fedsql.errors import PolicyDenied, ProtocolError
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.engines.typer import DuckDBTyper
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.planner.catalog import Catalog, Digests
@@ -23,13 +24,14 @@ class Directory:
     """One consistent view of the federation. ``coordinator`` and ``analysts`` are pinned Ed25519 keys (32 bytes).
 
     ``operators``: who runs each party, each analyst and the `COORDINATOR`, where that is said and is not the name itself;
-    None where all of them run in this process.
+    None where all of them run in this process. ``describer``: where statements are described, None for this process.
     """
 
     catalog: Catalog
     coordinator: bytes
     analysts: Mapping[str, bytes]
     operators: Mapping[str, str] | None = None
+    describer: Describer | None = None
     _typers: dict[Local, DuckDBTyper] = field(default_factory=dict)
     _guard: Lock = field(default_factory=Lock)
 
@@ -44,7 +46,8 @@ class Directory:
             if local not in self._typers:
                 if len(self._typers) > 32:
                     self._typers.clear()
-                self._typers[local] = DuckDBTyper(self.catalog, local)
+                database = None if self.describer is None else self.describer.database()
+                self._typers[local] = DuckDBTyper(self.catalog, local, database)
             return self._typers[local]
 
     def plan(self, question: Question) -> Plan:

@@ -19,6 +19,7 @@ from fedsql.crypto.certificates import expiry
 from fedsql.crypto.sealing import SealKey
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.connecting import open_federation
+from fedsql.executors.engines.describer import Describer, describer
 from fedsql.executors.federation import Federation
 from fedsql.executors.roles.analyst import Analyst
 from fedsql.flight.clients import Clients
@@ -38,7 +39,8 @@ class GatewayService:
     """Listens from `start` until `close`.
 
     ``keys``: the folder in which ``<analyst>/identity.pem`` is found, by default that of the federation file. ``port`` 0
-    is any free one. ``idle``: after how many seconds a session that nobody uses ends. Raises ConfigError.
+    is any free one. ``idle``: after how many seconds a session that nobody uses ends. ``described``: where it describes
+    statements, which it closes; by default a process of its own. Raises ConfigError.
     """
 
     role = "gateway"
@@ -53,6 +55,7 @@ class GatewayService:
         tls: tuple[bytes, bytes] | None = None,
         keys: Path | None = None,
         idle: float = 3600.0,
+        described: Describer | None = None,
     ) -> None:
         self._file, self._users, self._keys = federation, users, keys
         self._tls, self._listen = tls, (host, port)
@@ -61,7 +64,8 @@ class GatewayService:
         self._guard = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}  # by analyst
         self._opened: dict[str, tuple[Federation, Analyst]] = {}
-        self._embedded = None if self._config.remote else open_federation(self._config)
+        self._describer = described or describer()
+        self._embedded = None if self._config.remote else open_federation(self._config, describer=self._describer)
         self.clients = Clients(self._session, users, idle)
         self._ending = threading.Event()
         self._server: Server | None = None
@@ -137,6 +141,8 @@ class GatewayService:
         self._opened.clear()
         if self._embedded is not None:
             self._embedded.close()
+        if self._describer is not None:
+            self._describer.close()
 
     def _session(self, analyst: str) -> Session:
         with self._guard:
@@ -156,7 +162,7 @@ class GatewayService:
         federation = self._embedded
         if federation is None:
             key = (self._keys or self._file.parent) / analyst / "identity.pem"
-            federation = open_federation(self._file, analyst, key=key)
+            federation = open_federation(self._file, analyst, key=key, describer=self._describer)
         return federation, federation.admit(analyst)
 
     def _sweep(self) -> None:

@@ -17,6 +17,7 @@ import sys
 import threading
 from pathlib import Path
 
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.protocol.outline import Outline
 from fedsql.executors.services import CoordinatorService, PartyService
 from fedsql.executors.transport import queries
@@ -85,7 +86,8 @@ def main(role, folder, name=None, kind="", number=0):
         service = CoordinatorService(shared, folder / "coordinator", settings=QUICK)
         say("listening")
     else:
-        service = PartyService(folder / f"{name}.toml", shared, settings=QUICK)
+        own = folder / f"{name}.toml"
+        service = PartyService(own, shared, settings=QUICK, described=Describer(seconds=0.5))
         if kind:
             queries.drive = Faults(service, kind, int(number)).drive
         service.start()
