@@ -71,6 +71,8 @@ def _parsed(sql: str) -> exp.Query:
         raise unread(first.get("highlight"), where) from None
     except TokenError:
         raise unread() from None
+    except RecursionError:
+        raise too_deep() from None
     if not statements:
         raise ProgrammingError("there is no statement")
     if len(statements) > 1:
@@ -105,6 +107,13 @@ def _parsed(sql: str) -> exp.Query:
                 position=(token.line, token.col),
             )
     return tree
+
+
+def too_deep() -> NotSupportedError:
+    """Return the error of what is nested deeper than Python goes, without brackets: NOT NOT NOT ..., a + a + a + ..."""
+    return NotSupportedError(
+        "so many operators within one another are not answered", hint="WITH t AS (...) computes a part before the rest"
+    )
 
 
 def _check_depth(tokens: list[Token]) -> None:

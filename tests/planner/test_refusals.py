@@ -204,6 +204,21 @@ def test_depths_that_would_exhaust_the_stack(open_session, inside):
     assert error.position == (1, 1 + [place for place, c in enumerate(sql) if c in "(["][100])
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT count(*) FROM patients WHERE {'NOT ' * 200}true",
+        f"SELECT count(*) FROM patients WHERE age = {'- ' * 2000}1",
+        f"SELECT count(*) FROM patients WHERE {'CASE WHEN ' * 200}true{' THEN true END' * 200}",
+        f"SELECT sum(age{' + age' * 700}) FROM patients",
+    ],
+    ids=["NOT", "-", "CASE", "+"],
+)
+def test_operators_within_one_another_are_refused_where_python_ends(open_session, sql):
+    refused(open_session, NotSupportedError, "so many operators within one another", sql)
+
+
+
 @pytest.mark.parametrize("sql", lines(READ_ONLY))
 def test_federated_tables_are_read_only(open_session, sql):
     with pytest.raises(NotSupportedError, match="read-only"):
