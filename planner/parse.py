@@ -110,7 +110,7 @@ def _parsed(sql: str) -> exp.Query:
 
 
 def too_deep() -> NotSupportedError:
-    """Return the error of what is nested deeper than Python goes, without brackets: NOT NOT NOT ..., a + a + a + ..."""
+    """Return the error of what is nested deeper than Python goes, without brackets: NOT NOT NOT ..."""
     return NotSupportedError(
         "so many operators within one another are not answered", hint="WITH t AS (...) computes a part before the rest"
     )

@@ -11,6 +11,7 @@ import base64
 import binascii
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from fedsql.errors import ConfigError, ProtocolError
 
 PREFIX = "ed25519:"
+_SHORT = 4096  # bytes
 
 
 class IdentityKey:
@@ -107,11 +109,18 @@ def _make_private_directories(directory: Path) -> None:
 
 def verify(public: bytes, signature: bytes, data: bytes) -> bool:
     """Return whether ``signature`` is ``public``'s over ``data``; malformed keys and signatures are simply False."""
+    return (_remembered if len(data) <= _SHORT else _verified)(public, signature, data)
+
+
+def _verified(public: bytes, signature: bytes, data: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+_remembered = lru_cache(maxsize=256)(_verified)  # where all participants are in one process, each verifies the same
 
 
 def format_public(public: bytes) -> str:
