@@ -14,7 +14,7 @@ from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.positions import position
-from fedsql.planner.trees import find, sql_of, walk
+from fedsql.planner.trees import copied, find, sql_of, walk
 
 # sqlglot's class of an aggregate -> (canonical DuckDB name, the policy name under [release] aggregates)
 AGGREGATES: dict[type[exp.Expr], tuple[str, str]] = {
@@ -303,7 +303,7 @@ def _check_words(node: exp.Expr) -> None:
 
 def _check_print(tree: exp.Expr) -> None:
     """Raise unless what is printed for a party reads as what was checked here: nothing in it may become SQL by printing."""
-    text = sql_of(tree.select("*") if isinstance(tree, exp.Select) and not tree.expressions else tree)
+    text = sql_of(_with_star(tree) if isinstance(tree, exp.Select) and not tree.expressions else tree)
     if isinstance(tree, exp.Select):
         read = [parse_one(text, dialect="duckdb")]
     else:
@@ -312,6 +312,12 @@ def _check_print(tree: exp.Expr) -> None:
         raise NotSupportedError(
             f"{text} cannot run at a party: it would mean something else there", position=position(tree)
         )
+
+
+def _with_star(select: exp.Select) -> exp.Select:
+    select = copied(select)
+    select.set("expressions", [exp.Star()])
+    return select
 
 
 def _shape(expression: exp.Expr) -> Counter[str]:

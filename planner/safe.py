@@ -14,7 +14,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.bounds import Known, interval, type_interval
 from fedsql.planner.positions import position
-from fedsql.planner.trees import find, sql_of, walk
+from fedsql.planner.trees import copied, find, sql_of, walk
 from fedsql.types import SqlType
 
 # These neither overflow nor fail on any value of their argument types.
@@ -37,7 +37,7 @@ TypeOf = Callable[[exp.Expr], str]
 
 def safe(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
     """Return ``expression`` rewritten so that it cannot raise; ``type_of`` asks DuckDB for the type of a node."""
-    root = exp.paren(expression)
+    root = exp.paren(copied(expression), copy=False)
     for minus in find(root, exp.Neg):
         if isinstance(minus.this, exp.Binary):  # -mod(a, b), which would be printed as -a % b
             minus.this.replace(exp.paren(minus.this))
