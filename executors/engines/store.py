@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import warnings
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -123,7 +122,7 @@ class PartyStore:
                     cursor.execute(f"CREATE UNIQUE INDEX {index} ON {quoted(each.name)} ({keys})")
             most, what = (self.most_rows, "rows") if joined else (self.most_groups, "groups")
             # Within the text: a limit on the relation would bind it twice.
-            table = _read(cursor, f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}", few=not joined)
+            table = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {most + 1}").to_arrow_table()
             if table.num_rows > most:
                 raise OperationalError(f"a fragment has more than {most} {what}: [limits] {what} allows no more")
             if _listed(table) > most:
@@ -221,15 +220,6 @@ def _referred(config: PartyConfig, name: str) -> set[str]:
     """Return the columns of a table that references refer to, in lower case."""
     targets = (target.lower().split(".", 1) for table in config.tables.values() for target in table.references.values())
     return {column for table, column in targets if table == name.lower()}
-
-
-def _read(cursor: duckdb.DuckDBPyConnection, sql: str, *, few: bool) -> pa.Table:
-    """Return the rows of a query. A relation is planned twice; ``few`` rows are rather copied once more."""
-    if not few:
-        return cursor.sql(sql).to_arrow_table()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Arrow output on a DB-API result makes an extra copy")
-        return cursor.execute(sql).to_arrow_table()
 
 
 def _listed(rows: pa.Table) -> int:
