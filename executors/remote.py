@@ -34,8 +34,8 @@ _LONGER = 1.25  # the analyst waits this much longer than whoever can say more o
 class RemoteFederation:
     """A connection to a coordinator as the analyst ``name``, whose private key is in the file ``key``.
 
-    ``address`` replaces the one in the federation file (a tunnel, another port), ``describer`` is as for `Directory`. Raises ConfigError when the files do
-    not fit, OperationalError when the coordinator cannot be reached.
+    ``address`` replaces the one in the federation file (a tunnel, another port), ``describer`` is as for `Directory`.
+    Raises ConfigError when the files do not fit, OperationalError when the coordinator cannot be reached.
     """
 
     def __init__(

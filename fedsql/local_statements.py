@@ -10,14 +10,13 @@ from collections.abc import Sequence
 
 import duckdb
 from sqlglot import exp
-from sqlglot.dialects import DuckDB
 from sqlglot.errors import SqlglotError
 
 from fedsql.answer import Answer
 from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import read_twice
 from fedsql.planner.parameters import checked
-from fedsql.planner.parse import check_count, native, number_marks, unread
+from fedsql.planner.parse import check_count, native, number_marks, read_statements, unread
 from fedsql.planner.table_functions import check_functions
 from fedsql.workbench import taken
 
@@ -30,7 +29,7 @@ def read_write(sql: str) -> exp.Expr:
     with read_twice(sql):
         try:
             text, tokens = number_marks(sql)
-            statements = [each for each in DuckDB().parser().parse(tokens, text) if each is not None]
+            statements = read_statements(text, tokens)
         except SqlglotError:
             raise unread() from None
     if len(statements) != 1:

@@ -6,6 +6,8 @@ import datetime
 import logging
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import lru_cache
 
@@ -61,8 +63,7 @@ def parse(sql: str) -> exp.Query:
 def _parsed(sql: str) -> exp.Query:
     try:
         sql, tokens = number_marks(sql)
-        _check_depth(tokens)
-        statements = [s for s in DuckDB().parser().parse(tokens, sql) if s is not None]
+        statements = read_statements(sql, tokens)
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         where = (
@@ -71,8 +72,6 @@ def _parsed(sql: str) -> exp.Query:
         raise unread(first.get("highlight"), where) from None
     except TokenError:
         raise unread() from None
-    except RecursionError:
-        raise too_deep() from None
     if not statements:
         raise ProgrammingError("there is no statement")
     if len(statements) > 1:
@@ -109,11 +108,23 @@ def _parsed(sql: str) -> exp.Query:
     return tree
 
 
-def too_deep() -> NotSupportedError:
-    """Return the error of what is nested deeper than Python goes, without brackets: NOT NOT NOT ..."""
-    return NotSupportedError(
-        "so many operators within one another are not answered", hint="WITH t AS (...) computes a part before the rest"
-    )
+@contextmanager
+def within_reach() -> Iterator[None]:
+    """Refuse in words what is nested deeper than Python goes, and without brackets: NOT NOT NOT ..."""
+    try:
+        yield
+    except RecursionError:
+        raise NotSupportedError(
+            "so many operators within one another are not answered",
+            hint="WITH t AS (...) computes a part before the rest",
+        ) from None
+
+
+def read_statements(sql: str, tokens: list[Token]) -> list[exp.Expr]:
+    """Return the trees of the statements that ``sql`` holds. Raises NotSupportedError, and sqlglot's errors."""
+    _check_depth(tokens)
+    with within_reach():
+        return [each for each in DuckDB().parser().parse(tokens, sql) if each is not None]
 
 
 def _check_depth(tokens: list[Token]) -> None:

@@ -24,7 +24,7 @@ from fedsql.planner.cut import Cut, cut
 from fedsql.planner.describing import describe
 from fedsql.planner.no_rows import asks_no_rows, no_rows
 from fedsql.planner.noising import with_noise
-from fedsql.planner.parse import bind_now, bind_parameters, parse, too_deep
+from fedsql.planner.parse import bind_now, bind_parameters, parse, within_reach
 from fedsql.planner.plans import Plan, digest_of
 from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
@@ -59,10 +59,8 @@ def plan(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -> 
     timeless = not bind_now(tree, question.now)
     text = sql_of(tree)
     meant = digest(["meant", text, *whose])
-    try:
+    with within_reach():
         made = _remembered(meant) or _plan(tree, text, question, catalog, typer, schema, Trace())
-    except RecursionError:
-        raise too_deep() from None
     with _memo_lock:
         _memo[meant] = made
         if timeless:  # it does not depend on the clock: the next one need not be parsed to be known
@@ -76,7 +74,8 @@ def stages(question: Question, catalog: Catalog, typer: Typer, schema: Schema) -
     """Plan ``question`` as `plan` does, and return (name, text) of each stage, for EXPLAIN."""
     tree, trace = bind_parameters(parse(question.sql), question.parameters), Trace(wanted=True)
     bind_now(tree, question.now)
-    _plan(tree, sql_of(tree), question, catalog, typer, schema, trace)
+    with within_reach():
+        _plan(tree, sql_of(tree), question, catalog, typer, schema, trace)
     return tuple(trace.stages)
 
 

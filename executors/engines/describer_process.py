@@ -116,12 +116,8 @@ def main() -> None:
     """Answer requests, each within the seconds of computing that the first argument says."""
     import resource  # Windows has none
 
-    for each in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # the parent may get them too, and ends this when it ends
-        signal.signal(each, signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # the parent may get them too, and ends this when it ends
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:

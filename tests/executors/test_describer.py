@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsql.errors import DatabaseError, OperationalError, TooComplex
+from fedsql.errors import DatabaseError, OperationalError, ProgrammingError, TooComplex
 from fedsql.executors.engines.describer import Describer
 from fedsql.executors.engines.typer import DuckDBTyper
 from fedsql.planner.catalog import Catalog
@@ -48,6 +48,34 @@ def typers() -> Iterator[tuple[DuckDBTyper, DuckDBTyper]]:
     describer = Describer()
     yield DuckDBTyper(Catalog("f", ()), LOCAL), DuckDBTyper(Catalog("f", ()), LOCAL, describer.database())
     describer.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT 'it''s' FROM main.t AS x, (SELECT 1 FROM main.t WHERE a IN (SELECT 2 FROM u)) y", "u main.t main.t"),
+        (
+            "SELECT (TABLE v), EXISTS (FROM w) FROM a.b NATURAL JOIN c SEMI JOIN d USING (x) UNION ALL FROM e",
+            "c d e v w a.b",
+        ),
+        ("WITH q AS (FROM t) SELECT * FROM q, LATERAL (SELECT q.a FROM r), (VALUES (1)) s", "q r t"),
+        ("SELECT * FROM range(3), read_csv('x')", "TABLE_FUNCTION TABLE_FUNCTION"),
+        ("SELECT * FROM other.main.t, (SHOW TABLES), (UNPIVOT t ON a)", "BASE_TABLE PIVOT SHOW_REF t"),
+        ('SELECT 1 FROM t AS "x), main.u AS (" WHERE b = \'{"sample": null, "type": "BASE_TABLE"}\'', "t"),
+        ("SELECT 1 FROM t; SELECT 2 FROM u", "t u"),
+    ],
+)
+def test_what_a_text_reads(typers, sql, found):
+    """A fragment may read what its relation reads, and nothing else: no name in a text passes as a table, or hides one."""
+    for typer in typers:
+        assert [".".join(filter(None, table)) for table in typer.reads(sql)] == found.split()
+
+
+def test_what_cannot_be_read_reads_nothing_unnoticed(typers):
+    for typer in typers:
+        for sql in ("SELECT FROM", "UPDATE t SET a = 1", "CALL x()"):
+            with pytest.raises(ProgrammingError):
+                typer.reads(sql)
 
 
 @pytest.fixture

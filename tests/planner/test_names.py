@@ -6,7 +6,7 @@ import pytest
 from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog, ColumnOffer, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.parse import parse
-from fedsql.planner.schema import clash, mirror, resolve_tables, union_columns
+from fedsql.planner.schema import clash, list_nothing, mirror, resolve_tables, union_columns
 
 
 def offer(party, **tables):
@@ -104,3 +104,20 @@ def test_types_that_do_not_go_together(types, clashes):
 def test_a_clash_keeps_the_first_type():
     offers = [*offer("a", t={"x": "VARCHAR"}).tables, *offer("b", t={"x": "INTEGER"}).tables]
     assert union_columns(offers, supertype) == {"x": "VARCHAR"}
+
+
+@pytest.mark.parametrize(
+    ("inside", "becomes"),
+    [
+        ("SELECT * FROM u", "SELECT 1 FROM u"),
+        ("SELECT * EXCLUDE (a) FROM u WHERE u.a = t.a", "SELECT 1 FROM u WHERE u.a = t.a"),
+        ("SELECT DISTINCT * FROM u LIMIT 1", "SELECT DISTINCT * FROM u LIMIT 1"),
+        ("SELECT *, sum(a) FROM u", "SELECT *, SUM(a) FROM u"),
+        ("SELECT count(*) FROM u", "SELECT COUNT(*) FROM u"),
+        ("SELECT a FROM (SELECT * FROM u)", "SELECT a FROM (SELECT * FROM u)"),
+    ],
+)
+def test_what_exists_lists_is_not_planned_for(inside, becomes):
+    tree = parse(f"SELECT count(*) FROM t WHERE NOT EXISTS ({inside})")
+    list_nothing(tree)
+    assert tree.sql("duckdb") == f"SELECT COUNT(*) FROM t WHERE NOT EXISTS({becomes})"

@@ -210,8 +210,10 @@ def test_depths_that_would_exhaust_the_stack(open_session, inside):
         f"SELECT count(*) FROM patients WHERE {'NOT ' * 200}true",
         f"SELECT count(*) FROM patients WHERE age = {'- ' * 2000}1",
         f"SELECT count(*) FROM patients WHERE {'CASE WHEN ' * 200}true{' THEN true END' * 200}",
+        f"EXPLAIN (STAGE final) SELECT count(*) FROM patients WHERE {'NOT ' * 200}true",
+        f"CREATE TABLE x AS SELECT {'- ' * 2000}1 AS a",
     ],
-    ids=["NOT", "-", "CASE"],
+    ids=["NOT", "-", "CASE", "EXPLAIN", "CREATE"],
 )
 def test_operators_within_one_another_are_refused_where_python_ends(open_session, sql):
     refused(open_session, NotSupportedError, "so many operators within one another", sql)
