@@ -14,6 +14,7 @@ import pyarrow as pa
 from fedsql.config.models import FederationConfig
 from fedsql.crypto.keys import IdentityKey
 from fedsql.executors.embedded import EmbeddedFederation
+from fedsql.executors.engines.describer import Describer
 from fedsql.executors.federation import OnProgress
 from fedsql.executors.protocol.wire import Message, Steps
 from fedsql.executors.roles.analyst import Analyst
@@ -31,10 +32,10 @@ DEADLINE = 120.0
 class OverNetwork(EmbeddedFederation):
     """As its base, but every message goes over the network transport."""
 
-    def __init__(self, config: FederationConfig) -> None:
+    def __init__(self, config: FederationConfig, describer: Describer | None = None) -> None:
         self._nodes: dict[str, Node] = {}
         self._hub: Hub | None = None
-        super().__init__(config)
+        super().__init__(config, describer)
         self._hub = Hub("grpc://127.0.0.1:0", self.name, self.coordinator.identity, self._known, self._coordinate)
         for name, party in self.parties.items():
             self._connect(name, PARTY, party.identity, partial(self._answer, name), party.interrupt)
