@@ -72,9 +72,15 @@ def passed(message: Message) -> list[Message]:
 
 
 def honest(session, wire, kind: str, watch: Callable[[Message], list[Message]] = passed) -> None:
-    """Assert that an untouched question is answered; on a busy machine a deadline may pass once."""
+    """Assert that an untouched question is answered; on a busy machine a deadline may pass once.
+
+    Whom the change before this has cut off dials again: each attempt waits until the analyst sees everybody.
+    """
     wire(watch)
+    live = session.federation._live
     for _ in range(20):
+        with live._changed:
+            assert live._changed.wait_for(lambda: all(each.reachable for each in live.presence()), 20), live.presence()
         found = ask(session, kind)
         if not isinstance(found, Error):
             break
