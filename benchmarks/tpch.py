@@ -53,15 +53,19 @@ class Counted:
         return tables
 
 
-def seconds(run: Callable[[], Any], runs: int, clock: Callable[[], float]) -> tuple[float, Any]:
-    """Return the median seconds of ``run`` and its last result, after one run that is not measured."""
-    run()
-    taken = []
+def seconds(runs: int, clock: Callable[[], float], *ways: Callable[[], Any]) -> list[tuple[float, Any]]:
+    """Return the median seconds and the last result of each way, after one run of each that is not measured.
+
+    They take turns: a machine's speed changes from minute to minute, and is the same for all of them so.
+    """
+    results = [way() for way in ways]
+    taken: list[list[float]] = [[] for _ in ways]
     for _ in range(runs):
-        start = clock()
-        result = run()
-        taken.append(clock() - start)
-    return statistics.median(taken), result
+        for at, way in enumerate(ways):
+            start = clock()
+            results[at] = way()
+            taken[at].append(clock() - start)
+    return [(statistics.median(each), result) for each, result in zip(taken, results, strict=True)]
 
 
 def measure(
@@ -78,8 +82,7 @@ def measure(
         plans[:] = planning._memo.values()  # the one plan, under two keys
         return answer
 
-    plain, expected = seconds(lambda: pooled.sql(sql).to_arrow_table(), runs, clock)
-    ours, answer = seconds(ask, runs, clock)
+    (plain, expected), (ours, answer) = seconds(runs, clock, lambda: pooled.sql(sql).to_arrow_table(), ask)
     if answer.table.num_rows != expected.num_rows or answer.table.schema != expected.schema:
         raise SystemExit(f"{name}: the answers differ")
     plan = plans[0]
