@@ -20,7 +20,7 @@ from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
 from fedsql.planner.ranges import check_bounds, check_inside, ranges_of
-from fedsql.planner.safe import safe, safe_condition
+from fedsql.planner.safe import node_type, safe, safe_condition
 from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, line, null_as_data, polynomial, split
 from fedsql.planner.trees import find, sql_of
@@ -120,7 +120,7 @@ def _split(aggregate: Aggregate, argument: exp.Expr, type_: str, typing: Typing)
             part = replace(part, chosen=bool(padded) or not null_as_data(part.truth))
         else:
             part = replace(part, chosen=bool(padded), padded=padded)
-        if part.condition is not None and typing.type_of(part.condition) != "BOOLEAN":
+        if part.condition is not None and node_type(part.condition, typing.type_of) != "BOOLEAN":
             part = replace(part, condition=exp.cast(part.condition, "BOOLEAN", dialect="duckdb"))
         return part
     if isinstance(argument, exp.Column) and not _is_conditional(argument, typing):

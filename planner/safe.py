@@ -80,7 +80,7 @@ def asked_as(node: exp.Expr) -> Hashable:
 
 def safe_condition(expression: exp.Expr, known: Known, type_of: TypeOf) -> exp.Expr:
     """Return a condition that cannot raise; what is no BOOLEAN becomes one, as DuckDB would make it."""
-    if _type(expression, type_of) != "BOOLEAN":
+    if node_type(expression, type_of) != "BOOLEAN":
         expression = exp.cast(expression, "BOOLEAN", dialect="duckdb")
     return safe(expression, known, type_of)
 
@@ -113,7 +113,7 @@ def _fails_on_zero(node: exp.Expr, type_of: TypeOf) -> bool:
     if isinstance(node, exp.IntDiv):
         return True
     results = [node] if isinstance(node, exp.Div) else [node.left, node.right]
-    return all(SqlType.parse(_type(part, type_of)).family != "float" for part in results)
+    return all(SqlType.parse(node_type(part, type_of)).family != "float" for part in results)
 
 
 def may_raise(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
@@ -121,7 +121,7 @@ def may_raise(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
     if isinstance(node, _CALM) or (isinstance(node, exp.Anonymous) and node.name.lower() in _CALM_NAMES):
         return False
     if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Neg | exp.Div | exp.IntDiv | exp.Mod | exp.Abs):
-        result = SqlType.parse(_type(node, type_of))
+        result = SqlType.parse(node_type(node, type_of))
         if result.family == "float":  # // by a constant zero fails even for doubles
             return isinstance(node, exp.IntDiv) and isinstance(node.right.unnest(), exp.Literal)
         # the remainder of the least integer by -1 overflows, as its quotient does
@@ -131,7 +131,7 @@ def may_raise(node: exp.Expr, known: Known, type_of: TypeOf) -> bool:
     if isinstance(node, exp.Interval):
         return not (isinstance(node.this, exp.Literal) and node.this.name.isdecimal() and len(node.this.name) < 6)
     if (groups := list(_compared(node))) or isinstance(node, exp.If):
-        return any(_must_convert({_type(part, type_of) for part in parts} | extra) for parts, extra in groups)
+        return any(_must_convert({node_type(part, type_of) for part in parts} | extra) for parts, extra in groups)
     return True
 
 
@@ -173,10 +173,10 @@ def _must_convert(names: set[str]) -> bool:
     return max(len(str(type_.high)) - type_.scale for type_ in types) + scale > _DECIMAL_DIGITS
 
 
-def _type(node: exp.Expr, type_of: TypeOf) -> str:
+def node_type(node: exp.Expr, type_of: TypeOf) -> str:
     """Return DuckDB's type of ``node``, asking only where it is not plain."""
     if isinstance(node, exp.Paren):
-        return _type(node.this, type_of)
+        return node_type(node.this, type_of)
     if isinstance(node, exp.Predicate | exp.Connector | exp.Not | exp.Boolean):
         return "BOOLEAN"
     if isinstance(node, exp.Null):

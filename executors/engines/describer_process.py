@@ -46,9 +46,10 @@ def locked() -> duckdb.DuckDBPyConnection:
 
 def run(database: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
     """Run one statement and return its rows. Raises duckdb.Error, also where it is not one."""
-    if len(database.extract_statements(sql)) != 1:
+    statements = database.extract_statements(sql)
+    if len(statements) != 1:
         raise duckdb.ParserException("write one statement at a time")
-    return database.execute(sql).fetchall()
+    return database.execute(statements[0]).fetchall()  # the statement, not its text: that would be parsed again
 
 
 class _Databases:
