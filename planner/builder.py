@@ -16,7 +16,7 @@ from fedsql.planner.cells import Cells, Part, Render, all_of
 from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
 from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import Order
-from fedsql.planner.partials import Output, Partial
+from fedsql.planner.partials import Output, Partial, counted, summed
 from fedsql.planner.quantiles import Rank, ranks_of
 from fedsql.planner.ranges import Ranges
 from fedsql.planner.summable import Argument, Polynomial
@@ -76,9 +76,10 @@ class Builder(Cells):
         self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged, once=once))
         return name
 
-    def count(self, condition: str | None, value: str = "*") -> str:
-        """Add the partial COUNT of the rows under ``condition``, or of those of them that have a ``value``."""
-        return self.partial((f"COUNT({value}){_filter(condition)}",), self.rows)
+    def count(self, condition: str | None, *coded: Coded) -> str:
+        """Add the partial COUNT of the rows under ``condition``; ``coded`` is what is then summed over them."""
+        value = coded[0].value if len(coded) == 1 and _beyond(condition, *coded) is None else None
+        return self.partial((counted(condition) if value is None else f"COUNT({value})",), self.rows)
 
     def distinct(self, label: str, condition: str | None) -> str:
         """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
@@ -108,25 +109,23 @@ class Builder(Cells):
 
     def sum(self, coded: Coded, condition: str | None) -> str:
         """Add the partial SUM of a coded value."""
+        where = _beyond(condition, coded)
         if coded.sum_as_is is not None:
-            return self.partial(
-                (f"SUM({coded.sum_as_is}){_filter(condition)}",), coded.limit * self.rows, coded.low, coded.high
-            )
-        return self._sum(coded.sql, coded.limit, condition, coded.low, coded.high)
+            return self.partial((summed(coded.sum_as_is, where),), coded.limit * self.rows, coded.low, coded.high)
+        return self._sum(coded.sql, coded.limit, where, coded.low, coded.high)
 
     def product(self, a: Coded, b: Coded, condition: str | None) -> str:
         """Add the partial SUM of the product of two coded values."""
         limit = a.limit * b.limit
         wide = "BIGINT" if limit < 1 << 62 else "HUGEINT"
         sql = f"CAST({a.sql} AS {wide}) * CAST({b.sql} AS {wide})"
-        return self._sum(f"({sql})", limit, condition, -limit, limit)
+        return self._sum(f"({sql})", limit, _beyond(condition, a, b), -limit, limit)
 
     def _sum(self, sql: str, limit: int, condition: str | None, low: int, high: int) -> str:
-        where = _filter(condition)
         if not needs_halves(limit):
-            return self.partial((f"SUM({sql}){where}",), limit * self.rows, low, high)
+            return self.partial((summed(sql, condition),), limit * self.rows, low, high)
         wide = f"CAST({sql} AS HUGEINT)"
-        halves = (f"SUM({wide} >> 64){where}", f"SUM({wide} & 18446744073709551615::HUGEINT){where}")
+        halves = (summed(f"{wide} >> 64", condition), summed(f"{wide} & 18446744073709551615::HUGEINT", condition))
         return self.partial(halves, limit * self.rows, low, high)
 
     def add(
@@ -143,8 +142,7 @@ class Builder(Cells):
         function = aggregate.function
         value = None
         if self.min_group_size == 1 and len(coded) == 1 and condition is None:
-            value = coded[0].value  # COUNT of it costs far less than a FILTER, which cells need above 1
-        counted = (None, value) if value is not None else (rows, "*")
+            value = coded[0].value
         if self.noisy and function in SQUARES | {"avg"} | PAIRS:  # around the middle of its bounds a value weighs half
             coded = tuple(c.around((c.low + c.high) // 2) for c in coded)
         names: tuple[str, ...]
@@ -156,11 +154,11 @@ class Builder(Cells):
         elif aggregate.distinct:
             names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:
-            names = (self.count(*counted),)
+            names = (self.count(rows, *coded),)
         elif function == "sum":
             names, factors = (self.sum(coded[0], condition),), (coded,)
         elif function in MEANS:
-            names, factors = (self.count(*counted), self.sum(coded[0], condition)), ((), coded)
+            names, factors = (self.count(rows, *coded), self.sum(coded[0], condition)), ((), coded)
         elif function in PAIRS:
             y, x = coded  # DuckDB's order: f(y, x), over rows where both are present
             names, factors = (self.count(rows), self.sum(x, rows), self.sum(y, rows)), ((), (x,), (y,))
@@ -168,7 +166,11 @@ class Builder(Cells):
                 names += (self.product(x, x, rows), self.product(y, y, rows), self.product(x, y, rows))
                 factors += ((x,), (y,), (x, y))
         else:
-            names = (self.count(*counted), self.sum(coded[0], condition), self.product(coded[0], coded[0], condition))
+            names = (
+                self.count(rows, *coded),
+                self.sum(coded[0], condition),
+                self.product(coded[0], coded[0], condition),
+            )
             factors = ((), coded, coded)
         nonzero = [f"{c.sql} <> 0" for c in coded] if function not in COUNTS else []
         made_of = [(name, rows, [f"{f.sql} <> 0" for f in each]) for name, each in zip(names, factors, strict=True)]
@@ -296,6 +298,11 @@ def _quantile(aggregate: Aggregate) -> str:
     if aggregate.function != "median":
         return aggregate.function
     return "quantile_disc" if aggregate.type == "BOOLEAN" else "quantile_cont"
+
+
+def _beyond(condition: str | None, *coded: Coded) -> str | None:
+    """Return a condition, unless it only says that the values are there: a sum leaves out what is not."""
+    return None if condition == all_of(*(each.present for each in coded)) else condition
 
 
 def _filter(condition: str | None) -> str:

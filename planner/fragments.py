@@ -15,7 +15,7 @@ from fedsql.errors import InternalError, NotSupportedError
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.inputs import INPUT
 from fedsql.planner.logical import Filter, Leaf, Release, Scan
-from fedsql.planner.partials import Partial, Test
+from fedsql.planner.partials import Partial, Test, counted
 from fedsql.planner.positions import position
 from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import asked_as, safe, safe_condition
@@ -96,8 +96,9 @@ def unit_counter(unique: bool) -> Callable[[str | None], str]:
     """Return how to count units under a condition: rows where each unit has one, else distinct units."""
 
     def count(condition: str | None) -> str:
-        where = f" FILTER (WHERE {condition})" if condition else ""
-        return f"COUNT(*){where}" if unique else f'COUNT(DISTINCT "{UNIT}"){where}'
+        if unique:
+            return counted(condition)
+        return f'COUNT(DISTINCT "{UNIT}")' + (f" FILTER (WHERE {condition})" if condition else "")
 
     return count
 

@@ -1,7 +1,7 @@
 """From the tests and partials of a release over joined rows to the columns of each party and the terms of each number.
 
-A partial such as ``SUM(amount) FILTER (WHERE region = 'n')`` becomes one column of the anchor, one of a provider, and the sum
-of their products over the rows that match. What is kept of rows that match nothing (LEFT JOIN) the anchor adds alone; of the
+A partial such as ``SUM(CASE WHEN region = 'n' THEN amount END)`` becomes one column of the anchor, one of a provider, and the
+sum of their products over the rows that match. What is kept of rows that match nothing (LEFT JOIN) the anchor adds alone; of the
 rows that do match as much is taken off again, in the provider's column.
 """
 
@@ -77,13 +77,17 @@ class Sums:
         return (Term(1, provider, provided=column, beside=True), *_less(found))
 
     def partial(self, sql: tuple[str, ...], limbs: int, grid: int = 1) -> tuple[Term, ...]:
-        """Return the terms of a partial, or of a count: SUM, COUNT or COUNT(DISTINCT), with its FILTER.
+        """Return the terms of a partial, or of a count: SUM or COUNT, perhaps of a CASE, or COUNT(DISTINCT) with its FILTER.
 
         Values are summed in multiples of ``grid``, each rounded up or down at random: so no sum is off on one side.
         """
         call, where = _whole(sql), [self.join.where] if self.join.where is not None else []
         if isinstance(call, exp.Filter):
             call, where = call.this, [call.expression.this, *where]
+        elif isinstance(call.this, exp.Case):
+            (branch,) = call.this.args["ifs"]
+            summed = exp.Star() if isinstance(call, exp.Count) else branch.args["true"]
+            call, where = type(call)(this=summed), [branch.this, *where]
         products = [ONE]
         for condition in where:
             products = self.factors.multiplied(products, self.factors.truth(condition))

@@ -14,6 +14,16 @@ from fedsql.planner.quantiles import Rank
 from fedsql.planner.ranges import Ranges
 
 
+def counted(condition: str | None) -> str:
+    """Return SQL that counts the rows under a condition. A CASE costs DuckDB about half of what a FILTER does."""
+    return f"COUNT(CASE WHEN {condition} THEN 1 END)" if condition else "COUNT(*)"
+
+
+def summed(sql: str, condition: str | None) -> str:
+    """Return SQL of the sum of a value over the rows under a condition."""
+    return f"SUM(CASE WHEN {condition} THEN {sql} END)" if condition else f"SUM({sql})"
+
+
 @dataclass(frozen=True)
 class Partial:
     """One additive integer per group. ``sql`` holds one aggregate, or two: the high part (times 2^64) and the low.

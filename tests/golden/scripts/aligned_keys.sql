@@ -32,9 +32,9 @@ Release _release_0 BY k0 = sex (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t1, COUNT(*) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p2 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(CASE WHEN ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0) THEN 1 END) AS t1, COUNT(*) AS p0, SUM("patients"."age") AS p1, COUNT(CASE WHEN ("patients"."age" IS NOT NULL) THEN 1 END) AS p2 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 -- south
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t1, COUNT(*) AS p0, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p1, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p2 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."sex" AS k0, COUNT(*) AS t0, COUNT(CASE WHEN ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0) THEN 1 END) AS t1, COUNT(*) AS p0, SUM("patients"."age") AS p1, COUNT(CASE WHEN ("patients"."age" IS NOT NULL) THEN 1 END) AS p2 FROM (SELECT t."age" AS "age", t."sex" AS "sex" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 
 == final
 SELECT

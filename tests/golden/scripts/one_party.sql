@@ -28,7 +28,7 @@ Release _release_0 BY k0 = region (VARCHAR)
 
 == fragments
 -- north
-SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(*) FILTER (WHERE ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0)) AS t1, SUM("patients"."age") FILTER (WHERE ("patients"."age" IS NOT NULL)) AS p0 FROM (SELECT t."age" AS "age", t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
+SELECT CAST(k0 AS VARCHAR) AS k0, * EXCLUDE (k0) FROM (SELECT "patients"."region" AS k0, COUNT(*) AS t0, COUNT(CASE WHEN ("patients"."age" IS NOT NULL) AND ("patients"."age" <> 0) THEN 1 END) AS t1, SUM("patients"."age") AS p0 FROM (SELECT t."age" AS "age", t."region" AS "region" FROM main."patients" AS t) AS "patients" GROUP BY 1)
 
 == final
 SELECT

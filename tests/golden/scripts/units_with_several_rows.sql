@@ -28,9 +28,9 @@ Release _release_0
 
 == fragments
 -- north
-SELECT COUNT(DISTINCT "_unit") AS t0, COUNT(DISTINCT "_unit") FILTER (WHERE ("visits"."day" IS NOT NULL) AND ("visits"."day" <> 0)) AS t1, COUNT(*) AS p0, COUNT(DISTINCT "_unit") AS p1, SUM("visits"."day") FILTER (WHERE ("visits"."day" IS NOT NULL)) AS p2 FROM (SELECT t."day" AS "day", t."patient" AS "patient", t."patient" AS "_unit" FROM main."visits" AS t) AS "visits"
+SELECT COUNT(DISTINCT "_unit") AS t0, COUNT(DISTINCT "_unit") FILTER (WHERE ("visits"."day" IS NOT NULL) AND ("visits"."day" <> 0)) AS t1, COUNT(*) AS p0, COUNT(DISTINCT "_unit") AS p1, SUM("visits"."day") AS p2 FROM (SELECT t."day" AS "day", t."patient" AS "patient", t."patient" AS "_unit" FROM main."visits" AS t) AS "visits"
 -- south
-SELECT COUNT(DISTINCT "_unit") AS t0, COUNT(DISTINCT "_unit") FILTER (WHERE ("visits"."day" IS NOT NULL) AND ("visits"."day" <> 0)) AS t1, COUNT(*) AS p0, COUNT(DISTINCT "_unit") AS p1, SUM("visits"."day") FILTER (WHERE ("visits"."day" IS NOT NULL)) AS p2 FROM (SELECT t."day" AS "day", t."patient" AS "patient", t."patient" AS "_unit" FROM main."visits" AS t) AS "visits"
+SELECT COUNT(DISTINCT "_unit") AS t0, COUNT(DISTINCT "_unit") FILTER (WHERE ("visits"."day" IS NOT NULL) AND ("visits"."day" <> 0)) AS t1, COUNT(*) AS p0, COUNT(DISTINCT "_unit") AS p1, SUM("visits"."day") AS p2 FROM (SELECT t."day" AS "day", t."patient" AS "patient", t."patient" AS "_unit" FROM main."visits" AS t) AS "visits"
 
 == final
 SELECT
