@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import duckdb
@@ -197,9 +197,9 @@ class PartyStore:
                 return None, []
             if nested := [n for n in _kept(table, types) if "ENUM(" in types[n] and not _is_enum(types[n])]:
                 return None, [line(key("columns", n), "its type holds an ENUM; cast it in sql") for n in nested]
-            self._database.execute(
-                f"CREATE TABLE memory.main.{quoted(name)} AS SELECT {_wanted(table, types)} FROM {rows}"
-            )
+            told = [n for n in _kept(table, types) if _is_enum(types[n]) and self._are_told(table, n, types[n])]
+            listed = _wanted(table, types, told)
+            self._database.execute(f"CREATE TABLE memory.main.{quoted(name)} AS SELECT {listed} FROM {rows}")
             step = "columns"
             version = _data_version(secret, self.config, name, source)
             found = verify(self._database, self.config.name, name, table, version, _referred(self.config, name))
@@ -214,6 +214,14 @@ class PartyStore:
             self._database.execute("DROP VIEW IF EXISTS prepared")
             detach(self._database, RAW)
         return found.offer, [line(where, message) for where, message in found.problems]
+
+    def _are_told(self, table: TableConfig, name: str, enum: str) -> bool:
+        """Say whether the values that an ENUM names are just those that the file makes public."""
+        values = next((c.values for n, c in table.columns.items() if n.lower() == name.lower()), None)
+        if values is None:
+            return False
+        ((labels,),) = self._database.execute(f"SELECT enum_range(NULL::{enum})").fetchall()
+        return set(labels) == set(values)
 
 
 def _referred(config: PartyConfig, name: str) -> set[str]:
@@ -246,13 +254,14 @@ def _missing(table: TableConfig, names: list[str]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _wanted(table: TableConfig, types: dict[str, str]) -> str:
+def _wanted(table: TableConfig, types: dict[str, str], told: Collection[str]) -> str:
     """Return the select list of the columns to keep, under the names that the rows give them.
 
-    An ENUM becomes text: its type names every value, and the type is told to the federation.
+    An ENUM becomes text unless its values are ``told``: its type names every one, and the federation learns the type.
     """
+    texts = {n for n in _kept(table, types) if _is_enum(types[n]) and n not in told}
     return ", ".join(
-        f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_enum(types[n]) else quoted(n) for n in _kept(table, types)
+        f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if n in texts else quoted(n) for n in _kept(table, types)
     )
 
 

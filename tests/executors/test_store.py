@@ -141,10 +141,21 @@ def test_the_owner_s_sql_sees_its_source_alone():
     ).to_pylist() == [{"x": 121}]
 
 
-def test_an_enum_is_offered_as_text():
+@pytest.mark.parametrize("values", [None, ["F", "M", "X"]])
+def test_an_enum_is_offered_as_text_for_its_type_names_every_value(values):
     enum = "SELECT sex::ENUM('F', 'M') AS sex FROM source"
-    held = store(patients=patients(columns={"sex": {"use": ["group"], "values": ["F", "M"]}}, sql=enum))
+    held = store(patients=patients(columns={"sex": {"use": ["group"], "values": values}}, sql=enum))
     assert held.offers()[0].columns[0].type == "VARCHAR"
+
+
+def test_an_enum_of_public_values_stays_one():
+    enum = "SELECT sex::ENUM('M', 'F') AS Sex FROM source"
+    held = store(patients=patients(columns={"sex": {"use": ["group"], "values": ["F", "M"]}}, sql=enum))
+    assert held.offers()[0].columns[0].type == "ENUM('M', 'F')"
+    assert held.run("SELECT typeof(any_value(sex)) AS t FROM patients")["t"].to_pylist() == ["ENUM('M', 'F')"]
+
+
+def test_a_list_of_an_enum_is_refused():
     nested = patients(columns={"both": {"use": ["group"]}}, sql="SELECT [sex::ENUM('F', 'M')] AS both FROM source")
     assert lines(patients=nested) == [
         "federation: parties.north.tables.patients.columns.both: its type holds an ENUM; cast it in sql"
