@@ -41,6 +41,23 @@ def keeps_all(query: exp.SetOperation) -> bool:
     return isinstance(query, exp.Union) and not query.args.get("distinct")
 
 
+def yields_groups(query: exp.Expr) -> bool:
+    """Say whether the rows of a query are groups, or taken from groups."""
+    return all(
+        is_grouped(side)
+        or (
+            bool(items(side)) and all(isinstance(item, exp.Subquery) and yields_groups(item) for item, _ in items(side))
+        )
+        for side in sides(query)
+    )
+
+
+def unordered(query: exp.Query) -> None:
+    """Take ORDER BY off a query that stays below the cut: nothing there depends on it but which rows LIMIT leaves."""
+    if not query.args.get("limit") and not query.args.get("offset"):
+        query.set("order", None)
+
+
 def own_nodes(select: exp.Select) -> Iterator[exp.Expr]:
     """Walk the expressions of ``select`` without entering FROM items, CTEs or nested queries."""
     for part, value in select.args.items():
@@ -220,9 +237,12 @@ def aliases(select: exp.Select) -> set[str]:
 
 
 def outside_columns(query: exp.Query) -> list[exp.Column]:
-    """Return the columns in ``query`` that name tables of the blocks around it."""
+    """Return the columns in ``query`` that name tables of the blocks around it.
+
+    A column without a table is the name of a projection, as in ORDER BY: all others have been qualified.
+    """
     found = []
-    for column in find(query, exp.Column):
+    for column in (each for each in find(query, exp.Column) if each.table):
         node: exp.Expr | None = column
         while node is not None:
             if isinstance(node, exp.Select) and column.table.lower() in aliases(node):

@@ -42,6 +42,7 @@ from fedsql.planner.blocks import (
     own_nodes,
     reads_federated,
     sides,
+    unordered,
 )
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import GROUPING
@@ -76,10 +77,11 @@ class _Cutter:
                         hint="aggregate them in a query of their own; recursion over released results works",
                         position=position(cte),
                     )
-        if isinstance(query, exp.Subquery):
-            return self.query(query.this, inside)
-        if isinstance(query, exp.SetOperation):
-            return self.united(query, inside)
+        if isinstance(query, exp.Subquery | exp.SetOperation):
+            rows = self.query(query.this, inside) if isinstance(query, exp.Subquery) else self.united(query, inside)
+            if rows:
+                unordered(query)
+            return rows
         if not isinstance(query, exp.Select):
             return False
         grouped = is_grouped(query)
@@ -88,11 +90,11 @@ class _Cutter:
         rows = any(sources)
         stays = not grouped or not nested_queries(query) or (inside and self.local(query))
         self.nested(query, rows and (inside or grouped), stays)
-        if not rows or not grouped:
-            return rows
-        if inside and self.local(query):
+        if rows and (not grouped or (inside and self.local(query))):
+            unordered(query)
             return True
-        self.block(query)
+        if rows:
+            self.block(query)
         return False
 
     def united(self, query: exp.SetOperation, inside: bool) -> bool:
@@ -153,6 +155,7 @@ class _Cutter:
     def inlined(self, query: exp.Query) -> None:
         """Cut what stands inside of a nested query that itself stays below the cut."""
         assert isinstance(query, exp.Select)
+        unordered(query)
         for item, _ in items(query):
             self.source(item, inside=True)
         self.nested(query, below=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
-from fedsql.planner.blocks import keeps_all
+from fedsql.planner.blocks import keeps_all, yields_groups
 from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
 from fedsql.planner.sources import Column, Env, NotLocal, Source
@@ -106,9 +106,15 @@ def _check_ids(below: Below, query: exp.SetOperation, name: str, listed: Sequenc
 
 
 def check_parts(query: exp.Query) -> None:
-    """Refuse what would choose rows, or need their order."""
-    for part, name in (("limit", "LIMIT"), ("offset", "OFFSET"), ("order", "ORDER BY"), ("sample", "SAMPLE")):
+    """Refuse what would choose rows. Raises NotLocal where it chooses groups: that is done once they are released."""
+    for part, name in (("limit", "LIMIT"), ("offset", "OFFSET"), ("sample", "SAMPLE")):
         if query.args.get(part):
+            if part != "sample" and yields_groups(query):
+                raise NotLocal(
+                    f"{name} of groups takes those of all parties",
+                    hint="aggregate in a query of its own; LIMIT works on the released groups",
+                    position=position(query.args[part]),
+                )
             raise PolicyDenied(
                 f"{name} over single rows is refused: which rows come first would show rows",
                 hint="aggregate first; LIMIT and ORDER BY work on the released groups",

@@ -3,11 +3,11 @@
 import pyarrow as pa
 import pytest
 
-LABELS = ["small", "medium", "o'Hara, \"x\")", "large", "日本"]
+LABELS = ["small", "medium", 'o\'Hara, "x")', "large", "日本"]
 NAMED = ", ".join("'" + label.replace("'", "''") + "'" for label in LABELS)
 HELD = {
     "north": ["small", "large", None, "medium", "medium", "日本"],
-    "south": ["medium", "o'Hara, \"x\")", "large", None, "large"],
+    "south": ["medium", 'o\'Hara, "x")', "large", None, "large"],
     "west": ["large", "small", "large", "large"],
 }
 

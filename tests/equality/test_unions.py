@@ -69,7 +69,6 @@ SELECT title FROM wards WHERE code IN (SELECT ward FROM visits UNION ALL SELECT 
 CHOOSES = """
 SELECT COUNT(*) FROM (SELECT age FROM patients UNION ALL SELECT days FROM visits LIMIT 3) t
 SELECT COUNT(*) FROM (SELECT age FROM patients UNION ALL (SELECT days FROM visits LIMIT 3)) t
-SELECT COUNT(*) FROM (SELECT age FROM patients UNION ALL (SELECT days FROM visits) ORDER BY 1) t
 """
 
 
