@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from scipy.special import ive
 from fedsql.privacy.mechanisms import DiscreteLaplace, Mechanism, Skellam
 
 
+@lru_cache(maxsize=16)
 def law(mechanism: Mechanism, honest: int, parties: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the support -reach ... reach (all but 1e-12 of the mass) and the probability of each value."""
     if isinstance(mechanism, Skellam):

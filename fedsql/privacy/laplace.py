@@ -46,6 +46,7 @@ def laplace_variance(rate: float) -> float:
     return 2 * math.exp(-rate) / math.expm1(-rate) ** 2
 
 
+@lru_cache(maxsize=1024)  # every group of an answer asks for its columns' intervals
 def laplace_threshold(rate: float, honest: int, parties: int, probability: float) -> int:
     """Return the least m such that the shares of ``parties`` together are m or more with at most that probability.
 

@@ -45,7 +45,7 @@ def party(seed: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(short_keys):
     parties = {name: party(i) for i, name in enumerate(("north", "south", "west"))}
     pooled = pa.concat_tables([each["tables"]["t"]["source"] for each in parties.values()])
     with duckdb.connect() as database:

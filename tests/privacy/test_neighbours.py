@@ -167,7 +167,7 @@ SITUATIONS: dict[str, Callable[[], World]] = {
 
 
 @pytest.fixture(scope="module")
-def worlds() -> Iterator[Callable[[str], World]]:
+def worlds(short_keys: None) -> Iterator[Callable[[str], World]]:
     made: dict[str, World] = {}
 
     def get(name: str) -> World:

@@ -68,7 +68,7 @@ def party(seed: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(short_keys):
     parties = {name: party(i) for i, name in enumerate(PARTIES)}
     with duckdb.connect() as database, fedsql.connect({"name": "ranks", "parties": parties}) as connection:
         database.register("t", pa.concat_tables([each["tables"]["t"]["source"] for each in parties.values()]))
@@ -200,7 +200,7 @@ def test_a_plan_that_hides_less_is_refused(world, changes):
 
 
 @pytest.fixture(scope="module", params=[1, 3])
-def neighbours(request):
+def neighbours(request, short_keys):
     """Parties with 2,000 groups; in half of them a unit more, with the value 10, at one party or at all of them."""
     session = opened(Added(request.param), scope="global" if request.param == 1 else "party")
     yield session, request.param
