@@ -21,6 +21,11 @@ from pool import Pool
 _WIDE = decimal.Context(prec=50)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def keys(kept_keys: None) -> None:
+    """Look at answers, whatever keys they came under."""
+
+
 @pytest.fixture(scope="session")
 def pool_of() -> type[Pool]:
     """The harness itself, for tests that bring their own rows."""
