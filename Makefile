@@ -24,10 +24,12 @@ DBAPI20 := .venv/dbapi20/.ready
 SQLALCHEMY14 := .venv/bi/sqlalchemy14
 SUPERSET := .venv/bi/superset
 
-# What the main job is tested by: once more, with a real coordinator between all participants. Not which values are shown,
-# which is the same wherever messages go, nor what asks nobody.
-OVER_NETWORK := tests/equality tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py
-NOT_OVER_NETWORK := tests/equality/test_cells.py tests/dbapi/test_dbapi20.py tests/dbapi/test_writing.py
+# What the main job is tested by, once more with a real coordinator between all participants: every kind of message (two are
+# in tests/network/test_siblings.py) and all that people see. Not which values are shown, which is the same wherever
+# messages go, nor what asks nobody.
+OVER_NETWORK := tests/golden tests/dbapi tests/shell tests/demo tests/security/test_lending.py $(patsubst \
+	%,tests/equality/test_%.py,distinct_values docs no_rows padded private_stars required unions)
+NOT_OVER_NETWORK := $(patsubst %,tests/dbapi/test_%.py,dbapi20 local module writing)
 
 QUERIES ?= 10000
 FRAMES ?= 100000
