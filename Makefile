@@ -4,6 +4,7 @@
 #   make check      the whole gate, the same here and in CI: style, types, imports, and the built wheel in an empty place
 #   make test       the tests
 #   make fuzz-sql   10,000 random queries over random federations against DuckDB (QUERIES=...)
+#   make fuzz-rules 10,000 random examples for the rules of what is shown, and of what may not raise (QUERIES=...)
 #   make tpcds      all 99 queries of TPC-DS over three parties against DuckDB (minutes; make test asks a handful)
 #   make test-bi    the tests of tools that want older libraries: SQLAlchemy 1.4's own suite for dialects, and Apache
 #                   Superset over a gateway (minutes to set up, 1 GB)
@@ -34,7 +35,7 @@ NOT_OVER_NETWORK := $(patsubst %,tests/dbapi/test_%.py,dbapi20 local module writ
 QUERIES ?= 10000
 FRAMES ?= 100000
 
-.PHONY: check style types imports wheel test test-bi picture tpcds fuzz-sql fuzz-wire demo clean
+.PHONY: check style types imports wheel test test-bi picture tpcds fuzz-sql fuzz-rules fuzz-wire demo clean
 
 check: style types imports wheel
 
@@ -68,6 +69,10 @@ picture: $(SUPERSET)/.ready
 
 fuzz-sql: $(READY)
 	FEDSQL_FUZZ_SQL=$(QUERIES) $(BIN)/pytest -o faulthandler_timeout=0 tests/fuzz
+
+fuzz-rules: $(READY)
+	FEDSQL_FUZZ=$(QUERIES) $(BIN)/pytest -o faulthandler_timeout=0 \
+	  tests/equality/test_cells.py tests/security/test_siblings.py tests/planner/test_safe.py
 
 fuzz-wire: $(READY)
 	$(BIN)/pytest -n 0 --frames $(FRAMES) --durations 5 tests/network/test_fuzz.py
