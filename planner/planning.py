@@ -30,7 +30,7 @@ from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
-from fedsql.planner.schema import Schema, check_aliases, list_nothing, resolve_tables
+from fedsql.planner.schema import Schema, any_as_in, check_aliases, list_nothing, resolve_tables
 from fedsql.planner.trees import find, sql_of
 from fedsql.planner.typer import Typer
 
@@ -94,6 +94,7 @@ def _plan(
     resolve_tables(tree, schema)
     check_aliases(tree)
     list_nothing(tree)
+    any_as_in(tree)
     if asks_no_rows(tree):
         tree = no_rows(typer.describe(text))
     try:

@@ -110,6 +110,19 @@ def list_nothing(tree: exp.Expr) -> None:
             select.set("expressions", [exp.Literal.number(1)])
 
 
+def any_as_in(tree: exp.Expr) -> None:
+    """Write x = ANY (SELECT ...) as IN and x <> ALL (SELECT ...) as NOT IN, in place: they are the same (SQL:2016, 8.4)."""
+    for node in find(tree, exp.EQ, exp.NEQ):
+        some = node.expression
+        if not isinstance(some, exp.Any if isinstance(node, exp.EQ) else exp.All):
+            continue
+        query = some.this.unnest()
+        if not isinstance(query, exp.Query):
+            continue
+        within: exp.Expr = exp.In(this=node.this, query=exp.Subquery(this=query))
+        node.replace(within if isinstance(node, exp.EQ) else exp.Not(this=within))
+
+
 def check_aliases(tree: exp.Query) -> None:
     """Raise NotSupportedError where two items of one FROM have one name. DuckDB allows it where nothing needs the name."""
     for select in find(tree, exp.Select):

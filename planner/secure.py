@@ -70,7 +70,8 @@ class Secure:
         def type_of(node: exp.Expr) -> str:
             key = asked_as(node)
             if key not in types:
-                also = [] if types or by else to_type(_own(select), seen)
+                # Beside an aggregate no column can be asked for.
+                also = [] if types or by or any(map(is_aggregate, walk(node))) else to_type(_own(select), seen)
                 asked = {asked_as(each): each for each in (node, *also)}
                 listed = ", ".join(f"{self.render(each)} AS c{i}" for i, each in enumerate(asked.values()))
                 types.update(zip(asked, self.describe(f"SELECT {listed}{from_}{by}"), strict=True))

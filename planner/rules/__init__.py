@@ -13,11 +13,12 @@ from sqlglot import exp
 
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.positions import Trace, shown
+from fedsql.planner.rules.compute_first import compute_first
 from fedsql.planner.rules.expand_ctes import expand_ctes
 from fedsql.planner.rules.flatten import flatten
 from fedsql.planner.trees import sql_of
 
-RULES: tuple[Callable[[exp.Query, Catalog], exp.Query], ...] = (expand_ctes, flatten)
+RULES: tuple[Callable[[exp.Query, Catalog], exp.Query], ...] = (expand_ctes, flatten, compute_first)
 
 
 def rewrite(tree: exp.Query, catalog: Catalog, trace: Trace) -> exp.Query:

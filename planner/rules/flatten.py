@@ -26,7 +26,7 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.trees import find
 
-_KEEP = ("limit", "offset", "order", "sample", "qualify", "having", "with_", "laterals", "match", "connect", "windows")
+_KEEP = ("limit", "offset", "sample", "qualify", "having", "with_", "laterals", "match", "connect", "windows")
 
 
 def flatten(tree: exp.Query, catalog: Catalog) -> exp.Query:
