@@ -17,7 +17,8 @@ from fedsql.config.models import PartyConfig
 from fedsql.errors import ConfigError
 from fedsql.executors.engines.store import PartyStore
 from fedsql.executors.engines.typer import DuckDBTyper
-from fedsql.planner.catalog import USES, Catalog, ColumnOffer, Offer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.offer import USES, ColumnOffer, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.schema import clash
 
 WIDTH = 80

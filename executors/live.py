@@ -20,7 +20,8 @@ from fedsql.executors.federation import Presence
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.executors.roles.directory import Directory
 from fedsql.executors.transport.node import Offered
-from fedsql.planner.catalog import Catalog, Digests, Offer
+from fedsql.planner.catalog import Catalog, Digests
+from fedsql.planner.offer import Offer
 
 _log = logging.getLogger("fedsql.directory")
 _PATIENCE = 2.0  # seconds: a new offer reaches everybody through the coordinator at about the same time

@@ -30,7 +30,7 @@ from fedsql.executors.transport.hub import Hub
 from fedsql.executors.transport.login import PARTY
 from fedsql.executors.transport.node import Node, Offered
 from fedsql.executors.transport.settings import Settings
-from fedsql.planner.catalog import Offer
+from fedsql.planner.offer import Offer
 
 _log = logging.getLogger("fedsql.service")
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
-from fedsql.planner.catalog import ColumnOffer
+from fedsql.planner.offer import ColumnOffer
 from fedsql.planner.trees import sql_of
 from fedsql.types import SqlType
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.catalog import Catalog, Offer, TableOffer
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.offer import Offer, TableOffer
 from fedsql.types import quoted
 
 _ROW = "(row)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from fedsql.planner.catalog import TableOffer
+from fedsql.planner.offer import TableOffer
 from fedsql.planner.trees import find
 from fedsql.types import compares_by_value
 

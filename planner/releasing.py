@@ -11,7 +11,7 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.above import check_listed
 from fedsql.planner.bounds import MOST_ROWS, Known
-from fedsql.planner.catalog import Catalog, PublicTable, TableOffer
+from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.describing import render_aggregate
@@ -21,6 +21,7 @@ from fedsql.planner.joined import Joined, parts_of, with_types
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
 from fedsql.planner.logical import Filter as FilterNode
 from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, scans_of
+from fedsql.planner.offer import TableOffer
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons

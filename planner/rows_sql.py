@@ -14,9 +14,10 @@ from sqlglot import exp
 
 from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated, sides
 from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
-from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
+from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import unit_path
 from fedsql.planner.logical import Rows
+from fedsql.planner.offer import ColumnOffer, TableOffer
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
 from fedsql.planner.trees import copied, find, sql_of

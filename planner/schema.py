@@ -13,7 +13,8 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.planner.blocks import items
-from fedsql.planner.catalog import Catalog, TableOffer
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.offer import TableOffer
 from fedsql.planner.positions import position
 from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedsql.errors import DataError, NotSupportedError
-from fedsql.planner.catalog import TableOffer
+from fedsql.planner.offer import TableOffer
 from fedsql.planner.partials import Output, Partial
 from fedsql.planner.policy import Terms
 from fedsql.privacy.accounting import calibrate, to_epsilon

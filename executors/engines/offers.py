@@ -17,7 +17,7 @@ import duckdb
 
 from fedsql.config.models import ColumnConfig, ReleaseConfig, TableConfig
 from fedsql.config.problems import key
-from fedsql.planner.catalog import USES, ColumnOffer, ReleasePolicy, TableOffer, days
+from fedsql.planner.offer import USES, ColumnOffer, ReleasePolicy, TableOffer, days
 from fedsql.types import DATED, SqlType, quoted
 
 SCALED_LIMIT = 1 << 48  # the integer part of a fixed-point value, where no bounds tell more

@@ -28,7 +28,8 @@ from fedsql.executors.engines import texts
 from fedsql.executors.engines.copies import Copies, opened, packed, too_large
 from fedsql.executors.engines.offers import release_policy, verify
 from fedsql.executors.engines.runs import OnPlace, Runs
-from fedsql.planner.catalog import Offer, PublicTable, TableOffer
+from fedsql.planner.catalog import PublicTable
+from fedsql.planner.offer import Offer, TableOffer
 from fedsql.planner.question import StageInput
 from fedsql.types import quoted
 

@@ -25,7 +25,7 @@ from fedsql.executors.roles.directory import Directories, Directory
 from fedsql.executors.roles.held import Held, held_under, is_holdable, name_of, unpacked
 from fedsql.executors.roles.releases import Releases, drawn, is_kept
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.catalog import Offer
+from fedsql.planner.offer import Offer
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import PLANNER_VERSION, VALID_FOR, Question, versions_of
 from fedsql.planner.recheck import recheck

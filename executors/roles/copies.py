@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from fedsql.errors import PolicyDenied, ProtocolError
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.wire import Exchange, Message, Steps
-from fedsql.planner.catalog import Catalog, Offer, PublicTable
+from fedsql.planner.catalog import Catalog, PublicTable
+from fedsql.planner.offer import Offer
 from fedsql.planner.plans import Plan
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from fedsql.executors.roles.copies import rows_for
 from fedsql.executors.roles.directory import Directories
 from fedsql.executors.roles.keys import AnalystKeys
 from fedsql.executors.stopwatch import Stopwatch
-from fedsql.planner.catalog import Offer, PublicTable, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import PublicTable
+from fedsql.planner.offer import Offer, ReleasePolicy, TableOffer
 from fedsql.planner.question import StageInput
 from fedsql.privacy.ledger import Ledger, Limits, Spent
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from fedsql.flight.like import Like
 from fedsql.flight.types import field_of
-from fedsql.planner.catalog import ColumnOffer
+from fedsql.planner.offer import ColumnOffer
 from fedsql.planner.schema import UNION
 from fedsql.session import Session
 

@@ -12,7 +12,7 @@ from fedsql.config.loading import federation_from, is_party_file, load_federatio
 from fedsql.config.models import BudgetConfig, ReleaseConfig
 from fedsql.config.values import AGGREGATES, UNLISTED_AGGREGATES, USES
 from fedsql.errors import ConfigError
-from fedsql.planner import catalog
+from fedsql.planner import offer
 
 KEY = "ed25519:" + base64.b64encode(bytes(32)).decode()
 FEDERATION = 'name = "hospitals"\n[parties.north]\nconfig = "north.toml"\n'
@@ -30,7 +30,7 @@ def problems(folder: Path, federation: str = FEDERATION, **parties: str) -> list
 
 
 def test_the_literal_names_are_the_planner_s():
-    assert (USES, AGGREGATES, UNLISTED_AGGREGATES) == (catalog.USES, catalog.AGGREGATES, catalog.UNLISTED_AGGREGATES)
+    assert (USES, AGGREGATES, UNLISTED_AGGREGATES) == (offer.USES, offer.AGGREGATES, offer.UNLISTED_AGGREGATES)
 
 
 IN_PARTY = [

@@ -16,7 +16,8 @@ from fedsql.config.loading import federation_from
 from fedsql.errors import ConfigError, ProgrammingError, ProtocolError
 from fedsql.executors.engines import copies, texts
 from fedsql.executors.engines.store import PartyStore
-from fedsql.planner.catalog import Catalog, Offer, PublicTable, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Catalog, PublicTable
+from fedsql.planner.offer import Offer, ReleasePolicy, TableOffer
 from fedsql.planner.question import StageInput
 
 SECRET = bytes(range(32))

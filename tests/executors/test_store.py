@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fedsql.config.loading import federation_from
 from fedsql.errors import ConfigError, OperationalError
 from fedsql.executors.engines.store import PartyStore
-from fedsql.planner.catalog import ColumnOffer, Offer, ReleasePolicy
+from fedsql.planner.offer import ColumnOffer, Offer, ReleasePolicy
 
 SECRET = bytes(range(32))
 PATIENTS = pa.table(

@@ -4,7 +4,8 @@ import duckdb
 import pytest
 
 from fedsql.errors import ProgrammingError
-from fedsql.planner.catalog import Catalog, ColumnOffer, Offer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.offer import ColumnOffer, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.parse import parse
 from fedsql.planner.schema import clash, list_nothing, mirror, resolve_tables, union_columns
 

@@ -15,7 +15,8 @@ from fedsql.codec import decode, encode
 from fedsql.errors import Error, InternalError, NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import DuckDBTyper
 from fedsql.planner import fragments, functions
-from fedsql.planner.catalog import Catalog, ColumnOffer, Offer, ReleasePolicy, TableOffer
+from fedsql.planner.catalog import Catalog
+from fedsql.planner.offer import ColumnOffer, Offer, ReleasePolicy, TableOffer
 from fedsql.types import is_type, quoted
 
 HELD = {name: {"aa": 20, "bb": 30} for name in ("north", "south", "west")}
