@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.functions import aggregate_of
+from fedsql.planner.aggregates import aggregate_of
 from fedsql.planner.logical import Release, leaf_of
 from fedsql.planner.policy import Terms
 from fedsql.planner.trees import find, sql_of

@@ -9,10 +9,11 @@ from __future__ import annotations
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
+from fedsql.planner.aggregates import REPEATABLE, TRUTHS, aggregate_of, refuse_aggregate
 from fedsql.planner.below import Below
 from fedsql.planner.blocks import items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import REPEATABLE, TRUTHS, aggregate_of, check_rows, check_scalar, refuse_aggregate
+from fedsql.planner.functions import check_rows, check_scalar
 from fedsql.planner.identities import domain_of, holds_unit
 from fedsql.planner.inputs import Inputs
 from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of

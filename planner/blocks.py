@@ -7,8 +7,8 @@ from itertools import combinations
 
 from sqlglot import exp
 
+from fedsql.planner.aggregates import is_aggregate
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import is_aggregate
 from fedsql.planner.trees import find, sql_of, walk
 
 _WRAPPERS = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.WithinGroup)

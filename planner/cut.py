@@ -23,6 +23,7 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.above import each_alone, is_mode, lists_values, over_values, put_together, united, values_of
+from fedsql.planner.aggregates import GROUPING
 from fedsql.planner.below import Below
 from fedsql.planner.binder import bind_release
 from fedsql.planner.blocks import (
@@ -45,7 +46,6 @@ from fedsql.planner.blocks import (
     unordered,
 )
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import GROUPING
 from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import MARGIN, Release, Sibling, margin_of
 from fedsql.planner.positions import Trace, position, shown

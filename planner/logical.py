@@ -221,7 +221,7 @@ class Key:
 class Aggregate:
     """An aggregate of a release.
 
-    ``function`` is the canonical name (`planner.functions.AGGREGATES`), ``arguments`` its arguments (none: COUNT(*)),
+    ``function`` is the canonical name (`planner.aggregates.AGGREGATES`), ``arguments`` its arguments (none: COUNT(*)),
     ``condition`` the FILTER clause or None, ``type`` the result type by DuckDB. ``counts``: what a COUNT(DISTINCT x) counts,
     "units" (the privacy unit) or "ids" (other party-scoped ids); empty for all else.
     """

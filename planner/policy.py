@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
+from fedsql.planner.aggregates import POLICY_OF, TRUTHS
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.functions import POLICY_OF, TRUTHS
 from fedsql.planner.logical import Aggregate, Filter, Hazard, Join, Leaf, Release, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.offer import Offer, ReleasePolicy, TableOffer
 from fedsql.planner.positions import position, shown

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
+from fedsql.planner.aggregates import is_aggregate
 from fedsql.planner.blocks import conjuncts, grouping, is_grouped, is_query, items, outer_nodes, own_nodes
 from fedsql.planner.bounds import Known
 from fedsql.planner.coding import ROW_CAP
-from fedsql.planner.functions import WINDOW_FUNCTIONS, is_aggregate
+from fedsql.planner.functions import WINDOW_FUNCTIONS
 from fedsql.planner.positions import position, shown
 from fedsql.planner.safe import TypeOf, asked_as, guard_zero, may_raise, safe, safe_condition, to_type
 from fedsql.planner.trees import find, sql_of, walk

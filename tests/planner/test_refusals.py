@@ -6,7 +6,8 @@ import pytest
 from sqlglot import exp
 
 from fedsql.errors import DatabaseError, DataError, NotSupportedError, PolicyDenied, ProgrammingError
-from fedsql.planner.functions import AGGREGATE_NAMES, AGGREGATES, REFUSED_AGGREGATES, check_scalar, is_aggregate
+from fedsql.planner.aggregates import AGGREGATE_NAMES, AGGREGATES, REFUSED_AGGREGATES, is_aggregate
+from fedsql.planner.functions import check_scalar
 from fedsql.planner.parse import parse
 from fedsql.session import Session
 
