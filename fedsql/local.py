@@ -21,7 +21,8 @@ from fedsql.errors import Cancelled, NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.local_statements import into, kind_of, read_write, rows_each, run, serves_tables, values_of
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.parse import count_marks, parse
+from fedsql.planner.constants import count_marks
+from fedsql.planner.parse import parse
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
 from fedsql.planner.trees import find

@@ -15,8 +15,9 @@ from sqlglot.errors import SqlglotError
 from fedsql.answer import Answer
 from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import read_twice
+from fedsql.planner.constants import check_count, native
 from fedsql.planner.parameters import checked
-from fedsql.planner.parse import check_count, native, number_marks, read_statements, unread
+from fedsql.planner.parse import number_marks, read_statements, unread
 from fedsql.planner.table_functions import check_functions
 from fedsql.workbench import taken
 

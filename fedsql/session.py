@@ -46,10 +46,11 @@ from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
 from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
+from fedsql.planner.constants import bind_now, bind_parameters, parameter
 from fedsql.planner.explain import explain, notices
 from fedsql.planner.margins import answer_margins
 from fedsql.planner.parameters import Parameters, positional, positional_rows
-from fedsql.planner.parse import bind_now, bind_parameters, parameter, parse
+from fedsql.planner.parse import parse
 from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import UNION, resolve_tables

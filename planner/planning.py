@@ -20,11 +20,12 @@ from sqlglot.optimizer.qualify import qualify
 from fedsql.codec import digest
 from fedsql.errors import ProgrammingError
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.constants import bind_now, bind_parameters
 from fedsql.planner.cut import Cut, cut
 from fedsql.planner.describing import describe
 from fedsql.planner.no_rows import asks_no_rows, no_rows
 from fedsql.planner.noising import with_noise
-from fedsql.planner.parse import bind_now, bind_parameters, parse, within_reach
+from fedsql.planner.parse import parse, within_reach
 from fedsql.planner.plans import Plan, digest_of
 from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
