@@ -14,14 +14,11 @@ from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
 from fedsql.planner.blocks import (
-    aggregate_calls,
     conjuncts,
     equal_columns,
     grouping,
     is_grouped,
     items,
-    nested_queries,
-    outside_columns,
     own_columns,
     reads_federated,
 )
@@ -29,6 +26,7 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import decides_unit, domain_of, holds_unit, unit_domain
 from fedsql.planner.joins import check_joins
 from fedsql.planner.logical import Hazard, Scan
+from fedsql.planner.nested import check_nested
 from fedsql.planner.positions import position, shown
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
 from fedsql.planner.trees import find
@@ -68,7 +66,7 @@ class Below:
             if (clause := select.args.get(part)) is not None:
                 self._condition(clause.this, [env, *outer])
         for projection in select.expressions:
-            self._nested(projection, [env, *outer])
+            check_nested(self, projection, [env, *outer])
         return env
 
     def sources(self, select: exp.Select, outer: Sequence[Env] = ()) -> Env:
@@ -95,27 +93,9 @@ class Below:
         unit = units.pop() if len(units) == 1 else None
         return Source(alias, bool(federated), columns, scans, unit, one_unit, listed=listed)
 
-    def is_linked(self, query: exp.Query, envs: list[Env]) -> bool:
-        """Say whether a nested query over federated rows needs only rows that are where those around it are."""
-        return self.alone or bool(self._links(query, envs))
-
-    def _links(self, query: exp.Query, envs: list[Env]) -> list[bool]:
-        """Return, for each pair of ids that links a nested query's rows with those around it, whether both tell the unit."""
-        if not isinstance(query, exp.Select):
-            return []
-        around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
-        other = Below(self.catalog, scans=list(self.scans))
-        own = other.block(query, envs)
-        inside, found = [own, *envs], []
-        if isinstance(around, exp.In) and not isinstance(around.this, exp.Tuple) and len(query.expressions) == 1:
-            pair = self.lineage(around.this, envs), other.lineage(query.expressions[0].unalias(), inside)
-            if pair[0].domain is not None and pair[0].domain == pair[1].domain:
-                found.append(other.tells_unit(*pair))
-        for conjunct in conjuncts(query.args.get("where")):
-            link = other.link(conjunct, inside)
-            if link and len({column.table.lower() in own for column in link}) == 2:
-                found.append(other.tells_unit(*(other.column(column, inside) for column in link)))
-        return found
+    def apart(self) -> Below:
+        """Return an analysis of its own, which knows the scans of this one."""
+        return Below(self.catalog, scans=list(self.scans))
 
     def use(self, use: str, expression: exp.Expr, envs: Sequence[Env]) -> None:
         """Record that every base column in ``expression`` is used as ``use``."""
@@ -258,49 +238,7 @@ class Below:
                     )
                 )
             self.use("filter", conjunct, envs)
-        self._nested(expression, envs)
-
-    def _nested(self, expression: exp.Expr, envs: list[Env]) -> None:
-        """Analyse the queries and windows in an expression: federated ones must stay where the rows around them are."""
-        for query in nested_queries(expression):
-            for column in outside_columns(query):
-                self.use("filter" if self._link_of(column, query, envs) is None else "join", column, envs)
-            if not reads_federated(query, self.catalog):
-                self._copied(query, "")
-                continue
-            if isinstance(query, exp.Select) and not query.args.get("group") and aggregate_calls(query):
-                inner = self.block(query, envs)  # one aggregate for each row around it
-                for projection in query.expressions:
-                    self.use("filter", projection, [inner, *envs])
-            else:
-                self.derived(query, "", envs)
-            if not self.is_linked(query, envs):
-                names = ", ".join(sorted({t.name for t in find(query, exp.Table)}))
-                raise NotLocal(
-                    f"this subquery needs rows of other parties: nothing links {names} with the query around it",
-                    hint="link them by the privacy unit or a declared reference; rows of different parties: by JOIN",
-                    position=position(query),
-                )
-            mixed = not any(self._links(query, envs))
-            self.mixed |= mixed
-            self.spread |= (
-                mixed and isinstance(query.parent, exp.Subquery) and not isinstance(query.parent.parent, exp.In)
-            )
-        for window in find(expression, exp.Window):
-            if (holder := window.find_ancestor(exp.Query)) is not None and holder is not expression.find_ancestor(
-                exp.Query
-            ):
-                continue  # of a nested query, which has checked it
-            parts = [self.lineage(part, envs) for part in window.args.get("partition_by") or []]
-            keys = [part for part in parts if part.key is not None]
-            mixed = not any(self.tells_unit(key) for key in keys)
-            self.mixed, self.spread = self.mixed or mixed, self.spread or mixed
-            if not keys and not self.alone:
-                raise NotLocal(
-                    "a window over federated rows needs PARTITION BY the privacy unit or a declared reference",
-                    hint="or aggregate with GROUP BY first; windows over the released groups work",
-                    position=position(window),
-                )
+        check_nested(self, expression, envs)
 
     def link(self, conjunct: exp.Expr, envs: Sequence[Env]) -> tuple[exp.Column, exp.Column] | None:
         """Return both columns of an equality of party-scoped ids, or None."""
@@ -309,10 +247,3 @@ class Below:
             return None
         first, second = (self.column(column, envs).domain for column in pair)
         return pair if first is not None and first == second else None
-
-    def _link_of(self, column: exp.Column, query: exp.Query, envs: list[Env]) -> exp.Expr | None:
-        """Return the condition in ``query`` that compares ``column`` of a block around it with a column of its own."""
-        parent = column.parent
-        while isinstance(parent, exp.Paren):
-            parent = parent.parent
-        return parent if parent is not None and equal_columns(parent) is not None else None

@@ -48,6 +48,7 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.inputs import Input, Inputs
 from fedsql.planner.logical import MARGIN, Release, Sibling, margin_of
+from fedsql.planner.nested import is_linked
 from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.private import joins_parties
 from fedsql.planner.rules.decorrelate import decorrelate
@@ -167,7 +168,7 @@ class _Cutter:
             envs: list[Env] = []
             for block in reversed([select, *blocks_around(select)]):
                 envs.insert(0, below.sources(block, envs))
-            return below.is_linked(query, envs)
+            return is_linked(below, query, envs)
         except NotLocal:
             return False
 
