@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import product
-from math import prod
 
 from sqlglot import exp
 
@@ -14,28 +12,24 @@ from fedsql.planner.bounds import MOST_ROWS, Known
 from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
-from fedsql.planner.describing import render_aggregate
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
 from fedsql.planner.joined import Joined, parts_of, with_types
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
-from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, scans_of
+from fedsql.planner.logical import Release, Rows, Scan, leaf_of, margin_of, scans_of
 from fedsql.planner.offer import TableOffer
 from fedsql.planner.plans import PlannedInput, ReleasePlan
-from fedsql.planner.policy import Terms, check_policy, hazards, uses
+from fedsql.planner.policy import Terms, check_policy, hazards
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.ranges import check_together
+from fedsql.planner.release_columns import public_domain, typed, used_columns
 from fedsql.planner.row_bounds import most_rows
-from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
-from fedsql.planner.safe import to_type
-from fedsql.planner.schema import UNION, Schema
+from fedsql.planner.rows_sql import RowsSql, base_table, empty
+from fedsql.planner.schema import Columns, Schema, public_of
 from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
-from fedsql.planner.trees import copied, find, sql_of, walk
+from fedsql.planner.trees import copied, find, sql_of
 from fedsql.planner.typer import Typer
-
-MOST_PUBLIC_SLOTS = 4096  # larger public domains are aligned by tags instead
 
 
 @dataclass
@@ -94,10 +88,9 @@ class Planner:
     def _publics(self, tree: exp.Query) -> dict[tuple[str, str], PublicTable]:
         found = {}
         for table in find(tree, exp.Table):
-            if table.db and isinstance(table.this, exp.Identifier):
-                party = None if table.db.lower() == UNION else table.db
-                if (public := self.catalog.public(table.name, party)) is not None:
-                    found[table.db.lower(), table.name.lower()] = public
+            named = table.db and isinstance(table.this, exp.Identifier)
+            if named and (public := public_of(table, self.catalog)) is not None:
+                found[table.db.lower(), table.name.lower()] = public
         return found
 
     def _input(self, input_: Input) -> PlannedInput:
@@ -139,11 +132,11 @@ class Planner:
         else:
             typing = Typing(self.typer, leaf, mirrored(leaf))
             source = self._scanned(release, leaf, typing)
-        release = _typed(release, typing)
+        release = typed(release, typing)
         if isinstance(leaf, Rows) and leaf.join is not None:
             return self._joined(release, leaf, terms, typing, stage, copies)
         known = known_bounds(leaf)
-        domain = _domain(release, leaf)
+        domain = public_domain(release, leaf)
         if terms.noisy:
             check_noisy([a.function for a in release.aggregates])
         unknown = terms.noisy and domain is None
@@ -262,59 +255,10 @@ class Planner:
 
     def _scanned(self, release: Release, scan: Scan, typing: Typing) -> Source:
         """Return how a party reads its part of one table: the columns used, in the union's types."""
-        names = [column.name.lower() for _, column in uses(release, scan)]
-        names += [c.name.lower() for s in release.siblings for k in s.keys for c in find(k.expression, exp.Column)]
-        names += [a.arguments[0].name.lower() for a in release.aggregates if a.counts == "units" and a.arguments]
-        names = sorted(set(names))
-        types = typing.types_of([exp.column(name, table=scan.alias, quoted=True) for name in names])
-        columns = dict(zip(names, types, strict=True))
+        columns = used_columns(release, scan, typing)
 
         def source(party: str, clamp: bool, unit: bool, numbered: bool) -> str:
             offer = next(o for o in scan.offers if o.party == party)
             return base_table(offer, columns, clamp, self.catalog, unit=unit, numbered=numbered)
 
         return source
-
-
-def _typed(release: Release, typing: Typing) -> Release:
-    """Put DuckDB's types on keys and aggregates."""
-    where = f" WHERE {sql_of(release.input.condition)}" if isinstance(release.input, FilterNode) else ""
-    items = [sql_of(k.expression) for k in release.keys] + [render_aggregate(a) for a in release.aggregates]
-    grouped = f" GROUP BY {', '.join(str(i + 1) for i in range(len(release.keys)))}" if release.keys else ""
-    listed = ", ".join(f"{item} AS c{i}" for i, item in enumerate(items))
-    types = [t for _, t in typing.typer.describe(f"SELECT {listed} FROM {typing.table}{where}{grouped}")]
-    arguments = [argument for a in release.aggregates for argument in a.arguments]
-    parts = [
-        *arguments,
-        *(k.expression for k in release.keys),
-        *(a.condition for a in release.aggregates if a.condition),
-    ]
-    parts += [release.input.condition] if isinstance(release.input, FilterNode) else []
-    soon = to_type((node for part in parts for node in walk(part)), {typing.leaf.alias.lower()})
-    found = iter(typing.types_of([*arguments, *soon]))
-    count = len(release.keys)
-    return replace(
-        release,
-        keys=tuple(replace(k, type=t) for k, t in zip(release.keys, types[:count], strict=True)),
-        aggregates=tuple(
-            replace(a, type=t, argument_types=tuple(next(found) for _ in a.arguments))
-            for a, t in zip(release.aggregates, types[count:], strict=True)
-        ),
-    )
-
-
-def _domain(release: Release, leaf: Leaf) -> tuple[tuple[str | None, ...], ...] | None:
-    """Return the labels of all groups where owners made them public; NULL always has a slot."""
-    values: list[tuple[str | None, ...]] = []
-    for key in release.keys:
-        columns = (
-            [offer.column(key.expression.name) for offer in leaf.offers]
-            if isinstance(key.expression, exp.Column)
-            else [None]
-        )
-        if any(column is None or column.values is None for column in columns):
-            return None
-        values.append((*dict.fromkeys(v for c in columns if c is not None for v in c.values or ()), None))
-    if prod(len(v) for v in values) > MOST_PUBLIC_SLOTS:
-        return None
-    return tuple(product(*values))

@@ -16,7 +16,7 @@ from fedsql.planner.bounds import MOST_ROWS
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.logical import Rows, Scan
 from fedsql.planner.offer import TableOffer
-from fedsql.planner.schema import UNION
+from fedsql.planner.schema import UNION, public_of
 
 Offers = Mapping[str, Sequence[TableOffer]]  # alias, lower case -> what the parties offer of it
 Equal = set[frozenset[tuple[str, str]]]  # pairs of (alias, column), lower case
@@ -55,7 +55,7 @@ def _tables(rows: Rows, catalog: Catalog) -> Offers | None:
 
 
 def _offers(table: exp.Table, rows: Rows, catalog: Catalog) -> Sequence[TableOffer]:
-    public = catalog.public(table.name, None if table.db.lower() == UNION else table.db)
+    public = public_of(table, catalog)
     if public is not None:
         return [offer for offer in catalog.tables(table.name) if offer.content == public.content]
     return next(

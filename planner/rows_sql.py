@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property
 from typing import TypeVar
 
@@ -13,12 +12,14 @@ import sqlglot
 from sqlglot import exp
 
 from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated, sides
-from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
+from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import unit_path
 from fedsql.planner.logical import Rows
-from fedsql.planner.offer import ColumnOffer, TableOffer
-from fedsql.planner.schema import UNION, Schema
+from fedsql.planner.offer import TableOffer
+from fedsql.planner.row_columns import offer_at
+from fedsql.planner.row_ranges import RowRanges
+from fedsql.planner.schema import UNION, Columns, Schema, public_of
 from fedsql.planner.secure import Secure
 from fedsql.planner.trees import copied, find, sql_of
 from fedsql.planner.typer import Typer
@@ -26,7 +27,6 @@ from fedsql.types import DATED, SqlType, quoted
 
 UNIT = "_unit"
 T = TypeVar("T", bound=exp.Expr)
-Columns = Sequence[tuple[str, str]]  # (name, type)
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,20 @@ class RowsSql:
             types = [t for _, t in self.typer.describe(_selecting(body, ", ".join(listed)))]
         columns = tuple(replace(c, type=t) for c, t in zip(self.rows.columns, types, strict=True))
         rows = replace(self.rows, columns=columns)
-        return replace(rows, offers=tuple(self._offer(rows, party) for party in rows.parties))
+        return replace(rows, offers=tuple(offer_at(rows, party, self.catalog) for party in rows.parties))
 
     def mirror(self) -> str:
         """Return the relation, with its alias, as the typer knows it: of the types that `typed` has found, without rows."""
         return f"({_empty({c.name: c.type for c in self.rows.columns}, unit=False)}) AS {quoted(self.rows.alias)}"
+
+    def sums(self) -> Known:
+        """Return the intervals of those columns that are sums and counts of derived tables: by public sizes."""
+
+        def type_of(query: exp.Select, value: exp.Expr) -> SqlType:
+            types = self.typer.describe(_selecting(copied(query), sql_of(value), ungrouped=True))
+            return SqlType.parse(types[0][1])
+
+        return self._ranges.sums(self.rows, type_of)
 
     def at(self, party: str, clamp: bool, unit: bool, numbered: bool) -> str:
         """Return the relation as ``party`` computes it, without its alias.
@@ -94,6 +103,10 @@ class RowsSql:
         parts = re.split(f'"{mark}([0-9]+)"', _selecting(body, ", ".join(listed) or "1 AS nothing"))
         return [tables[int(part)] if i % 2 else part for i, part in enumerate(parts)]
 
+    @property
+    def _ranges(self) -> RowRanges:
+        return RowRanges(self.catalog, self.inputs)
+
     @cached_property
     def _secured(self) -> exp.Select:
         """The query made safe."""
@@ -101,7 +114,7 @@ class RowsSql:
         for query in find(body, exp.SetOperation):
             if not isinstance(query.parent, exp.SetOperation):
                 self._unify(query)
-        Secure(lambda sql: [t for _, t in self.typer.describe(sql)], self._mirrored, self._known).block(body)
+        Secure(lambda sql: [t for _, t in self.typer.describe(sql)], self._mirrored, self._ranges.known).block(body)
         return body
 
     def _unify(self, query: exp.SetOperation) -> None:
@@ -118,7 +131,7 @@ class RowsSql:
         """Return what stands for a table at ``party``."""
         offers = self.catalog.tables(table.name)
         if any(offer.public for offer in offers):
-            public = self.catalog.public(table.name, None if table.db.lower() == UNION else table.db)
+            public = public_of(table, self.catalog)
             assert public is not None
             own = next((o for o in offers if o.party == party and o.content == public.content), None)
             return f'main."{own.name}"' if own is not None else f'copies."{public.relation}"'
@@ -175,109 +188,6 @@ class RowsSql:
         holder = self._with_inputs(exp.Tuple(expressions=[node.copy()]))
         found: exp.Expr = holder.expressions[0]
         return sql_of(found)
-
-    def _known(self, blocks: Sequence[exp.Select]) -> Known:
-        """Return the intervals that columns of a name are in, whichever source of the blocks they are of."""
-        found: dict[str, Interval | None] = {}
-        for name, range_ in (pair for block in blocks for item, _ in items(block) for pair in self._ranges(item)):
-            before = found.get(name, range_)
-            found[name] = before.hull(range_) if before is not None and range_ is not None else None
-        return {name: range_ for name, range_ in found.items() if range_ is not None}
-
-    def _ranges(self, item: exp.Expr) -> list[tuple[str, Interval | None]]:
-        """Return the columns of a FROM item, each with its interval where that is known."""
-        found: list[tuple[str, Interval | None]] = []
-        if isinstance(item, exp.Subquery):
-            found = self._computed(item.this)
-        elif item.name in self.inputs:
-            found = [(name.lower(), type_interval(SqlType.parse(type_))) for name, type_ in self.inputs[item.name]]
-        else:
-            offers = self.catalog.tables(item.name)
-            for name in dict.fromkeys(c.name.lower() for offer in offers for c in offer.columns):
-                found.append((name, column_interval([c for o in offers if (c := o.column(name)) is not None])))
-        names = [column.lower() for column in item.alias_column_names]
-        return [(name, range_) for name, (_, range_) in zip(names, found, strict=False)] + found[len(names) :]
-
-    def sums(self) -> Known:
-        """Return the intervals of those columns that are sums and counts of derived tables: by public sizes."""
-        found: dict[str, Interval] = {}
-        derived = {
-            item.alias_or_name.lower(): item.this for item, _ in items(self.rows.query) if item.key == "subquery"
-        }
-        for column in self.rows.columns:
-            query = derived.get(column.expression.table.lower())
-            if not isinstance(query, exp.Select):
-                continue
-            for projection in query.expressions:
-                call = projection.unalias()
-                if projection.alias_or_name.lower() != column.expression.name.lower() or not isinstance(
-                    call, exp.Sum | exp.Count
-                ):
-                    continue
-                each = Interval(Fraction(0), Fraction(1))
-                if isinstance(call, exp.Sum):
-                    types = self.typer.describe(_selecting(copied(query), sql_of(call.this), ungrouped=True))
-                    known = interval(call.this, self._known([query])) or type_interval(SqlType.parse(types[0][1]))
-                    if known is None:
-                        continue
-                    each = known
-                if len(items(query)) == 1:
-                    rows = max(offer.rows for scan in self.rows.scans for offer in scan.offers)
-                    found[column.name] = Interval(min(Fraction(0), each.low * rows), max(Fraction(0), each.high * rows))
-        return found
-
-    def _computed(self, query: exp.Expr) -> list[tuple[str, Interval | None]]:
-        query = query.unnest()
-        if isinstance(query, exp.SetOperation):
-            pairs = zip(self._computed(query.left), self._computed(query.right), strict=True)
-            return [(name, one.hull(other) if one and other else None) for (name, one), (_, other) in pairs]
-        assert isinstance(query, exp.Select)
-        known = self._known([query])
-        return [(p.alias_or_name.lower(), interval(p.unalias(), known)) for p in query.expressions]
-
-    def _offer(self, rows: Rows, party: str) -> TableOffer:
-        """Describe the rows at ``party`` as if they were a table of its own."""
-        held = [offer for scan in rows.scans for offer in scan.offers if offer.party == party]
-        return TableOffer(
-            party=party,
-            name=rows.name,
-            columns=tuple(self._column(rows, c.name, party) for c in rows.columns),
-            privacy_unit=held[0].privacy_unit if rows.one_unit else None,
-            unit_scope="global" if all(offer.unit_scope == "global" for offer in held) else "party",
-            unit_unique=False,
-            max_rows_per_unit=max(offer.max_rows_per_unit for offer in held),
-            rows=max(offer.rows for offer in held),
-            data_version="/".join(sorted({offer.data_version for offer in held})),
-        )
-
-    def _column(self, rows: Rows, name: str, party: str) -> ColumnOffer:
-        column = rows.column(name)
-        found: list[ColumnOffer] = []
-        for index, base in column.bases:
-            held = [o for o in rows.scans[index].offers if o.party == party] or list(rows.scans[index].offers)
-            found += [c for o in held[:1] if (c := o.column(base)) is not None]
-        if column.public is not None:
-            offers = self.catalog.tables(column.public[0])
-            found = [c for o in offers if (c := o.column(column.public[1])) is not None][:1]
-        known = joint(found) if found else ColumnOffer(name, column.type)
-        required = known.required and not column.conditional and known.type == column.type
-        return replace(known, name=name, type=column.type, required=required)
-
-
-def joint(columns: Sequence[ColumnOffer]) -> ColumnOffer:
-    """Return what holds for values of any of some columns."""
-    bounds = [column.bounds for column in columns if column.bounds is not None]
-    values = [column.values for column in columns if column.values is not None]
-    every, types = len(columns), {column.type for column in columns}
-    return replace(
-        columns[0],
-        bounds=(min(low for low, _ in bounds), max(high for _, high in bounds)) if len(bounds) == every else None,
-        scale=columns[0].scale if len({column.scale for column in columns}) == 1 else None,
-        values=tuple(dict.fromkeys(v for each in values for v in each))
-        if len(values) == every and len(types) == 1
-        else None,
-        required=all(column.required for column in columns) and len(types) == 1,
-    )
 
 
 def empty(table: exp.Table, columns: Columns) -> exp.Subquery:

@@ -13,14 +13,15 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.planner.blocks import items
-from fedsql.planner.catalog import Catalog
+from fedsql.planner.catalog import Catalog, PublicTable
 from fedsql.planner.offer import TableOffer
 from fedsql.planner.positions import position
 from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType
 
 Schema = Mapping[str, Mapping[str, Mapping[str, str]]]  # schema -> table -> column -> type
-Local = Sequence[tuple[str, Sequence[tuple[str, str]]]]
+Columns = Sequence[tuple[str, str]]  # (name, type)
+Local = Sequence[tuple[str, Columns]]  # (table, its columns)
 
 UNION = "main"
 RESERVED = frozenset({UNION, "temp", "system", "information_schema", "pg_catalog", "memory"})
@@ -33,6 +34,11 @@ def clash(types: Iterable[str]) -> bool:
         for t in types
     }
     return len(families) > 1
+
+
+def public_of(table: exp.Table, catalog: Catalog) -> PublicTable | None:
+    """Return the public table that a name with its schema stands for; None if it is none. Raises ProgrammingError."""
+    return catalog.public(table.name, None if table.db.lower() == UNION else table.db)
 
 
 def union_columns(offers: Sequence[TableOffer], supertype: Callable[[Sequence[str]], str]) -> dict[str, str]:

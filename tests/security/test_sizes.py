@@ -14,7 +14,7 @@ from fedsql.errors import NotSupportedError, OperationalError, ProtocolError
 from fedsql.executors.protocol.outline import MOST
 from fedsql.executors.protocol.wire import COORDINATOR
 from fedsql.executors.roles.common import FAILED
-from fedsql.planner.releasing import MOST_PUBLIC_SLOTS
+from fedsql.planner.release_columns import MOST_PUBLIC_SLOTS
 
 HELD = {name: {"aa": 20, "bb": 30, "cc": 40} for name in ("north", "south", "west")}
 SQL = "SELECT g, count(*), sum(v) FROM t GROUP BY g"
