@@ -28,8 +28,8 @@ from fedsql.planner.blocks import (
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import decides_unit, domain_of, holds_unit, unit_domain
 from fedsql.planner.joins import check_joins
-from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Hazard, Scan
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
 from fedsql.planner.trees import find
 from fedsql.planner.unions import check_parts, united

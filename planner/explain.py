@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fedsql.errors import ProgrammingError
 from fedsql.planner.describing import describe
 from fedsql.planner.joint import JoinPlan
-from fedsql.planner.logical import Filter, Rows
 from fedsql.planner.margins import answer_names
 from fedsql.planner.partials import Output
 from fedsql.planner.plans import Plan, ReleasePlan
+from fedsql.planner.relations import Filter, Rows
 from fedsql.planner.sensitivity import Noise, off_by
 
 _WIDTH = 80

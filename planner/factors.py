@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.logical import Join
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Join
 from fedsql.planner.trees import find, sql_of
 
 _ZERO = exp.Literal.number(0)

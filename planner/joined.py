@@ -20,10 +20,11 @@ from fedsql.planner.fragments import SAMPLING_KEY, Typing, known_bounds, label_s
 from fedsql.planner.joint import JoinPlan, Labels
 from fedsql.planner.joint_builder import JointBuilder, check_functions, unit_of
 from fedsql.planner.joint_sums import HERE, Sums, relation
-from fedsql.planner.logical import Join, Key, Link, Release, Rows, leaf_of
+from fedsql.planner.logical import Key, Release
 from fedsql.planner.partials import Output, Partial, Test
 from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Join, Link, Rows, leaf_of
 from fedsql.planner.row_columns import ROWS
 from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition

@@ -17,10 +17,11 @@ from fedsql.planner.builder import PAIRS, Builder
 from fedsql.planner.cells import Render
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
-from fedsql.planner.logical import Aggregate, Join, Rows
+from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import EXTREMES
 from fedsql.planner.positions import position
 from fedsql.planner.quantiles import QUANTILES
+from fedsql.planner.relations import Join, Rows
 from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.summable import Argument
 

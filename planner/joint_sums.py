@@ -16,8 +16,8 @@ from sqlglot import exp, parse_one
 from fedsql.errors import NotSupportedError
 from fedsql.planner.factors import ONE, Factors, Product
 from fedsql.planner.joint import LinkPlan, Term
-from fedsql.planner.logical import Join, Link
 from fedsql.planner.positions import position
+from fedsql.planner.relations import Join, Link
 from fedsql.planner.row_columns import ROWS
 from fedsql.planner.trees import find, sql_of
 from fedsql.types import quoted

@@ -14,8 +14,9 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.catalog import Catalog, Offer, ReleasePolicy, TableOffer
 from fedsql.planner.functions import POLICY_OF, TRUTHS
-from fedsql.planner.logical import Aggregate, Filter, Hazard, Join, Leaf, Release, Rows, Scan, leaf_of, scans_of
+from fedsql.planner.logical import Aggregate, Release
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Filter, Hazard, Join, Leaf, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.schema import clash
 from fedsql.planner.trees import find
 

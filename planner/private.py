@@ -19,9 +19,9 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.blocks import conjuncts, is_federated, items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Rows
 from fedsql.planner.positions import position, shown
 from fedsql.planner.private_parts import Part, is_unique, joined_rows
+from fedsql.planner.relations import Rows
 from fedsql.planner.schema import UNION
 from fedsql.planner.trees import find
 

@@ -19,12 +19,13 @@ from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, lab
 from fedsql.planner.inputs import Input
 from fedsql.planner.joined import Joined, parts_of, with_types
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
-from fedsql.planner.logical import Filter as FilterNode
-from fedsql.planner.logical import Leaf, Release, Rows, Scan, leaf_of, margin_of, scans_of
+from fedsql.planner.logical import Release, margin_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import Terms, check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.ranges import check_together
+from fedsql.planner.relations import Filter as FilterNode
+from fedsql.planner.relations import Leaf, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.row_bounds import most_rows
 from fedsql.planner.rows_sql import Columns, RowsSql, base_table, empty
 from fedsql.planner.safe import to_type

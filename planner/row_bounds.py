@@ -14,7 +14,7 @@ from sqlglot import exp
 from fedsql.planner.blocks import conjuncts, items
 from fedsql.planner.bounds import MOST_ROWS
 from fedsql.planner.catalog import Catalog, TableOffer
-from fedsql.planner.logical import Rows, Scan
+from fedsql.planner.relations import Rows, Scan
 from fedsql.planner.schema import UNION
 
 Offers = Mapping[str, Sequence[TableOffer]]  # alias, lower case -> what the parties offer of it

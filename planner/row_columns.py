@@ -9,7 +9,7 @@ from sqlglot import exp
 from fedsql.planner.below import Below
 from fedsql.planner.blocks import kept_items
 from fedsql.planner.inputs import inputs_in
-from fedsql.planner.logical import RowColumn, Rows
+from fedsql.planner.relations import RowColumn, Rows
 from fedsql.planner.sources import Env
 
 ROWS = "_rows"

@@ -16,7 +16,7 @@ from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
 from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
 from fedsql.planner.catalog import Catalog, ColumnOffer, TableOffer
 from fedsql.planner.identities import unit_path
-from fedsql.planner.logical import Rows
+from fedsql.planner.relations import Rows
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.secure import Secure
 from fedsql.planner.trees import copied, find, sql_of
