@@ -23,8 +23,8 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.functions import aggregate_of
 from fedsql.planner.logical import Release
-from fedsql.planner.policy import Terms
 from fedsql.planner.relations import leaf_of
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import find, sql_of
 
 LISTED = ("sum", "avg")  # where they are of distinct values

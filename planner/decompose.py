@@ -16,7 +16,6 @@ from fedsql.planner.coding import Coded, code
 from fedsql.planner.fragments import Typing, label_sql, unit_counter
 from fedsql.planner.logical import Aggregate, Release
 from fedsql.planner.ordered import EXTREMES, Order, order_of, whole_sql
-from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.quantiles import QUANTILES, check_values, fraction_of
 from fedsql.planner.ranges import check_bounds, check_inside, ranges_of
@@ -24,6 +23,7 @@ from fedsql.planner.relations import Join, Rows, scans_of
 from fedsql.planner.safe import node_type, safe, safe_condition
 from fedsql.planner.siblings import Beside
 from fedsql.planner.summable import Argument, line, null_as_data, polynomial, split
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import find, sql_of
 from fedsql.types import SqlType
 

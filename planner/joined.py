@@ -22,13 +22,13 @@ from fedsql.planner.joint_builder import JointBuilder, check_functions, unit_of
 from fedsql.planner.joint_sums import HERE, Sums, relation
 from fedsql.planner.logical import Key, Release
 from fedsql.planner.partials import Output, Partial, Test
-from fedsql.planner.policy import Terms
 from fedsql.planner.positions import position, shown
 from fedsql.planner.relations import Join, Link, Rows, leaf_of
 from fedsql.planner.row_columns import ROWS
 from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
 from fedsql.planner.schema import clash
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import find, sql_of
 from fedsql.planner.typer import Typer
 from fedsql.types import SqlType

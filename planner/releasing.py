@@ -21,7 +21,7 @@ from fedsql.planner.joined import Joined, parts_of, with_types
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
 from fedsql.planner.logical import Release, margin_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
-from fedsql.planner.policy import Terms, check_policy, hazards, uses
+from fedsql.planner.policy import check_policy, hazards, uses
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.ranges import check_together
 from fedsql.planner.relations import Filter as FilterNode
@@ -32,6 +32,7 @@ from fedsql.planner.safe import to_type
 from fedsql.planner.schema import UNION, Schema
 from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import copied, find, sql_of, walk
 from fedsql.planner.typer import Typer
 
