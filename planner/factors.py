@@ -168,6 +168,20 @@ class Factors:
         )
 
 
+def rounded(product: Product, grid: int) -> Product:
+    """Return a value in multiples of ``grid``, rounded up or down at random."""
+    if grid == 1:
+        return product
+    if len(product.values) > 1:
+        raise NotSupportedError(
+            "a product of columns of two parties is not answered under noise, which a party here requires",
+            hint="sum a column of one party, under conditions of either",
+        )
+    ((part, sql),) = product.values
+    text = f"CAST(floor(CAST({sql} AS DOUBLE) / {grid} + random()) AS BIGINT)"
+    return Product(product.factor, product.conditions, ((part, text),))
+
+
 def _factors(node: exp.Expr) -> exp.Mul | None:
     """Return the product that a node compares with 0: ``TRY(a * b) <> 0``."""
     if not isinstance(node, exp.NEQ) or node.right.unnest() != _ZERO:

@@ -14,7 +14,7 @@ from itertools import chain, combinations
 from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.factors import ONE, Factors, Product
+from fedsql.planner.factors import ONE, Factors, Product, rounded
 from fedsql.planner.joint import Term
 from fedsql.planner.joint_columns import ONES, Columns
 from fedsql.planner.joint_sql import JointSql, case
@@ -59,7 +59,7 @@ class Sums:
             return self.partial((sql,), 1)
         name, provider = call.name, call.expressions[0].name if call.expressions else ""
         if name == LEFT_OUT:
-            return (Term(1, own=self._once(self.unit, []), everywhere=True), *_less(self._units([ONE])))
+            return (Term(1, own=self._once(self.unit, []), everywhere=True), *_less(self._counted([ONE], self.unit)))
         if name in (MATCHED, UNMATCHED):
             matched = self._at(provider, self.unit)
             every = self._all_rows(self._once(self.unit, self.sql.may(provider)))  # what ON leaves out hides nobody
@@ -87,13 +87,13 @@ class Sums:
         for condition in where:
             products = self.factors.multiplied(products, self.factors.truth(condition))
         if isinstance(call, exp.Sum):
-            values = [_rounded(product, grid) for product in self.factors.value(call.this)]
+            values = [rounded(product, grid) for product in self.factors.value(call.this)]
             return self._terms(self.factors.multiplied(products, values), limbs)
         assert isinstance(call, exp.Count)
         if isinstance(call.this, exp.Distinct):
             (value,) = call.this.expressions
             if not (isinstance(value, exp.Column) and value.table):
-                return self._units(products)
+                return self._counted(products, self.unit)
             return self._distinct(value, products)
         if not isinstance(call.this, exp.Star):
             present = exp.Not(this=exp.Is(this=call.this.copy(), expression=exp.null()))
@@ -150,10 +150,6 @@ class Sums:
             )
         return needed.pop() if needed else ""
 
-    def _units(self, products: Sequence[Product]) -> tuple[Term, ...]:
-        """Return the terms of the number of the anchor's units that have rows in a group where the products are 1."""
-        return self._counted(products, self.unit)
-
     def _at(self, provider: str, by: str | None) -> tuple[Term, ...]:
         """Return the terms of how many of the anchor's values of ``by`` match at a provider, in its group value."""
         link = self.sql.link(provider)
@@ -171,7 +167,7 @@ class Sums:
         return None if single and self.join.anchor.column(key.name).is_unit else self.sql.keys[provider][0]
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
-        """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""
+        """Return the terms of how many values of ``by`` the anchor has where the products are 1; None counts rows."""
         if not products:  # a condition and its opposite
             return ()
         repeated = [link for link in self.join.links if not link.unique]
@@ -255,20 +251,6 @@ class Sums:
         texts = [sql for p in products for part in p.parts - {""} for listed in p.of(part) for sql in listed]
         trees = [parse_one(text, dialect="duckdb") for text in texts]
         return self.factors.place(*(column.name for tree in trees for column in find(tree, exp.Column)))
-
-
-def _rounded(product: Product, grid: int) -> Product:
-    """Return a value in multiples of ``grid``."""
-    if grid == 1:
-        return product
-    if len(product.values) > 1:
-        raise NotSupportedError(
-            "a product of columns of two parties is not answered under noise, which a party here requires",
-            hint="sum a column of one party, under conditions of either",
-        )
-    ((part, sql),) = product.values
-    text = f"CAST(floor(CAST({sql} AS DOUBLE) / {grid} + random()) AS BIGINT)"
-    return Product(product.factor, product.conditions, ((part, text),))
 
 
 def _whole(sql: tuple[str, ...]) -> exp.Expr:

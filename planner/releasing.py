@@ -17,8 +17,9 @@ from fedsql.planner.decompose import decompose
 from fedsql.planner.describing import render_aggregate
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
-from fedsql.planner.joined import Joined, parts_of, with_types
+from fedsql.planner.joined import Joined, parts_of
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
+from fedsql.planner.joint_keys import with_types
 from fedsql.planner.logical import Release, margin_of
 from fedsql.planner.plans import PlannedInput, ReleasePlan
 from fedsql.planner.policy import check_policy, hazards, uses
