@@ -47,8 +47,9 @@ from fedsql.listings import describe, show
 from fedsql.local import LocalTables
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.constants import bind_now, bind_parameters, parameter
-from fedsql.planner.explain import explain, notices
+from fedsql.planner.explain import explain
 from fedsql.planner.margins import answer_margins
+from fedsql.planner.notices import notices
 from fedsql.planner.parameters import Parameters, positional, positional_rows
 from fedsql.planner.parse import parse
 from fedsql.planner.plans import Plan

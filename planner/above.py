@@ -22,8 +22,9 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
 from fedsql.planner.aggregates import aggregate_of
-from fedsql.planner.logical import Release, leaf_of
-from fedsql.planner.policy import Terms
+from fedsql.planner.logical import Release
+from fedsql.planner.relations import leaf_of
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import find, sql_of
 
 LISTED = ("sum", "avg")  # where they are of distinct values

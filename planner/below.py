@@ -13,21 +13,13 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from fedsql.errors import PolicyDenied
-from fedsql.planner.blocks import (
-    conjuncts,
-    equal_columns,
-    grouping,
-    is_grouped,
-    items,
-    own_columns,
-    reads_federated,
-)
+from fedsql.planner.blocks import conjuncts, equal_columns, grouping, is_grouped, items, own_columns, reads_federated
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import decides_unit, domain_of, holds_unit, unit_domain
 from fedsql.planner.joins import check_joins
-from fedsql.planner.logical import Hazard, Scan
 from fedsql.planner.nested import check_nested
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Hazard, Scan
 from fedsql.planner.sources import Column, Env, NotLocal, Reads, Source, bind_scan
 from fedsql.planner.trees import find
 from fedsql.planner.unions import check_parts, united

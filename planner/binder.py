@@ -16,10 +16,11 @@ from fedsql.planner.catalog import Catalog
 from fedsql.planner.functions import check_rows, check_scalar
 from fedsql.planner.identities import domain_of, holds_unit
 from fedsql.planner.inputs import Inputs
-from fedsql.planner.logical import Aggregate, Filter, Key, Leaf, Relation, Release, RowColumn, Rows, leaf_of
+from fedsql.planner.logical import Aggregate, Key, Release
 from fedsql.planner.positions import position
 from fedsql.planner.private import private_join
 from fedsql.planner.quantiles import QUANTILES, fraction_of
+from fedsql.planner.relations import Filter, Leaf, Relation, RowColumn, Rows, leaf_of
 from fedsql.planner.row_columns import ROWS, row_column, rows_of
 from fedsql.planner.sources import Env, NotLocal, bind_scan
 from fedsql.planner.trees import copied

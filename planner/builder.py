@@ -12,12 +12,13 @@ from fractions import Fraction
 from math import prod
 
 from fedsql.crypto.circuit import Rest
-from fedsql.planner.cells import Cells, Part, Render, all_of
-from fedsql.planner.coding import ROW_CAP, Coded, needs_halves, slot_width
+from fedsql.planner.cells import Part, Render, all_of
+from fedsql.planner.coding import Coded
+from fedsql.planner.collected import Collected
 from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import Order
-from fedsql.planner.partials import Output, Partial, counted, summed
-from fedsql.planner.quantiles import Rank, ranks_of
+from fedsql.planner.partials import Output, filter_of
+from fedsql.planner.quantiles import ranks_of
 from fedsql.planner.ranges import Ranges
 from fedsql.planner.summable import Argument, Polynomial
 
@@ -47,86 +48,10 @@ SQUARES = frozenset(["var_samp", "var_pop", "stddev_samp", "stddev_pop"]) | PAIR
 
 
 @dataclass
-class Builder(Cells):
-    """Collects the partials and outputs of one release, with the tests and cells of `Cells`; equal ones are shared."""
+class Builder(Collected):
+    """Decomposes the aggregates of one release: its outputs, over what is `Collected`."""
 
-    partials: list[Partial] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
-    rows: int = ROW_CAP  # of one party in one group, at most
-
-    def partial(
-        self,
-        sql: tuple[str, ...],
-        limit: int,
-        low: int = 0,
-        high: int = 1,
-        *,
-        counts_units: bool = False,
-        tagged: bool = False,
-        once: bool = False,
-    ) -> str:
-        """Return the name of the partial with this SQL, adding it when new. ``limit`` bounds one party's sum.
-
-        A count of units is no other count, even where its SQL is the same: it is not at every party.
-        """
-        for known in self.partials:
-            if (known.sql, known.counts_units) == (sql, counts_units):
-                return known.name
-        name, width = f"p{len(self.partials)}", slot_width(limit, self.parties)
-        self.partials.append(Partial(name, sql, limit, width, low, high, counts_units, tagged, once=once))
-        return name
-
-    def count(self, condition: str | None, *coded: Coded) -> str:
-        """Add the partial COUNT of the rows under ``condition``; ``coded`` is what is then summed over them."""
-        value = coded[0].value if len(coded) == 1 and _beyond(condition, *coded) is None else None
-        return self.partial((counted(condition) if value is None else f"COUNT({value})",), self.rows)
-
-    def distinct(self, label: str, condition: str | None) -> str:
-        """Add the number of distinct values of ``label``, whose texts are equal where the values are."""
-        where = _filter(condition)
-        if self.parties == 1:
-            return self.partial((f"COUNT(DISTINCT {label}){where}",), self.rows)
-        return self.partial((f"list(DISTINCT CAST({label} AS VARCHAR)){where}",), ROW_CAP, tagged=True)
-
-    def shared(self, sql: str, order: Order, rank: Rank | None = None) -> tuple[str, str]:
-        """Add the code of a value over all parties: two shares."""
-        for at, known in enumerate(self.partials):
-            if (known.sql, known.order, known.rank) == ((sql,), order, rank):
-                return known.name, self.partials[at + 1].name
-        names, width = (f"p{len(self.partials)}", f"p{len(self.partials) + 1}"), -(-order.bits // 8)
-        self.partials.append(Partial(names[0], (sql,), 1 << order.bits, width, order=order, rank=rank))
-        self.partials.append(Partial(names[1], (), 1 << order.bits, width))
-        return names
-
-    def histogram(self, sql: str, ranges: Ranges) -> str:
-        """Add the counts of all levels of ``ranges``, of which ``sql`` is a histogram."""
-        for known in self.partials:
-            if (known.sql, known.ranges) == ((sql,), ranges):
-                return known.name
-        name = f"p{len(self.partials)}"
-        self.partials.append(Partial(name, (sql,), ROW_CAP, slot_width(ROW_CAP, self.parties), ranges=ranges))
-        return name
-
-    def sum(self, coded: Coded, condition: str | None) -> str:
-        """Add the partial SUM of a coded value."""
-        where = _beyond(condition, coded)
-        if coded.sum_as_is is not None:
-            return self.partial((summed(coded.sum_as_is, where),), coded.limit * self.rows, coded.low, coded.high)
-        return self._sum(coded.sql, coded.limit, where, coded.low, coded.high)
-
-    def product(self, a: Coded, b: Coded, condition: str | None) -> str:
-        """Add the partial SUM of the product of two coded values."""
-        limit = a.limit * b.limit
-        wide = "BIGINT" if limit < 1 << 62 else "HUGEINT"
-        sql = f"CAST({a.sql} AS {wide}) * CAST({b.sql} AS {wide})"
-        return self._sum(f"({sql})", limit, _beyond(condition, a, b), -limit, limit)
-
-    def _sum(self, sql: str, limit: int, condition: str | None, low: int, high: int) -> str:
-        if not needs_halves(limit):
-            return self.partial((summed(sql, condition),), limit * self.rows, low, high)
-        wide = f"CAST({sql} AS HUGEINT)"
-        halves = (summed(f"{wide} >> 64", condition), summed(f"{wide} & 18446744073709551615::HUGEINT", condition))
-        return self.partial(halves, limit * self.rows, low, high)
 
     def add(
         self,
@@ -150,7 +75,7 @@ class Builder(Cells):
         if aggregate.counts == "units":
             names = (self.partial((self.exact_units(condition),), self.rows, counts_units=True, once=True),)
         elif aggregate.counts == "ids":  # of one party each, so their counts add up
-            names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){_filter(rows)}",), self.rows, counts_units=True),)
+            names = (self.partial((f"COUNT(DISTINCT {coded[0].sql}){filter_of(rows)}",), self.rows, counts_units=True),)
         elif aggregate.distinct:
             names = (self.distinct(coded[0].sql, rows),)
         elif function in COUNTS:
@@ -190,7 +115,7 @@ class Builder(Cells):
         """Add MIN or MAX of ``whole``, SQL of a number in the order of the values of ``split``, NULL where there is none."""
         present = f"({whole}) IS NOT NULL"
         inside = render(split.condition) if split.condition is not None else None
-        where = _filter(all_of(condition, inside))
+        where = filter_of(all_of(condition, inside))
         names = self.shared(f"{'MAX' if order.upwards else 'MIN'}({whole}){where}", order)
         made_of: list[Part] = [(name, all_of(condition, inside, present), []) for name in names]
         cell = self.cell_of(aggregate, (split,), condition, render, [present], [], [], made_of)
@@ -211,7 +136,7 @@ class Builder(Cells):
         inside = render(split.condition) if split.condition is not None else None
         rows = all_of(condition, inside, whole.present)
         function = _quantile(aggregate)
-        histogram = f"histogram(TRY_CAST({whole.sql} AS BIGINT)){_filter(rows)}"
+        histogram = f"histogram(TRY_CAST({whole.sql} AS BIGINT)){filter_of(rows)}"
         shares = [name for rank in ranks_of(function, fraction, order) for name in self.shared(histogram, order, rank)]
         names = shares if function == "quantile_disc" else [self.count(rows), *shares]
         made_of: list[Part] = [(name, rows, []) for name in names]
@@ -226,7 +151,7 @@ class Builder(Cells):
         self, aggregate: Aggregate, whole: Coded, ranges: Ranges, fraction: Fraction, condition: str | None
     ) -> None:
         """Add a quantile of ``whole`` that is read off noisy counts of it in ``ranges``."""
-        rows = _filter(all_of(condition, whole.present))
+        rows = filter_of(all_of(condition, whole.present))
         name = self.histogram(f"histogram({ranges.sql(whole.sql)}){rows}", ranges)
         units = (whole.unit,), (whole.offset,)
         self.outputs.append(
@@ -298,12 +223,3 @@ def _quantile(aggregate: Aggregate) -> str:
     if aggregate.function != "median":
         return aggregate.function
     return "quantile_disc" if aggregate.type == "BOOLEAN" else "quantile_cont"
-
-
-def _beyond(condition: str | None, *coded: Coded) -> str | None:
-    """Return a condition, unless it only says that the values are there: a sum leaves out what is not."""
-    return None if condition == all_of(*(each.present for each in coded)) else condition
-
-
-def _filter(condition: str | None) -> str:
-    return f" FILTER (WHERE {condition})" if condition else ""

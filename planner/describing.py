@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from fedsql.planner.logical import Aggregate, Filter, Join, Relation, Release, Rows, Scan
+from fedsql.planner.logical import Aggregate, Release
 from fedsql.planner.positions import shown
+from fedsql.planner.relations import Filter, Join, Relation, Rows, Scan
 from fedsql.planner.trees import sql_of
 
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fedsql.errors import ProgrammingError
 from fedsql.planner.describing import describe
 from fedsql.planner.joint import JoinPlan
-from fedsql.planner.logical import Filter, Rows
-from fedsql.planner.margins import answer_names
-from fedsql.planner.partials import Output
+from fedsql.planner.margins import answer_names, margins
+from fedsql.planner.notices import least_epsilon, units
 from fedsql.planner.plans import Plan, ReleasePlan
-from fedsql.planner.sensitivity import Noise, off_by
+from fedsql.planner.sensitivity import off_by
 
 _WIDTH = 80
 Stages = Sequence[tuple[str, str]]  # (name, text), of `planning.stages`
@@ -39,79 +38,6 @@ def explain(
             *_end(plan, dict(stages)["final"], left or {}),
         ]
     )
-
-
-def notices(plan: Plan) -> tuple[str, ...]:
-    """Return what an answer says about itself. It follows from the query alone, never from the data."""
-    found = []
-    for release in plan.releases:
-        terms = release.terms
-        if release.missing:
-            found.append(f"Without {', '.join(release.missing)}, which could not be reached (allow_missing).")
-        if terms.noisy:
-            found.append(
-                f"Every value carries noise (epsilon {plan.epsilon:.4g} for this query, delta {plan.delta:g})."
-            )
-            if plan.accuracy is not None and _lone(plan):
-                accuracy = f"{100 * plan.accuracy:.3g} %"
-                found.append(f"The accuracy of {accuracy} is that of a group of all rows; small groups are less exact.")
-            if release.noise_of_units is not None and release.circuit is not None:
-                least = units(release, release.circuit.tests[0])
-                found.append(f"Groups of fewer than about {least}, by a noisy count, if any, are not shown.")
-            if not all(offer.unit_unique for offer in release.leaf.offers):
-                rows = "1 row" if release.unit.rows == 1 else f"{release.unit.rows} rows"
-                found.append(f"Of each unit at most {rows} at a party count, drawn at random (max_rows_per_unit).")
-        elif terms.hides:
-            what = "groups" if release.release.keys else "results"
-            few = f"fewer than {units(release, terms.min_group_size)}" if terms.min_group_size > 1 else ""
-            lone = f"from fewer than {terms.min_parties} parties" if terms.min_parties > 1 else ""
-            if few and release.both_sides:
-                few += f" (or of all but fewer than {terms.min_group_size})"
-            text = f"{what.capitalize()} of {' or '.join(t for t in (few, lone) if t)}, if any, are not shown"
-            if terms.min_group_size > 1 and release.circuit is not None and release.circuit.cells:
-                text += f"; values that rest on fewer than {terms.min_group_size}, if any, are NULL"
-            found.append(text + ".")
-            if release.after:
-                found.append("Totals from which hidden groups could be calculated, if any, are not shown either.")
-    return tuple(dict.fromkeys(found))
-
-
-def margins(release: ReleasePlan) -> dict[str, float | None]:
-    """Return the half-width of the 95 % interval of each output of a noisy release, from public sizes alone.
-
-    AVG and quantiles depend on the group's size: None when a condition leaves that open; else for a group without NULLs
-    that has an even share of the rows, or, where keys are unknown, just as many units as it needs to be shown; quantiles
-    where values are spread evenly between their bounds.
-    """
-    if release.noise is None:
-        return {}
-    by_name = dict(zip((p.name for p in release.partials), release.noise, strict=True))
-    return {output.name: _margin(release, output, by_name) for output in release.outputs}
-
-
-def _margin(release: ReleasePlan, output: Output, by_name: Mapping[str, Noise]) -> float | None:
-    half = by_name[output.partials[-1]].error95
-    if output.function == "count":
-        return half
-    half *= float(output.units[0])
-    if output.function == "sum":
-        return half
-    if output.function != "avg" and output.ranges is None:
-        return None
-    # An average moves with its sum and with its count. Public sizes are powers of two above the true ones: half of each
-    # is there for certain, unless a condition leaves rows out.
-    rows = sum(offer.rows for offer in release.leaf.offers) / 2 / max(1, len(release.domain or ((),)))
-    if release.noise_of_units is not None and release.circuit is not None:
-        rows = release.circuit.tests[0]
-    aggregate = next(a for a in release.release.aggregates if a.name == output.name)
-    if isinstance(release.release.input, Filter | Rows) or aggregate.condition is not None or rows < 1:
-        return None
-    if output.ranges is not None:
-        rank = off_by(output, by_name[output.partials[0]])
-        return output.ranges.even_error(rank, rows) * abs(float(output.units[0]))
-    widest = next(max(abs(p.low), abs(p.high)) for p in release.partials if p.name == output.partials[-1])
-    counted = by_name[output.partials[0]].error95 * widest * float(output.units[0])
-    return (half + counted) / rows
 
 
 def _stage(plan: Plan, stage: int) -> Iterator[str]:
@@ -287,33 +213,10 @@ def _end(plan: Plan, final: str, left: Mapping[str, float | None]) -> Iterator[s
     else:
         pure = not plan.delta_of_groups and all(n.mechanism.pure for r in plan.releases for n in r.all_noise)
         cost = f"epsilon {plan.epsilon:.4g}{' (pure)' if pure else ''} at delta {plan.delta:g}"
-        yield from _indented(f"{cost}{_least(plan)}, at each of {', '.join(plan.parties)}", indent=2)
+        yield from _indented(f"{cost}{least_epsilon(plan)}, at each of {', '.join(plan.parties)}", indent=2)
         if left:
             told = (f"{name} {'could not be asked' if e is None else f'{e:.4g}'}" for name, e in left.items())
             yield from _indented(f"epsilon left before it: {', '.join(told)}", indent=2)
-
-
-def _lone(plan: Plan) -> str:
-    """Say what an accuracy is of where nobody knows beforehand how many groups there are."""
-    return " if all rows were one group" * any(r.domain is None and r.terms.noisy for r in plan.releases)
-
-
-def _least(plan: Plan) -> str:
-    """Say what accuracy an epsilon was derived from, and of what: nobody may look at the values beforehand."""
-    if plan.accuracy is None:
-        return ""
-    outputs = (output for r in plan.releases if r.terms.noisy for output in r.outputs)
-    middle = " where values are in the middle of their bounds" * any(o.function != "count" for o in outputs)
-    return f" (the least for an accuracy of {100 * plan.accuracy:.3g} %{middle}{_lone(plan)})"
-
-
-def units(release: ReleasePlan, count: int) -> str:
-    """Say ``count`` of what a release protects: rows, or units by the name of their column."""
-    names = {offer.privacy_unit for offer in release.leaf.offers}
-    (name,) = names if len(names) == 1 else ("units",)
-    if name is None or name == "units":
-        return f"{count} {name or 'rows'}"
-    return f"{count} units ({name.rpartition('.')[2]})"
 
 
 def _indented(text: str, *, indent: int) -> Iterator[str]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.logical import Join
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Join
 from fedsql.planner.trees import find, sql_of
 
 _ZERO = exp.Literal.number(0)
@@ -166,6 +166,20 @@ class Factors:
             hint="products of columns, AND, OR and CASE over conditions of one table each are answered",
             position=self.place(*_named(node)),
         )
+
+
+def rounded(product: Product, grid: int) -> Product:
+    """Return a value in multiples of ``grid``, rounded up or down at random."""
+    if grid == 1:
+        return product
+    if len(product.values) > 1:
+        raise NotSupportedError(
+            "a product of columns of two parties is not answered under noise, which a party here requires",
+            hint="sum a column of one party, under conditions of either",
+        )
+    ((part, sql),) = product.values
+    text = f"CAST(floor(CAST({sql} AS DOUBLE) / {grid} + random()) AS BIGINT)"
+    return Product(product.factor, product.conditions, ((part, text),))
 
 
 def _factors(node: exp.Expr) -> exp.Mul | None:

@@ -14,9 +14,10 @@ from sqlglot import exp
 from fedsql.errors import InternalError, NotSupportedError
 from fedsql.planner.bounds import Interval, Known, column_interval
 from fedsql.planner.inputs import INPUT
-from fedsql.planner.logical import Filter, Leaf, Release, Scan
+from fedsql.planner.logical import Release
 from fedsql.planner.partials import Partial, Test, counted
 from fedsql.planner.positions import position
+from fedsql.planner.relations import Filter, Leaf, Scan
 from fedsql.planner.rows_sql import UNIT
 from fedsql.planner.safe import asked_as, safe, safe_condition
 from fedsql.planner.schema import UNION

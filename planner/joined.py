@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from math import prod
 from types import MappingProxyType
 
 from sqlglot import exp, parse_one
 
 from fedsql.crypto.circuit import Circuit
-from fedsql.errors import NotSupportedError, PolicyDenied
+from fedsql.errors import PolicyDenied
 from fedsql.planner.bounds import MOST_ROWS, Known
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.decompose import decompose
 from fedsql.planner.factors import Factors
-from fedsql.planner.fragments import SAMPLING_KEY, Typing, known_bounds, label_sql, unit_counter
-from fedsql.planner.joint import JoinPlan, Labels
+from fedsql.planner.fragments import Typing, known_bounds, unit_counter
+from fedsql.planner.joint import JoinPlan
 from fedsql.planner.joint_builder import JointBuilder, check_functions, unit_of
-from fedsql.planner.joint_sums import HERE, Sums, relation
-from fedsql.planner.logical import Join, Key, Link, Release, Rows, leaf_of
+from fedsql.planner.joint_fragments import KEPT, JointFragments
+from fedsql.planner.joint_keys import JointKeys, domain
+from fedsql.planner.joint_sql import JointSql
+from fedsql.planner.joint_sums import Sums
+from fedsql.planner.logical import Release
 from fedsql.planner.partials import Output, Partial, Test
-from fedsql.planner.policy import Terms
-from fedsql.planner.positions import position, shown
-from fedsql.planner.row_columns import ROWS
+from fedsql.planner.relations import Join, Rows, leaf_of
 from fedsql.planner.rows_sql import RowsSql
 from fedsql.planner.safe import safe_condition
-from fedsql.planner.schema import clash
-from fedsql.planner.trees import find, sql_of
+from fedsql.planner.terms import Terms
+from fedsql.planner.trees import find
 from fedsql.planner.typer import Typer
-from fedsql.types import SqlType
-
-MOST_PUBLIC = 4096  # public group values of one part; more are not public to the plan
-_LINK_KEY = "a join key"
-_KEPT = "_kept"
-_WHOLE = {"integer", "decimal", "text"}  # a common type of two of these tells all their values apart
 
 
 class Joined:
@@ -52,14 +46,15 @@ class Joined:
         leaf = leaf_of(release.input)
         assert isinstance(leaf, Rows)
         assert leaf.join is not None
-        self.release, self.typing, self.terms, self.parts, self.both = release, typing, terms, parts, both
+        self.release, self.typing, self.terms, self.both = release, typing, terms, both
         self.leaf = leaf
         self.known: Known = {**known_bounds(leaf), **{n: r for part in parts.values() for n, r in part.sums().items()}}
         whole = safe_join(leaf.join, self.known, typing)
-        self.conditions = {"": whole.condition} | {link.provider: link.condition for link in whole.links}
-        self.join = self._flagged(whole)
+        self.fragments = JointFragments(leaf, whole, typing, parts, noisy=terms.noisy)
+        self.join = self.fragments.join
         self.typing.digits = (124 - self._most_rows().bit_length()) // 2
         self.factors = Factors(self.join, _written(release, self.join))
+        self.keys = JointKeys(release, self.factors, typing, self.known)
 
     def plan(
         self,
@@ -68,11 +63,10 @@ class Joined:
         """Return fragments, tests, circuit, partials, outputs and the join. ``grids``: of partials under noise, by name."""
         noisy = self.terms.noisy
         check_functions(self.release.aggregates, noisy=noisy)
-        of = self._keys()
+        of = self.keys.grouping()
         keyed = next((part for part in of if part), "")
-        self._check_keyed(keyed)
         places = {part: tuple(place for place, _ in listed) for part, listed in of.items()}
-        domains = {part: _domain([key for _, key in listed], self.leaf) for part, listed in of.items()}
+        domains = {part: domain([key for _, key in listed], self.leaf) for part, listed in of.items()}
         public = not any(listed is None for listed in domains.values())
         hides = self.terms.min_group_size > 1 or noisy
         by, rows_are_units = unit_of(self.join, hides=hides, noisy=noisy)
@@ -88,10 +82,11 @@ class Joined:
         )
         groups = prod(len(listed or ()) for listed in domains.values()) if public else None
         circuit = decompose(self.release, self.terms, self.typing, self.known, False, groups=groups, builder=builder)[1]
-        labels = {part: [self._label(key) for _, key in listed] for part, listed in of.items()}
-        keys = {link.provider: self._link_keys(link) for link in self.join.links}
+        labels = {part: [self.keys.label(key) for _, key in listed] for part, listed in of.items()}
+        keys = {link.provider: self.keys.of_link(link) for link in self.join.links}
         unit = None if by is None else keys[self.join.links[by].provider][0]
-        sums = Sums(self.join, self.factors, self._types(), keyed, labels, keys, unit, rows_are_units)
+        sql = JointSql(self.join, self._types(), labels, keys)
+        sums = Sums(sql, self.factors, keyed, unit, rows_are_units)
         tests = tuple(sums.test(test.sql) for test in builder.tests)
         partials, limbs = [], []
         for partial in builder.partials:
@@ -99,72 +94,34 @@ class Joined:
             partials.append(sums.partial(partial.sql, limbs[-1], grids.get(partial.name, 1)))
         links = tuple(
             replace(
-                sums.link(link, link.inner),
+                sums.columns.link(link),
                 keys=places.get(link.provider, ()),
                 labels=domains.get(link.provider, ((),)),
-                alone=sums.alone(link, [*tests, *partials]),
+                alone=sums.columns.alone(link, [*tests, *partials]),
             )
             for link in self.join.links
         )
         join = JoinPlan(
             self.join.anchor.parties,
             links,
-            tuple(limbs for _, limbs in sums.own),
+            tuple(limbs for _, limbs in sums.columns.own),
             tests,
             tuple(partials),
             places[""],
             domains[""],
         )
-        fragments = {party: self._anchor(party, labels[""], places[""], keys, sums) for party in join.anchors}
+        fragments = {p: self.fragments.anchor(p, places[""], sql, sums.columns) for p in join.anchors}
         for link in self.join.links:
-            listed = labels.get(link.provider, []), places.get(link.provider, ())
-            fragments[link.provider] = self._provider(link, *listed, keys[link.provider][1], sums)
+            own = places.get(link.provider, ())
+            fragments[link.provider] = self.fragments.provider(link, own, sql, sums.columns)
         sent = tuple(
             replace(partial, sql=(), width=8 * each) for partial, each in zip(builder.partials, limbs, strict=True)
         )
         shared = None if circuit is None else replace(circuit, shared=True)
         return fragments, tuple(builder.tests), shared, sent, tuple(builder.outputs), join
 
-    def _keys(self) -> dict[str, list[tuple[int, Key]]]:
-        """Return the grouping keys of each part, with their places."""
-        found: dict[str, list[tuple[int, Key]]] = {"": []}
-        for place, key in enumerate(self.release.keys):
-            part = self.factors.part(key.expression)
-            if part is None:
-                raise NotSupportedError(
-                    f"GROUP BY {shown(key.expression)} takes columns of several parties together",
-                    hint="group by the columns of each one: GROUP BY a.x, b.y",
-                    position=position(key.expression),
-                )
-            found.setdefault(part, []).append((place, key))
-        if len(found) > 2:
-            last = max(listed[0][0] for part, listed in found.items() if part)
-            raise NotSupportedError(
-                f"GROUP BY takes columns of {' and '.join(sorted(part for part in found if part))}: of one joined table at a"
-                f" time, beside those of {self.join.anchor.name}",
-                hint="ask in several queries",
-                position=position(self.release.keys[last].expression),
-            )
-        return found
-
-    def _check_keyed(self, keyed: str) -> None:
-        """Refuse keys of an outer provider beside inner ones."""
-        if (
-            keyed
-            and not next(link for link in self.join.links if link.provider == keyed).inner
-            and any(link.inner for link in self.join.links)
-        ):
-            raise NotSupportedError(
-                f"GROUP BY columns of {keyed}, which a LEFT JOIN adds, is not answered beside other joined tables",
-                hint="JOIN it, or ask without the others",
-                position=position(next(k.expression for k in self.release.keys if self.factors.part(k.expression))),
-            )
-
     def _types(self) -> dict[str, str]:
-        return {column.name: column.type for column in self.leaf.columns} | {_KEPT: "BOOLEAN"}
-
-    def _label(self, key: Key) -> str:
-        return f"CAST({label_sql('GROUP BY', key.expression, key.type, self.known, self.typing)} AS VARCHAR)"
+        return {column.name: column.type for column in self.leaf.columns} | {KEPT: "BOOLEAN"}
 
     def _limbs(self, partial: Partial) -> int:
         """Return how many limbs hold any sum of a partial. Raises PolicyDenied when two do not."""
@@ -188,92 +145,6 @@ class Joined:
             return MOST_ROWS
         return min(MOST_ROWS, prod(sum(max(1, o.rows) for o in part.scans[0].offers) for part in every))
 
-    def _link_keys(self, link: Link) -> tuple[str, str]:
-        """Return SQL of a link's key at the anchor and at the provider, as texts that are equal where the keys are."""
-        sides: tuple[list[str], list[str]] = ([], [])
-        for pair in link.keys:
-            types = self.typing.types_of(pair)
-            if clash(types):
-                raise PolicyDenied(
-                    f"{shown(pair[0])} is {types[0]} and {shown(pair[1])} is {types[1]}: as join keys they do not go together",
-                    hint="CAST one of them to the other's type",
-                    position=position(pair[0]),
-                )
-            common = self.typing.type_of(exp.func("COALESCE", *(e.copy() for e in pair)))
-            for listed, key in zip(sides, pair, strict=True):
-                own = self.typing.type_of(key)
-                cast = key.copy() if own == common else exp.cast(key.copy(), common, dialect="duckdb")
-                listed.append(f"CAST({label_sql(_LINK_KEY, cast, common, self.known, self.typing)} AS VARCHAR)")
-        if len(link.keys) == 1:
-            return sides[0][0], sides[1][0]
-        one, other = (" || ".join(f"strlen({text}) || ':' || {text}" for text in listed) for listed in sides)
-        return one, other
-
-    def _anchor(
-        self, party: str, labels: Sequence[str], places: Sequence[int], keys: Mapping[str, tuple[str, str]], sums: Sums
-    ) -> str:
-        source = self._source("", party, keys[self.join.links[0].provider][0], self.conditions[""], self.join.anchor)
-        listed = [f"{label} AS k{place}" for label, place in zip(labels, places, strict=True)]
-        listed.append(f"{_holds(self.join.condition)} AS kept")
-        for number, link in enumerate(self.join.links):
-            key = keys[link.provider][0]
-            key = key if link.on is None else f"CASE WHEN {_holds(link.on)} THEN {key} END"
-            listed.append(f"{key} AS key_{number}")
-        listed += [f"{sql} AS x{j}" for j, (sql, _) in enumerate(sums.own)]
-        return self.typing.checked(source, f"SELECT {', '.join(listed)} FROM {relation(source)}")
-
-    def _provider(self, link: Link, labels: Sequence[str], places: Sequence[int], key: str, sums: Sums) -> str:
-        source = self._source(link.provider, link.provider, key, self.conditions[link.provider], link.rows, link.unique)
-        listed = [f"{label} AS k{place}" for label, place in zip(labels, places, strict=True)]
-        listed += [f"{sql} AS y{j}" for j, (sql, _) in enumerate(sums.provided.get(link.provider, {}))]
-        tested = key if link.condition is None else f"CASE WHEN {_holds(link.condition)} THEN {key} END"
-        sql = f"SELECT {', '.join([f'{tested} AS key', 'false AS absent', *listed])} FROM {relation(source)}"
-        if link.inner:
-            return self.typing.checked(source, sql)
-        empty = ", ".join(
-            f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in self.leaf.columns if c.name in link.rows.schema
-        )
-        if link.condition is not None and self._most(link.rows) is not None:
-            empty += f', false AS "{_KEPT}"'
-        nothing = f"SELECT {', '.join(['NULL AS key', 'true AS absent', *listed])} FROM {relation(f'SELECT {empty}')}"
-        return self.typing.checked(source, f"{sql} UNION ALL {nothing}")
-
-    def _source(
-        self, part: str, party: str, unit: str, condition: exp.Expr | None, rows: Rows, unique: bool = False
-    ) -> str:
-        """Return the relation of a part at ``party``.
-
-        Under noise values are inside their bounds, and a flag tells which rows of each ``unit`` count: as many as may.
-        """
-        source = self.parts[part].at(party, clamp=self.terms.noisy, unit=False, numbered=self.terms.noisy)
-        most = self._most(rows)
-        if most is None or unique:
-            return source
-        return f'SELECT *, {_sampled(unit, _holds(condition), most)} AS "{_KEPT}" FROM {relation(source)}'
-
-    def _most(self, rows: Rows) -> int | None:
-        """Return how many rows of one unit are taken of a part; None where no unit has more."""
-        offers = [offer for scan in rows.scans for offer in scan.offers]
-        if not self.terms.noisy or (rows.is_table and all(offer.unit_unique for offer in offers)):
-            return None
-        return max(offer.max_rows_per_unit for offer in offers)
-
-    def _flagged(self, join: Join) -> Join:
-        """Return the join with the flags of `_source` as conditions, where rows are drawn."""
-        flag = exp.column(_KEPT, table=ROWS, quoted=True)
-        links = tuple(
-            link if link.unique or self._most(link.rows) is None else replace(link, condition=flag)
-            for link in join.links
-        )
-        condition = join.condition if self._most(join.anchor) is None else flag
-        return replace(join, condition=condition, links=links)
-
-
-def _sampled(unit: str, kept: str, most: int) -> str:
-    """Return SQL that holds for so many rows of each unit, of those that are kept: the ones with the least keyed hashes."""
-    order = f"sha256('{SAMPLING_KEY}' || CAST(_row AS VARCHAR))"
-    return f"({kept}) AND row_number() OVER (PARTITION BY {unit}, ({kept}) ORDER BY {order}) <= {most}"
-
 
 def parts_of(
     rows: Rows,
@@ -286,18 +157,6 @@ def parts_of(
     assert rows.join is not None
     found = {"": rows.join.anchor} | {link.provider: link.rows for link in rows.join.links}
     return {part: RowsSql(each, catalog, typer, schema, inputs) for part, each in found.items()}
-
-
-def with_types(join: Join, typing: Typing) -> Join:
-    """Return the join with keys that are no longer unique where their common type may make several of them equal."""
-
-    def stays(pair: tuple[exp.Expr, exp.Expr]) -> bool:
-        common = typing.type_of(exp.func("COALESCE", *(e.copy() for e in pair)))
-        own = typing.type_of(pair[1])
-        return own == common or {SqlType.parse(own).family, SqlType.parse(common).family} <= _WHOLE
-
-    links = tuple(replace(link, unique=link.unique and all(map(stays, link.keys))) for link in join.links)
-    return replace(join, links=links)
 
 
 def safe_join(join: Join, known: Known, typing: Typing) -> Join:
@@ -314,26 +173,3 @@ def _written(release: Release, join: Join) -> list[exp.Expr]:
     """Return the expressions of a query that are factored."""
     found = [e for a in release.aggregates for e in (*a.arguments, a.condition) if e is not None]
     return [*([join.where] if join.where is not None else []), *found]
-
-
-def _holds(condition: exp.Expr | None) -> str:
-    return "true" if condition is None else HERE.format(sql_of(condition))
-
-
-def _domain(keys: Sequence[Key], leaf: Rows) -> Labels | None:
-    """Return the labels of a part's grouping keys where their values are public; NULL is one of each, and the first.
-
-    For where nothing matches all keys are NULL, and what no provider is in has the first place.
-    """
-    values = []
-    for key in keys:
-        if not isinstance(key.expression, exp.Column):
-            return None
-        bases = leaf.column(key.expression.name).bases
-        columns = [o.column(base) for index, base in bases for o in leaf.scans[index].offers]
-        if not columns or any(column is None or column.values is None for column in columns):
-            return None
-        values.append((None, *dict.fromkeys(v for c in columns if c is not None for v in c.values or ())))
-    if prod(len(v) for v in values) > MOST_PUBLIC:
-        return None
-    return tuple(product(*values))

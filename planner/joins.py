@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from fedsql.planner.blocks import conjuncts, is_outer, items, kept_items
-from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
+from fedsql.planner.relations import Hazard
 from fedsql.planner.sources import Env, NotLocal, Source
 from fedsql.planner.trees import find
 

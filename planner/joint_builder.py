@@ -17,10 +17,12 @@ from fedsql.planner.builder import PAIRS, Builder
 from fedsql.planner.cells import Render
 from fedsql.planner.coding import ROW_CAP
 from fedsql.planner.joint_sums import LEFT_OUT, MATCHED, PROVIDED, UNMATCHED, UNPROVIDED
-from fedsql.planner.logical import Aggregate, Join, Rows
+from fedsql.planner.logical import Aggregate
 from fedsql.planner.ordered import EXTREMES
+from fedsql.planner.partials import filter_of
 from fedsql.planner.positions import position
 from fedsql.planner.quantiles import QUANTILES
+from fedsql.planner.relations import Join, Rows
 from fedsql.planner.sensitivity import Contribution
 from fedsql.planner.summable import Argument
 
@@ -115,8 +117,7 @@ class JointBuilder(Builder):
 
     def distinct(self, label: str, condition: str | None) -> str:
         """Add the number of distinct values of ``label``."""
-        where = f" FILTER (WHERE {condition})" if condition else ""
-        return self.partial((f"COUNT(DISTINCT {label}){where}",), ROW_CAP)
+        return self.partial((f"COUNT(DISTINCT {label}){filter_of(condition)}",), ROW_CAP)
 
     def _enough(self, sql: str) -> int:
         return self.test(sql, self.min_group_size)

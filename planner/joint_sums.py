@@ -7,48 +7,45 @@ rows that do match as much is taken off again, in the provider's column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 
 from sqlglot import exp, parse_one
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.factors import ONE, Factors, Product
-from fedsql.planner.joint import LinkPlan, Term
-from fedsql.planner.logical import Join, Link
+from fedsql.planner.factors import ONE, Factors, Product, rounded
+from fedsql.planner.joint import Term
+from fedsql.planner.joint_columns import ONES, Columns
+from fedsql.planner.joint_sql import JointSql, case
 from fedsql.planner.positions import position
-from fedsql.planner.row_columns import ROWS
+from fedsql.planner.relations import Join, Link
 from fedsql.planner.trees import find, sql_of
-from fedsql.types import quoted
 
 _MOST_TESTED = 4  # conditions of a provider in one: there is a column for each way in which they may hold
-HERE = "coalesce({}, false)"
 UNITS, LEFT_OUT, MATCHED, UNMATCHED = "units", "left_out", "matched", "unmatched"
 PROVIDED, UNPROVIDED = "provided", "unprovided"
 
 
 @dataclass
 class Sums:
-    """Collects the columns of one release. ``keyed``: the provider whose columns are grouping keys, or "".
+    """Makes the terms of one release, and collects its columns. ``keyed``: the provider whose columns are grouping keys, or "".
 
-    ``labels`` are the SQL of the grouping keys by part, ``keys`` those of each link's join key (anchor's, provider's);
     ``unit``: what the anchor's rows of one unit have in common, None where each row is counted; ``rows_are_units``: no unit
-    has two. ``types`` are those of columns.
+    has two.
     """
 
-    join: Join
+    sql: JointSql
     factors: Factors
-    types: dict[str, str]
     keyed: str
-    labels: dict[str, list[str]]
-    keys: dict[str, tuple[str, str]]
     unit: str | None
     rows_are_units: bool
-    own: dict[tuple[str, int], int] = field(default_factory=dict)
-    provided: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
-    shared: dict[str, dict[int, None]] = field(default_factory=dict)  # own columns of a link
-    products: dict[str, dict[tuple[int, int], None]] = field(default_factory=dict)
+    columns: Columns = field(default_factory=Columns)
+
+    @property
+    def join(self) -> Join:
+        """The join."""
+        return self.sql.join
 
     @property
     def inner(self) -> list[Link]:
@@ -62,18 +59,16 @@ class Sums:
             return self.partial((sql,), 1)
         name, provider = call.name, call.expressions[0].name if call.expressions else ""
         if name == LEFT_OUT:
-            return (Term(1, own=self._rep(self.unit, []), everywhere=True), *_less(self._units([ONE])))
+            return (Term(1, own=self._once(self.unit, []), everywhere=True), *_less(self._counted([ONE], self.unit)))
         if name in (MATCHED, UNMATCHED):
             matched = self._at(provider, self.unit)
-            every = self._all_rows(self._rep(self.unit, self._may(provider)))  # what ON leaves out hides nobody
+            every = self._all_rows(self._once(self.unit, self.sql.may(provider)))  # what ON leaves out hides nobody
             return matched if name == MATCHED else (*every, *_less(matched))
-        via = self.keyed if self.keyed and self._link(provider).inner else provider  # all inner links match together
+        via = self.keyed if self.keyed and self.sql.link(provider).inner else provider  # all inner links match together
         found = self._at(via, self._by_key(provider))
         if name == PROVIDED:
             return found
-        kept = self._kept(provider)
-        mine = _case(kept, []) if self._link(provider).unique else self._provider_rep(provider, kept)
-        column = self._column(provider, mine, 1)
+        column = self.columns.y(provider, self._once_at(provider, self.sql.kept(provider)), 1)
         return (Term(1, provider, provided=column, beside=True), *_less(found))
 
     def partial(self, sql: tuple[str, ...], limbs: int, grid: int = 1) -> tuple[Term, ...]:
@@ -92,35 +87,18 @@ class Sums:
         for condition in where:
             products = self.factors.multiplied(products, self.factors.truth(condition))
         if isinstance(call, exp.Sum):
-            values = [_rounded(product, grid) for product in self.factors.value(call.this)]
+            values = [rounded(product, grid) for product in self.factors.value(call.this)]
             return self._terms(self.factors.multiplied(products, values), limbs)
         assert isinstance(call, exp.Count)
         if isinstance(call.this, exp.Distinct):
             (value,) = call.this.expressions
             if not (isinstance(value, exp.Column) and value.table):
-                return self._units(products)
+                return self._counted(products, self.unit)
             return self._distinct(value, products)
         if not isinstance(call.this, exp.Star):
             present = exp.Not(this=exp.Is(this=call.this.copy(), expression=exp.null()))
             products = self.factors.multiplied(products, self.factors.truth(present))
         return self._terms(products, limbs)
-
-    def link(self, link: Link, inner: bool) -> LinkPlan:
-        """Return what is planned of a link so far, but for its grouping keys."""
-        own = tuple(self.shared.get(link.provider, {}))
-        places = {x: at for at, x in enumerate(own)}
-        return LinkPlan(
-            link.provider,
-            inner,
-            own,
-            tuple(limbs for _, limbs in self.provided.get(link.provider, {})),
-            tuple((places[x], y) for x, y in self.products.get(link.provider, {})),
-        )
-
-    def alone(self, link: Link, sums: Iterable[tuple[Term, ...]]) -> frozenset[int]:
-        """Return the columns of a link's provider that it adds up alone, in all of ``sums``."""
-        joined = {t.provided for terms in sums for t in terms if t.provider == link.provider and not t.beside}
-        return frozenset(range(len(self.provided.get(link.provider, {})))) - joined
 
     def _terms(self, products: Sequence[Product], limbs: int) -> tuple[Term, ...]:
         return tuple(term for product in products for term in self._product(product, limbs))
@@ -129,29 +107,24 @@ class Sums:
         """Return the terms of one product: of it at its provider, and of what is kept of rows that match nothing there."""
         conditions, values = product.of("")
         provider = self._provider(product)
-        mine = _case(conditions, values)
+        mine = case(conditions, values)
         if provider == "":
-            own = self._x(mine, limbs) if mine != "1" else -1
-            return self._all_rows(own, product.factor)
-        theirs = _case(*product.of(provider))
+            return self._all_rows(self.columns.factor(mine, limbs), product.factor)
+        theirs = case(*product.of(provider))
         return self._at_provider(provider, mine, len(values) > 0, theirs, limbs, product.factor)
 
     def _at_provider(
         self, provider: str, mine: str, is_value: bool, theirs: str, limbs: int, factor: int = 1
     ) -> list[Term]:
-        link = self._link(provider)
-        need = theirs != "1" or not link.unique or provider == self.keyed or not link.inner
-        y = self._column(provider, theirs, limbs) if need else -1
-        own = -1
-        if mine != "1":
-            own = self._x(mine, 2 if need and is_value else 1 if need else limbs)
-            self.shared.setdefault(provider, {})[own] = None
-            if need:
-                self.products.setdefault(provider, {})[own, y] = None
+        link = self.sql.link(provider)
+        need = theirs != ONES or not link.unique or provider == self.keyed or not link.inner
+        y = self.columns.y(provider, theirs, limbs) if need else -1
+        own = self.columns.factor(mine, 2 if need and is_value else 1 if need else limbs)
+        self.columns.share(provider, own, y)
         found = [Term(factor, provider, own, y)]
         if not link.inner:
-            absent = self._absent(theirs)
-            own = self._x(f"({mine}) * ({absent})" if mine != "1" else absent, limbs)
+            absent = self.sql.absent(theirs)
+            own = self.columns.x(f"({mine}) * ({absent})" if mine != ONES else absent, limbs)
             found += self._all_rows(own, factor)
         return found
 
@@ -160,8 +133,7 @@ class Sums:
         if not self.inner:
             return [Term(factor, own=own)]
         provider = self.inner[0].provider
-        if own >= 0:
-            self.shared.setdefault(provider, {})[own] = None
+        self.columns.share(provider, own)
         return [Term(factor, provider, own)]
 
     def _provider(self, product: Product) -> str:
@@ -174,37 +146,28 @@ class Sums:
             raise NotSupportedError(
                 f"a sum takes columns, group keys or repeated keys of {named} together: of one joined table at a time",
                 hint='ask in several queries; where a table has one row a key, its owner would declare that: privacy_unit = "key"',
-                position=self._place(product) or position(self._link(max(needed)).keys[0][1]),
+                position=self._place(product) or position(self.sql.link(max(needed)).keys[0][1]),
             )
         return needed.pop() if needed else ""
 
-    def _units(self, products: Sequence[Product]) -> tuple[Term, ...]:
-        """Return the terms of the number of the anchor's units that have rows in a group where the products are 1."""
-        return self._counted(products, self.unit)
-
     def _at(self, provider: str, by: str | None) -> tuple[Term, ...]:
         """Return the terms of how many of the anchor's values of ``by`` match at a provider, in its group value."""
-        link = self._link(provider)
-        there = [] if link.inner else [f"({self.keys[provider][1]}) IS NOT NULL"]  # nothing where nothing matches
-        theirs = _case(there, []) if link.unique else self._provider_rep(provider, there)
-        mine = self._rep_sql(by, self._may(provider))
+        link = self.sql.link(provider)
+        there = [] if link.inner else [f"({self.sql.keys[provider][1]}) IS NOT NULL"]  # nothing where nothing matches
         need = provider == self.keyed or not link.unique
-        y = self._column(provider, theirs, 1) if need else -1
-        own = self._x(mine, 1) if mine != "1" else -1
-        if own >= 0:
-            self.shared.setdefault(provider, {})[own] = None
-            if need:
-                self.products.setdefault(provider, {})[own, y] = None
+        y = self.columns.y(provider, self._once_at(provider, there), 1) if need else -1
+        own = self._once(by, self.sql.may(provider))
+        self.columns.share(provider, own, y)
         return (Term(1, provider, own, y),)
 
     def _by_key(self, provider: str) -> str | None:
         """Return what tells the anchor's rows with one key: None where there is one each."""
-        (key, _), *others = self._link(provider).keys
+        (key, _), *others = self.sql.link(provider).keys
         single = not others and isinstance(key, exp.Column) and self.rows_are_units
-        return None if single and self.join.anchor.column(key.name).is_unit else self.keys[provider][0]
+        return None if single and self.join.anchor.column(key.name).is_unit else self.sql.keys[provider][0]
 
     def _counted(self, products: Sequence[Product], by: str | None) -> tuple[Term, ...]:
-        """Return the terms of a number of distinct values ``by`` of the anchor; None counts rows."""
+        """Return the terms of how many values of ``by`` the anchor has where the products are 1; None counts rows."""
         if not products:  # a condition and its opposite
             return ()
         repeated = [link for link in self.join.links if not link.unique]
@@ -221,12 +184,11 @@ class Sums:
             )
         found: list[Term] = []
         for conditions, theirs in self._apart(products, provider):
-            mine = self._rep_sql(by, conditions)
             if provider == "":
-                found += self._all_rows(self._x(mine, 1) if mine != "1" else -1)
+                found += self._all_rows(self._once(by, conditions))
                 continue
-            y = _case(theirs, []) if self._link(provider).unique else self._provider_rep(provider, theirs)
-            found += self._at_provider(provider, mine, False, y, 1)
+            mine, there = self.sql.once(by, conditions), self._once_at(provider, theirs)
+            found += self._at_provider(provider, mine, False, there, 1)
         return tuple(found)
 
     def _apart(self, products: Sequence[Product], provider: str) -> Iterator[tuple[list[str], list[str]]]:
@@ -246,7 +208,7 @@ class Sums:
             )
         for held in chain.from_iterable(combinations(tested, size) for size in range(len(tested) + 1)):
             here = [p for p in products if set(p.of(provider)[0] if provider else []) <= set(held)]
-            sums = [f"{p.factor} * ({_case(p.of('')[0], [])})" for p in here]
+            sums = [f"{p.factor} * ({case(p.of('')[0], [])})" for p in here]
             if sums:
                 theirs = [sql if sql in held else f"NOT ({sql})" for sql in tested]
                 yield [f"{' + '.join(sums)} > 0"], theirs
@@ -272,87 +234,23 @@ class Sums:
 
     def _pairs(self, provider: str, value: exp.Column) -> exp.Expr | None:
         """Return the anchor's key of a link if ``value`` is it, or is the provider's one, and there is no other."""
-        keys = self._link(provider).keys
+        keys = self.sql.link(provider).keys
         return keys[0][0] if len(keys) == 1 and any(key.sql() == value.sql() for key in keys[0]) else None
 
-    def _may(self, provider: str) -> list[str]:
-        """Return the conditions under which a row of the anchor may match: those of an outer link's ON."""
-        on = self._link(provider).on
-        return [] if on is None else [HERE.format(sql_of(on))]
+    def _once(self, by: str | None, conditions: Sequence[str]) -> int:
+        """Return the anchor's column that is 1 once for each value of ``by``."""
+        return self.columns.factor(self.sql.once(by, conditions), 1)
 
-    def _kept(self, provider: str) -> list[str]:
-        """Return the conditions under which a provider's row takes part."""
-        condition = self._link(provider).condition
-        return [] if condition is None else [HERE.format(sql_of(condition))]
-
-    def _rep(self, by: str | None, conditions: Sequence[str]) -> int:
-        sql = self._rep_sql(by, conditions)
-        return self._x(sql, 1) if sql != "1" else -1
-
-    def _rep_sql(self, by: str | None, conditions: Sequence[str]) -> str:
-        """Return SQL that is 1 in the first of the rows that meet ``conditions``, have one label and are one ``by``."""
-        if by is None:
-            return _case(conditions, [])
-        kept = [] if self.join.condition is None else [HERE.format(sql_of(self.join.condition))]
-        return _first(by, self.labels[""], [*kept, *conditions])
-
-    def _provider_rep(self, provider: str, conditions: Sequence[str]) -> str:
-        """Return SQL that is 1 in the first of the provider's rows that take part, meet ``conditions``, and have one key."""
-        key = self.keys[provider][1]
-        kept = [f"({c}) OR ({key}) IS NULL" for c in self._kept(provider) if c not in conditions]  # or nothing matches
-        return _first(key, self.labels.get(provider, []), [*kept, *conditions])
+    def _once_at(self, provider: str, conditions: Sequence[str]) -> str:
+        """Return SQL of the provider's column that is 1 once for each key."""
+        unique = self.sql.link(provider).unique
+        return case(conditions, []) if unique else self.sql.once_at(provider, conditions)
 
     def _place(self, *products: Product) -> tuple[int, int] | None:
         """Return where the first of the columns of products stands in the query, but for those of the anchor."""
         texts = [sql for p in products for part in p.parts - {""} for listed in p.of(part) for sql in listed]
         trees = [parse_one(text, dialect="duckdb") for text in texts]
         return self.factors.place(*(column.name for tree in trees for column in find(tree, exp.Column)))
-
-    def _link(self, provider: str) -> Link:
-        return next(link for link in self.join.links if link.provider == provider)
-
-    def _x(self, sql: str, limbs: int) -> int:
-        return self.own.setdefault((sql, limbs), len(self.own))
-
-    def _column(self, provider: str, sql: str, limbs: int) -> int:
-        columns = self.provided.setdefault(provider, {})
-        return columns.setdefault((sql, limbs), len(columns))
-
-    def _absent(self, sql: str) -> str:
-        """Return a provider's column as it is where nothing matches: of NULLs."""
-        tree = parse_one(sql, dialect="duckdb")
-
-        def null(node: exp.Expr) -> exp.Expr:
-            if isinstance(node, exp.Column) and node.name in self.types:
-                return parse_one(f"CAST(NULL AS {self.types[node.name]})", dialect="duckdb")
-            return exp.Literal.number(1) if isinstance(node, exp.Window) else node
-
-        return sql_of(tree.transform(null))
-
-
-def _case(conditions: Sequence[str], values: Sequence[str]) -> str:
-    value = " * ".join(f"({v})" for v in values) or "1"
-    return f"CASE WHEN {' AND '.join(f'({c})' for c in conditions)} THEN {value} ELSE 0 END" if conditions else value
-
-
-def _rounded(product: Product, grid: int) -> Product:
-    """Return a value in multiples of ``grid``."""
-    if grid == 1:
-        return product
-    if len(product.values) > 1:
-        raise NotSupportedError(
-            "a product of columns of two parties is not answered under noise, which a party here requires",
-            hint="sum a column of one party, under conditions of either",
-        )
-    ((part, sql),) = product.values
-    text = f"CAST(floor(CAST({sql} AS DOUBLE) / {grid} + random()) AS BIGINT)"
-    return Product(product.factor, product.conditions, ((part, text),))
-
-
-def _first(by: str, labels: Sequence[str], conditions: Sequence[str]) -> str:
-    here = " AND ".join(f"({c})" for c in conditions) or "true"
-    window = f"row_number() OVER (PARTITION BY {', '.join([*labels, by, f'({here})'])})"
-    return f"CASE WHEN ({here}) AND (({by}) IS NULL OR {window} = 1) THEN 1 ELSE 0 END"
 
 
 def _whole(sql: tuple[str, ...]) -> exp.Expr:
@@ -367,8 +265,3 @@ def _whole(sql: tuple[str, ...]) -> exp.Expr:
 
 def _less(terms: Sequence[Term]) -> tuple[Term, ...]:
     return tuple(Term(-t.factor, t.provider, t.own, t.provided, t.beside, t.everywhere) for t in terms)
-
-
-def relation(sql: str) -> str:
-    """Return a part's relation under the name that expressions have for it."""
-    return f"({sql}) AS {quoted(ROWS)}"

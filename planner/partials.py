@@ -1,7 +1,8 @@
 """Additive partials and tests: what of a release is summed over the parties, and what is decided before it is shown.
 
 All partials are integers, so adding them over parties loses nothing. Next to them stand the *tests*: counts of units
-that decide, on secret shares, whether a group and each of its cells may be shown. `builder` makes them.
+that decide, on secret shares, whether a group and each of its cells may be shown. `collected` and
+`cells` collect them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ def counted(condition: str | None) -> str:
 def summed(sql: str, condition: str | None) -> str:
     """Return SQL of the sum of a value over the rows under a condition."""
     return f"SUM(CASE WHEN {condition} THEN {sql} END)" if condition else f"SUM({sql})"
+
+
+def filter_of(condition: str | None) -> str:
+    """Return the FILTER clause of an aggregate that is neither: it takes the rows under a condition."""
+    return f" FILTER (WHERE {condition})" if condition else ""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from fedsql.codec import digest
 from fedsql.crypto.circuit import Circuit
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.joint import JoinPlan
-from fedsql.planner.logical import Leaf, Release, leaf_of, scans_of
+from fedsql.planner.logical import Release
 from fedsql.planner.partials import Output, Partial, Test
-from fedsql.planner.policy import Terms
+from fedsql.planner.relations import Leaf, leaf_of, scans_of
 from fedsql.planner.sensitivity import Contribution, Noise, curve
+from fedsql.planner.terms import Terms
 
 
 @dataclass(frozen=True)

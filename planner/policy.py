@@ -7,17 +7,19 @@ party, the column or setting, and the key of the party file that decides.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied, ProgrammingError
 from fedsql.planner.aggregates import POLICY_OF, TRUTHS
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Aggregate, Filter, Hazard, Join, Leaf, Release, Rows, Scan, leaf_of, scans_of
-from fedsql.planner.offer import Offer, ReleasePolicy, TableOffer
+from fedsql.planner.logical import Aggregate, Release
+from fedsql.planner.offer import TableOffer
 from fedsql.planner.positions import position, shown
+from fedsql.planner.relations import Filter, Hazard, Join, Leaf, Rows, Scan, leaf_of, scans_of
 from fedsql.planner.schema import clash
+from fedsql.planner.terms import Terms, terms_of
 from fedsql.planner.trees import find
 
 _PLACE = {
@@ -34,23 +36,6 @@ _ENOUGH = {"lookup": {"join", "filter"}, "distinct": {"join", "group"}}  # place
 _INSTEAD = dict.fromkeys(
     ("min", "max", "quantile", "mode"), "; a count per range works: GROUP BY an expression of the column"
 )
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the contributing parties' policies make of one release, all together."""
-
-    min_group_size: int
-    min_parties: int
-    noisy: bool
-    noise_colluders: int
-    epsilon: float
-    delta: float
-
-    @property
-    def hides(self) -> bool:
-        """Whether there may be groups that are not shown."""
-        return not self.noisy and (self.min_group_size > 1 or self.min_parties > 1)
 
 
 def check_policy(
@@ -72,12 +57,11 @@ def check_policy(
             _check_use(offer, use, column)
     for index, name in sorted({(index, column.name.lower()) for _, index, column in found}):
         _check_types(scans[index], name)
-    policies = [offer.release for offer in catalog.offers if offer.party in leaf.parties]
     for aggregate in release.aggregates:
         _check_aggregate(aggregate, leaf, catalog)
     if release.most_frequent:
         _check_listed("mode", "mode", leaf, catalog)
-    terms = _terms(leaf, catalog, policies)
+    terms = terms_of(leaf, catalog)
     if isinstance(leaf, Rows) and leaf.join is not None:
         terms = _check_join(leaf, leaf.join, terms)
     if isinstance(leaf, Rows):
@@ -277,60 +261,3 @@ def _check_listed(function: str, wanted: str, leaf: Leaf, catalog: Catalog) -> N
                 f"{offer.party} does not release {function} (allowed: {', '.join(offer.release.aggregates)})",
                 hint=f'the owner would add "{wanted}" to [release] aggregates' + _INSTEAD.get(wanted, ""),
             )
-
-
-def _check_missing(
-    leaf: Leaf, catalog: Catalog, offering: list[Offer], min_parties: int, waived: bool, noisy: bool
-) -> None:
-    """Refuse an exact answer without parties that cannot be reached, unless the policies of all that offer it allow it."""
-    if leaf.party is not None:
-        return
-    absent = [offer.party for offer in offering if offer.party in catalog.missing]
-    unseen = [party for party in catalog.unknown if party in catalog.missing]
-    if noisy or not (unseen or (absent and min_parties > 1 and not waived)):
-        return
-    if unseen:
-        reason = f"{', '.join(unseen)} has not been seen yet, so nobody knows whether it would allow that"
-    else:
-        reason = f"min_parties = {min_parties}"
-    raise PolicyDenied(
-        f"{leaf.name} is not answered without {', '.join([*absent, *unseen])}: {reason}",
-        hint="ask again when every party is there; an owner's allow_alone = true in [release], at every party that"
-        " offers the table, would waive this",
-    )
-
-
-def _terms(leaf: Leaf, catalog: Catalog, policies: list[ReleasePolicy]) -> Terms:
-    noisy = any(policy.noise == "required" for policy in policies)
-    joined = isinstance(leaf, Rows) and leaf.join is not None
-    names = [scan.name for scan in scans_of(leaf) if not joined or scan.party is None]
-    offering = [offer for offer in catalog.offers if any(offer.table(name) is not None for name in names)]
-    if joined:  # other parties' tables of these names are others than those that are named
-        offering += [offer for offer in catalog.offers if offer.party in leaf.parties and offer not in offering]
-    min_parties = max(policy.min_parties for policy in policies)
-    waived = all(offer.release.allow_alone for offer in offering)
-    fewer = len(leaf.parties) < len(offering) and not joined
-    _check_missing(leaf, catalog, offering, min_parties, waived, noisy)
-    if waived and (fewer or len(leaf.parties) < min_parties):
-        min_parties = 1
-    if not noisy and (len(leaf.parties) < min_parties or (fewer and min_parties > 1)):
-        named = ", ".join(leaf.parties)
-        raise PolicyDenied(
-            f"{leaf.name} of {named} alone is not answered: min_parties = {min_parties}",
-            hint="ask over all parties that offer it; an owner's allow_alone = true in [release], at every party that"
-            " offers the table, would waive this",
-        )
-    colluders = max(policy.noise_colluders for policy in policies)
-    if noisy and 1 < len(leaf.parties) <= colluders:
-        raise PolicyDenied(
-            f"noise against {colluders} colluding parties needs more than {len(leaf.parties)} parties",
-            hint="an owner would lower noise_colluders in [release]",
-        )
-    return Terms(
-        min_group_size=max(policy.min_group_size for policy in policies),
-        min_parties=min_parties,
-        noisy=noisy,
-        noise_colluders=colluders,
-        epsilon=min(policy.epsilon for policy in policies),
-        delta=min(policy.delta for policy in policies),
-    )

@@ -1,9 +1,6 @@
 """Private joins: a block whose FROM has rows of different parties, split into parts that each party computes alone.
 
-The parts make a star: one *anchor*, whose rows are grouped, and *providers*, each linked to it by equality of keys. An equality
-of two providers' keys is one with the anchor's where the anchor's key is equal to either. The anchor is the preserved side
-of LEFT and RIGHT; else the part that several parties have, or whose key is not known to be unique, or the first in FROM.
-
+The parts make a star (`planner.star`): one *anchor*, whose rows are grouped, and *providers*, each linked to it by keys.
 What a WHERE says of one part alone decides which of its rows take part; the rest is decided where rows are joined.
 """
 
@@ -19,13 +16,12 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError
 from fedsql.planner.blocks import conjuncts, is_federated, items, nested_queries, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Rows
 from fedsql.planner.positions import position, shown
-from fedsql.planner.private_parts import Part, is_unique, joined_rows
+from fedsql.planner.private_parts import Part, joined_rows
+from fedsql.planner.relations import Rows
 from fedsql.planner.schema import UNION
+from fedsql.planner.star import Pair, anchor_of, not_star
 from fedsql.planner.trees import find
-
-_ADVICE = "aggregate each table in a query of its own, and join the results"
 
 
 def private_join(work: exp.Select, bare: exp.Select, catalog: Catalog) -> Rows | None:
@@ -56,14 +52,14 @@ def _owners(item: exp.Expr, catalog: Catalog) -> frozenset[str]:
 
 @dataclass
 class _Splitter:
-    """Splits one block. ``pairs`` are equalities of two parts: (part, expression) twice."""
+    """Splits one block."""
 
     catalog: Catalog
     work: exp.Select
     bare: exp.Select
     owners: list[frozenset[str]]
     parts: list[Part] = field(default_factory=list)
-    pairs: list[tuple[tuple[Part, exp.Expr], tuple[Part, exp.Expr]]] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
     where: list[exp.Expr] = field(default_factory=list)
     anywhere: dict[str, exp.Expr] = field(default_factory=dict)  # items of one row, which every part may read
 
@@ -77,10 +73,8 @@ class _Splitter:
             self._on(item, join, listed)
         for conjunct in where:
             self._where(conjunct)
-        anchor = self._anchor()
+        anchor = anchor_of(self.parts, self.pairs, self.catalog)
         links = [part for part in self.parts if part is not anchor]
-        for part in links:
-            self._check_link(part, anchor)
         return joined_rows(self.catalog, self.work, self.bare, anchor, links, self.where, self.anywhere)
 
     def _refuse(self) -> None:
@@ -190,12 +184,12 @@ class _Splitter:
         first = own.items[0][0] is item
         if not first and join.side:  # within a part: it stays there
             if any(self._of(conjunct) != [own] for conjunct in listed) or join.side != "LEFT":
-                raise self._not_star(item, "an outer join inside of a part must be LEFT, and by its own columns")
+                raise not_star(item, "an outer join inside of a part must be LEFT, and by its own columns")
             return
         if not first and own.outer:
-            raise self._not_star(item, "write LEFT JOIN for what follows a LEFT JOIN, too")
+            raise not_star(item, "write LEFT JOIN for what follows a LEFT JOIN, too")
         if join.side == "RIGHT" and (len(self.parts) != 2 or own is not self.parts[1]):
-            raise self._not_star(item, "RIGHT JOIN is answered between two tables; write LEFT JOIN")
+            raise not_star(item, "RIGHT JOIN is answered between two tables; write LEFT JOIN")
         if join.side == "RIGHT":
             self.parts[0].outer = True
         link = self.parts[0] if join.side == "RIGHT" else own  # the part that may match nothing
@@ -234,72 +228,6 @@ class _Splitter:
         """Add a condition of one part: between its tables, or one that leaves out rows that then look like all others."""
         joins = isinstance(conjunct, exp.EQ) and len(self._names(conjunct)) > 1
         (part.inside if joins else part.own).append(conjunct)
-
-    def _anchor(self) -> Part:
-        """Choose the anchor, and give every other part its keys."""
-        outer = [part for part in self.parts if part.outer]
-        several = [part for part in self.parts if len(part.owners) > 1]
-        free = [part for part in self.parts if not part.outer]
-        ranked = sorted(
-            free,
-            key=lambda part: (part not in several, not outer and is_unique(self.catalog, part, self._keys_of(part))),
-        )
-        for part in [free[0]] if outer and free else ranked:
-            if (found := self._linked(part)) is not None:
-                for other, keys in found:
-                    other.keys = keys
-                return part
-        raise self._not_star(
-            self.parts[-1].items[0][0], "give every table an equality with one and the same table: ON a.key = b.key"
-        )
-
-    def _keys_of(self, part: Part) -> list[exp.Expr]:
-        return [mine for pair in self.pairs for (owner, mine) in pair if owner is part]
-
-    def _linked(self, anchor: Part) -> list[tuple[Part, list[tuple[exp.Expr, exp.Expr]]]] | None:
-        """Return the keys of all other parts if each is linked with ``anchor``, directly or by an equal key."""
-        found: dict[int, list[tuple[exp.Expr, exp.Expr]]] = {id(part): [] for part in self.parts}
-        waiting = list(self.pairs)
-        equal: list[tuple[Part, str, exp.Expr]] = []  # an inner provider's expression is equal to this of the anchor
-        while waiting:
-            left = []
-            for pair in waiting:
-                for (one, mine), (other, theirs) in (pair, pair[::-1]):
-                    own = mine if one is anchor else None
-                    own = own or next((e for p, text, e in equal if p is one and text == mine.sql()), None)
-                    if own is not None and other is not anchor:
-                        found[id(other)].append((own, theirs))
-                        if not other.outer:
-                            equal.append((other, theirs.sql(), own))
-                        break
-                else:
-                    left.append(pair)
-            if len(left) == len(waiting):
-                return None
-            waiting = left
-        others = [(part, found[id(part)]) for part in self.parts if part is not anchor]
-        return others if all(keys for _, keys in others) else None
-
-    def _check_link(self, part: Part, anchor: Part) -> None:
-        item = part.items[0][0]
-        if len(part.owners) > 1:
-            raise NotSupportedError(
-                f"{part.text} is at {', '.join(sorted(part.owners))}: rows of several parties are joined with those of one"
-                " party at a time",
-                hint="name one party's table: party.table",
-                position=position(item),
-            )
-        if part.outer and any(other is not part and part.owners & other.owners for other in self.parts):
-            raise self._not_star(item, _ADVICE)
-        if anchor.outer:
-            raise self._not_star(item, "begin FROM with the table whose rows are kept")
-
-    def _not_star(self, item: exp.Expr, hint: str) -> NotSupportedError:
-        return NotSupportedError(
-            f"{item.alias_or_name} is not joined as different parties' rows can be: to one table, each by equal keys",
-            hint=hint,
-            position=position(item),
-        )
 
 
 def _equal(conditions: Iterable[exp.Expr], item: str = "", side: str = "") -> Iterator[tuple[exp.Expr, exp.Expr]]:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from fedsql.planner.below import Below
 from fedsql.planner.blocks import grouping, own_columns
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Join, Link, RowColumn, Rows
+from fedsql.planner.relations import Join, Link, RowColumn, Rows
 from fedsql.planner.row_columns import ROWS, row_column, rows_of
 from fedsql.planner.trees import find
 

@@ -11,9 +11,9 @@ from fractions import Fraction
 
 from fedsql.errors import InternalError
 from fedsql.planner.joint import JoinPlan
-from fedsql.planner.logical import Rows
 from fedsql.planner.partials import Partial
 from fedsql.planner.plans import Plan, ReleasePlan
+from fedsql.planner.relations import Rows
 from fedsql.planner.sensitivity import Noise
 from fedsql.privacy.tree import BRANCHES
 

@@ -13,8 +13,9 @@ from sqlglot import exp
 
 from fedsql.planner.describing import render_aggregate
 from fedsql.planner.fragments import Typing
-from fedsql.planner.logical import Filter, Leaf, Release, Scan
+from fedsql.planner.logical import Release
 from fedsql.planner.policy import uses
+from fedsql.planner.relations import Filter, Leaf, Scan
 from fedsql.planner.safe import to_type
 from fedsql.planner.trees import find, sql_of, walk
 

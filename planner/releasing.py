@@ -14,20 +14,23 @@ from fedsql.planner.cut import Cut
 from fedsql.planner.decompose import decompose
 from fedsql.planner.fragments import Source, Typing, fragment, known_bounds, label_sql, mirrored
 from fedsql.planner.inputs import Input
-from fedsql.planner.joined import Joined, parts_of, with_types
+from fedsql.planner.joined import Joined, parts_of
 from fedsql.planner.joint_builder import contribution_of, enough_at, places_of
-from fedsql.planner.logical import Release, Rows, Scan, leaf_of, margin_of, scans_of
+from fedsql.planner.joint_keys import with_types
+from fedsql.planner.logical import Release, margin_of
 from fedsql.planner.offer import TableOffer
 from fedsql.planner.plans import PlannedInput, ReleasePlan
-from fedsql.planner.policy import Terms, check_policy, hazards
+from fedsql.planner.policy import check_policy, hazards
 from fedsql.planner.quantiles import check_comparisons
 from fedsql.planner.ranges import check_together
+from fedsql.planner.relations import Rows, Scan, leaf_of, scans_of
 from fedsql.planner.release_columns import public_domain, typed, used_columns
 from fedsql.planner.row_bounds import most_rows
 from fedsql.planner.rows_sql import RowsSql, base_table, empty
 from fedsql.planner.schema import Columns, Schema, public_of
 from fedsql.planner.sensitivity import Contribution, check_noisy, contribution
 from fedsql.planner.siblings import Beside
+from fedsql.planner.terms import Terms
 from fedsql.planner.trees import copied, find, sql_of
 from fedsql.planner.typer import Typer
 

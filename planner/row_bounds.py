@@ -14,8 +14,8 @@ from sqlglot import exp
 from fedsql.planner.blocks import conjuncts, items
 from fedsql.planner.bounds import MOST_ROWS
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Rows, Scan
 from fedsql.planner.offer import TableOffer
+from fedsql.planner.relations import Rows, Scan
 from fedsql.planner.schema import UNION, public_of
 
 Offers = Mapping[str, Sequence[TableOffer]]  # alias, lower case -> what the parties offer of it

@@ -15,8 +15,8 @@ from fedsql.planner.below import Below
 from fedsql.planner.blocks import kept_items
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.inputs import inputs_in
-from fedsql.planner.logical import RowColumn, Rows
 from fedsql.planner.offer import ColumnOffer, TableOffer
+from fedsql.planner.relations import RowColumn, Rows
 from fedsql.planner.sources import Env
 
 ROWS = "_rows"

@@ -14,7 +14,7 @@ from sqlglot import exp
 from fedsql.planner.blocks import items
 from fedsql.planner.bounds import Interval, Known, column_interval, interval, type_interval
 from fedsql.planner.catalog import Catalog
-from fedsql.planner.logical import Rows
+from fedsql.planner.relations import Rows
 from fedsql.planner.schema import Columns
 from fedsql.types import SqlType
 

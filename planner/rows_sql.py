@@ -15,8 +15,8 @@ from fedsql.planner.blocks import is_grouped, items, kept_items, reads_federated
 from fedsql.planner.bounds import Known
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import unit_path
-from fedsql.planner.logical import Rows
 from fedsql.planner.offer import TableOffer
+from fedsql.planner.relations import Rows
 from fedsql.planner.row_columns import offer_at
 from fedsql.planner.row_ranges import RowRanges
 from fedsql.planner.schema import UNION, Columns, Schema, public_of

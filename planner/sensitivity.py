@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedsql.errors import DataError, NotSupportedError
 from fedsql.planner.offer import TableOffer
 from fedsql.planner.partials import Output, Partial
-from fedsql.planner.policy import Terms
+from fedsql.planner.terms import Terms
 from fedsql.privacy.accounting import calibrate, to_epsilon
 from fedsql.privacy.laplace import LEAST_RATE, MOST_RATE
 from fedsql.privacy.mechanisms import DiscreteLaplace, Mechanism, Sensitivity, Skellam

@@ -14,8 +14,8 @@ from sqlglot import exp
 from fedsql.errors import NotSupportedError, OperationalError
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.identities import Domain
-from fedsql.planner.logical import Scan
 from fedsql.planner.offer import TableOffer
+from fedsql.planner.relations import Scan
 from fedsql.planner.schema import UNION
 
 Reads = frozenset[tuple[int, str]]  # (index of a scan, column)

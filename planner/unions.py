@@ -13,8 +13,8 @@ from sqlglot import exp
 
 from fedsql.errors import NotSupportedError, PolicyDenied
 from fedsql.planner.blocks import keeps_all, yields_groups
-from fedsql.planner.logical import Hazard
 from fedsql.planner.positions import position
+from fedsql.planner.relations import Hazard
 from fedsql.planner.sources import Column, Env, NotLocal, Source
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fedsql.executors.protocol.align import padded
 from fedsql.executors.protocol.labels import LabelBoxes
 from fedsql.executors.protocol.vector import open_vector
 from fedsql.executors.protocol.wire import COORDINATOR
-from fedsql.planner.explain import notices
+from fedsql.planner.notices import notices
 
 NAMES = ("north", "south", "west")
 LARGE = {"Quillwort": 20, "Zebrawood": 30}
