@@ -131,7 +131,7 @@ class Session:
             return Answer()
         if isinstance(statement, Show):
             return show(statement, self.federation, self._analyst, self.settings, self.local)
-        if statement.schema in ("", UNION) and statement.table in self.local.views():
+        if statement.schema in ("", UNION) and statement.table in self.local.views:
             return listing(("column", "type"), self._bound(f"SELECT * FROM {quoted(statement.table)}", ())[1])
         return describe(statement, self.federation.directory, self.local)
 
@@ -246,7 +246,7 @@ class Session:
         name = self._analyst.name
         with read_twice(sql):
             tree = parse(sql)
-        if self.local.expanded(tree):
+        if self.local.views.expanded(tree):
             sql = tree.sql("duckdb")
         local = self.local.schemas(tree)
         question = Question(directory.catalog.federation, name, sql, now, given, self.settings, local, missing=missing)
