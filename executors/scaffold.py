@@ -19,7 +19,7 @@ from fedsql.config.problems import translate
 from fedsql.config.scaffold import Listed, federation_text, party_text
 from fedsql.connectors import open_source
 from fedsql.errors import ConfigError
-from fedsql.executors.engines.store import RAW, reason
+from fedsql.executors.engines.loading import RAW, reason
 
 
 def scaffold(sources: Sequence[Path], directory: Path, party: str) -> list[Path]:

@@ -12,7 +12,8 @@ import typer
 from fedsql.cli_common import LogFormat, guarded
 
 if TYPE_CHECKING:
-    from fedsql.executors.services import CoordinatorService, PartyService
+    from fedsql.executors.services.coordinator import CoordinatorService
+    from fedsql.executors.services.party import PartyService
     from fedsql.serving import Gateway
 
 Operations = Annotated[
@@ -44,7 +45,7 @@ def coordinator(
     """Run the coordinator: the one process that listens. It sees no SQL and no data."""
 
     def work() -> int:
-        from fedsql.executors.services import CoordinatorService
+        from fedsql.executors.services.coordinator import CoordinatorService
         from fedsql.operation.logs import set_up
         from fedsql.serving import run
 
@@ -81,7 +82,7 @@ def party(
         shared = federation or federation_file(load_party(file))
         if dry_run is not None:
             return _dry_run(file, shared, dry_run, analyst, epsilon)
-        from fedsql.executors.services import PartyService
+        from fedsql.executors.services.party import PartyService
         from fedsql.operation.logs import set_up
         from fedsql.serving import Ended, run
 

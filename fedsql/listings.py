@@ -29,14 +29,14 @@ def show(statement: Show, federation: Federation, analyst: Analyst, settings: Se
     if statement.what == "parties":
         return _parties(federation)
     if statement.what == "views":
-        return listing(("view", "query"), local.queries())
+        return listing(("view", "query"), local.views.queries())
     if statement.what == "keys":
         names = ("table", "name", "kind", "column", "referenced_table", "referenced_column")
         return listing(names, local.keys())
     tables = sorted((t.name, t.party, len(t.columns), t.rows, t.privacy_unit or "") for o in offers for t in o.tables)
     shown: list[tuple[object, ...]] = [(*row, unit or None) for *row, unit in tables]
     shown += [(name, None, columns, None, None) for name, columns in local.listed()]
-    shown += [(name, None, None, None, None) for name, _ in local.queries()]
+    shown += [(name, None, None, None, None) for name, _ in local.views.queries()]
     return listing(("table", "party", "columns", "rows_at_most", "privacy_unit"), shown)
 
 

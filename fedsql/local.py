@@ -1,15 +1,13 @@
-"""The analyst's local tables and views: CREATE, INSERT, UPDATE, DELETE, DROP in the session's own locked DuckDB.
+"""The analyst's local tables: CREATE, INSERT, UPDATE, DELETE, DROP in the session's own locked DuckDB.
 
-Released results can be saved here (CREATE TABLE x AS SELECT ...) and need no budget any more. A view is a query that is
-put in its place wherever its name stands, and asked anew each time. Federated tables are read-only.
+Released results can be saved here (CREATE TABLE x AS SELECT ...) and need no budget any more. Federated tables are
+read-only. Views (`local_views.py`) share the names.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 
 import duckdb
@@ -20,9 +18,9 @@ from fedsql.answer import Answer
 from fedsql.errors import Cancelled, NotSupportedError, ProgrammingError
 from fedsql.executors.engines.typer import as_sql_error
 from fedsql.local_statements import into, kind_of, read_write, rows_each, run, serves_tables, values_of
+from fedsql.local_views import Views
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.constants import count_marks
-from fedsql.planner.parse import parse
 from fedsql.planner.positions import position
 from fedsql.planner.schema import RESERVED, UNION, is_cte_reference
 from fedsql.planner.trees import find
@@ -30,17 +28,7 @@ from fedsql.types import quoted
 from fedsql.workbench import CANCELLED
 
 Save = Callable[[str, Sequence[object], str], Answer]  # (query, parameters, what to run its rows into) -> what it cost
-_DEEPEST = 16
 _BATCH = 1000  # rows of executemany between looks at whether it was cancelled
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A view: its name as it was written, its query, and the names of its columns where they were given."""
-
-    name: str
-    sql: str
-    columns: tuple[str, ...] = ()
 
 
 class LocalTables:
@@ -62,7 +50,7 @@ class LocalTables:
         self._check_cancelled = check_cancelled
         self._most = most
         self.running: duckdb.DuckDBPyConnection | None = None
-        self._views: dict[str, Saved] = {}
+        self.views = Views()
 
     def execute(self, sql: str, parameters: Sequence[object], save: Save, check: Callable[[str], object]) -> Answer:
         """Run a statement that writes; ``save`` answers a query over federated tables, ``check`` binds one."""
@@ -70,10 +58,10 @@ class LocalTables:
         if kind_of(tree) == "VIEW" and parameters:
             raise NotSupportedError("a view has no parameters", hint="write the values in its query")
         if isinstance(tree, exp.Drop) and kind_of(tree) == "VIEW":
-            return self._drop_view(tree)
+            return self.views.drop(tree)
         name = self._target(tree)
         if isinstance(tree, exp.Create) and kind_of(tree) == "VIEW":
-            return self._create_view(tree, name, check)
+            return self.views.create(tree, name, self.tables(), check)
         if kind_of(tree) == "TABLE" and isinstance(tree, exp.Create) and name in self.tables():
             if tree.args.get("exists"):
                 return Answer()
@@ -189,35 +177,6 @@ class LocalTables:
                 " WHERE schema_name = 'main' AND database_name = 'memory' AND NOT internal ORDER BY lower(table_name)"
             ).fetchall()
 
-    def views(self) -> tuple[str, ...]:
-        """Return the names of the views, in lower case."""
-        return tuple(sorted(self._views))
-
-    def queries(self) -> list[tuple[str, str]]:
-        """Return the name of each view, as it was written, and its query."""
-        return [(saved.name, saved.sql) for _, saved in sorted(self._views.items())]
-
-    def expanded(self, tree: exp.Query) -> bool:
-        """Put the views that ``tree`` names in their places; return whether there was any."""
-        changed = False
-        for _ in range(_DEEPEST):
-            found = [t for t in find(tree, exp.Table) if self._view(t) is not None and not is_cte_reference(t)]
-            if not found:
-                return changed
-            for table in found:
-                view = self._view(table)
-                assert view is not None
-                columns = [exp.to_identifier(name, quoted=True) for name in view.columns] or None
-                alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True), columns=columns)
-                table.replace(exp.Subquery(this=parse(view.sql), alias=alias))
-            changed = True
-        raise ProgrammingError("views stand in each other too deeply")
-
-    def _view(self, table: exp.Table) -> Saved | None:
-        if table.db.lower() not in ("", UNION) or not isinstance(table.this, exp.Identifier):
-            return None
-        return self._views.get(table.name.lower())
-
     def _reads_others(self, query: exp.Expr) -> bool:
         """Say whether a query reads anything that is no local table."""
         local = self.tables()
@@ -247,7 +206,7 @@ class LocalTables:
         for renamed in find(tree, exp.AlterRename):
             if isinstance(renamed.this, exp.Table):
                 self._own(renamed.this)
-        if name in self._views and kind_of(tree) != "VIEW":
+        if name in self.views and kind_of(tree) != "VIEW":
             raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
         needed = not isinstance(tree, exp.Create) and not serves_tables(tree) and not tree.args.get("exists")
         if needed and name not in (known := self.tables()):
@@ -277,38 +236,6 @@ class LocalTables:
         if name in RESERVED or name.startswith("_"):
             raise ProgrammingError(f"{table.name} is a name that fedsql keeps for itself", position=where)
         return name
-
-    def _create_view(self, tree: exp.Create, name: str, check: Callable[[str], object]) -> Answer:
-        if name in self._views and not tree.args.get("replace"):
-            if tree.args.get("exists"):
-                return Answer()
-            raise ProgrammingError(
-                f"there is a view {name} already", hint="CREATE OR REPLACE VIEW replaces it", sqlstate="42P07"
-            )
-        if name in self.tables():
-            raise ProgrammingError(f"{name} is a local table", hint=f"DROP TABLE {name} first, or choose another name")
-        if not isinstance(tree.expression, exp.Query):
-            raise ProgrammingError("a view is a query", hint="CREATE VIEW v AS SELECT ...")
-        holder = tree.this
-        columns = tuple(each.name for each in holder.expressions) if isinstance(holder, exp.Schema) else ()
-        if any(table.name.lower() == name for table in find(tree.expression, exp.Table)):
-            raise ProgrammingError(f"the view {name} names itself")
-        text = tree.expression.sql("duckdb")
-        check(text)
-        self._views[name] = Saved((holder.this if isinstance(holder, exp.Schema) else holder).name, text, columns)
-        return Answer()
-
-    def _drop_view(self, tree: exp.Drop) -> Answer:
-        table = tree.find(exp.Table)
-        name = table.name.lower() if table is not None else ""
-        if name not in self._views:
-            if tree.args.get("exists"):
-                return Answer()
-            near = difflib.get_close_matches(name, self._views, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"views: {', '.join(self.views()) or 'none'}"
-            raise ProgrammingError(f"there is no view {name}", hint=hint, sqlstate="42P01")
-        del self._views[name]
-        return Answer()
 
     @contextmanager
     def _running(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -29,7 +29,7 @@ class Ended(OperationalError):
 
 
 class Service(Protocol):
-    """What is run: see executors/services.py."""
+    """What is run: see executors/services/."""
 
     def reload(self) -> None:
         """Read the files again; ConfigError or OperationalError leave all as it was."""

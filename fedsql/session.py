@@ -8,6 +8,8 @@ ask               each party verifies, plans, charges, runs its fragment; togeth
                   groups are large enough, and send masked, encrypted sums            executors/roles/, protocol/
 finalize          open, check, compute the aggregates                                 executors/finalize.py
 answer            the block above the cut, in the analyst's own locked DuckDB         workbench.py
+
+The first three are called here; from ``sign`` on in queries.py, stage by stage, and again where a party was lost.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,45 +26,29 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from fedsql.answer import Answer, Sent, listing
+from fedsql.answer import Answer, listing
 from fedsql.config.models import FederationConfig
-from fedsql.errors import (
-    Cancelled,
-    Error,
-    InterfaceError,
-    NotSupportedError,
-    PartyUnreachable,
-    ProgrammingError,
-)
+from fedsql.errors import Cancelled, InterfaceError, NotSupportedError, ProgrammingError
 from fedsql.executors.connecting import open_federation
-from fedsql.executors.engines.copies import Copies
-from fedsql.executors.engines.typer import as_sql_error, read_twice
+from fedsql.executors.engines.typer import read_twice
 from fedsql.executors.federation import Federation, OnProgress
-from fedsql.executors.protocol.wire import ANALYST, Message
 from fedsql.executors.roles.analyst import Analyst
-from fedsql.executors.stopwatch import Stopwatch
-from fedsql.executors.transport.inprocess import Recorder
 from fedsql.listings import describe, show
 from fedsql.local import LocalTables
-from fedsql.planner.catalog import PublicTable
 from fedsql.planner.constants import bind_now, bind_parameters, parameter
 from fedsql.planner.explain import explain
-from fedsql.planner.margins import answer_margins
-from fedsql.planner.notices import notices
 from fedsql.planner.parameters import Parameters, positional, positional_rows
 from fedsql.planner.parse import parse
-from fedsql.planner.plans import Plan
 from fedsql.planner.question import Question, Settings
 from fedsql.planner.schema import UNION, resolve_tables
 from fedsql.planner.statements import Explain, Query, Set, Show, Write, changed, read_statement
+from fedsql.queries import Columns, Planned, Queries
 from fedsql.types import quoted
-from fedsql.workbench import CANCELLED, UNLIMITED, Limits, Workbench
+from fedsql.workbench import CANCELLED, UNLIMITED, Limits
 
 # What goes wrong at a party is for its log alone: without a handler Python would print it at the analyst.
 logging.getLogger("fedsql").addHandler(logging.NullHandler())
 
-_REPEATED = "The same question was answered before, on the same data: this is that answer, and nothing was charged."
-_HERE = "All owners and the coordinator of this private join ran in one process: nothing was hidden between them."
 _LOCK = (
     "SET GLOBAL TimeZone = 'UTC'",  # of every cursor
     "SET python_enable_replacements = false",
@@ -91,16 +76,13 @@ class Session:
         self._cancelled, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self.on_progress: OnProgress | None = None  # called from several threads; own stages are told as ANALYST
-        self._finishing: duckdb.DuckDBPyConnection | None = None
-        self._most = limits.result
         self._local = duckdb.connect(":memory:", config=limits.config)
         for statement in _LOCK:
             self._local.execute(statement)
         self._arrow: dict[str, pa.DataType] = {}  # by DuckDB's type: asking takes milliseconds
-        self._copies = Copies(self._local)
-        self.local = LocalTables(
-            self._local, lambda: self.federation.directory.catalog, self._check_cancelled, self._most
-        )
+        most, check = limits.result, self._check_cancelled
+        self._queries = Queries(federation, self._analyst, self._local, check, most)
+        self.local = LocalTables(self._local, lambda: federation.directory.catalog, check, most)
 
     @classmethod
     def open(
@@ -133,11 +115,11 @@ class Session:
             return Answer()
         if isinstance(statement, Show):
             return show(statement, self.federation, self._analyst, self.settings, self.local)
-        if statement.schema in ("", UNION) and statement.table in self.local.views():
+        if statement.schema in ("", UNION) and statement.table in self.local.views:
             return listing(("column", "type"), self._bound(f"SELECT * FROM {quoted(statement.table)}", ())[1])
         return describe(statement, self.federation.directory, self.local)
 
-    def describe(self, sql: str, parameters: Parameters = ()) -> tuple[tuple[str, str], ...] | Answer | None:
+    def describe(self, sql: str, parameters: Parameters = ()) -> Columns | Answer | None:
         """Plan a query and return its (name, DuckDB type) columns. Asks nobody, costs nothing and changes nothing.
 
         Statements that list are answered at once. None: the statement changes a setting or a local table.
@@ -195,7 +177,7 @@ class Session:
         self._cancelled.set()
         while not self._idle.wait(0.02):  # DuckDB forgets an interrupt that comes a moment before it begins
             self.federation.interrupt(self._analyst)
-            for cursor in (self._finishing, self.local.running):
+            for cursor in (self._queries.running, self.local.running):
                 with suppress(duckdb.ConnectionException):  # it has just ended
                     if cursor is not None:
                         cursor.interrupt()
@@ -227,9 +209,7 @@ class Session:
         finally:
             self._idle.set()
 
-    def _plan(
-        self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
-    ) -> tuple[Plan, Question, tuple[tuple[str, str], ...]]:
+    def _plan(self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()) -> Planned:
         """Plan a query; return the plan, the unsigned question, and the names and types of its answer.
 
         ``lost``: parties that did not answer when it was asked before. They are left out where allow_missing is set.
@@ -237,9 +217,7 @@ class Session:
         question, described = self._bound(sql, parameters, lost)
         return self.federation.directory.plan(question), question, described
 
-    def _bound(
-        self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()
-    ) -> tuple[Question, tuple[tuple[str, str], ...]]:
+    def _bound(self, sql: str, parameters: Sequence[object], lost: Collection[str] = ()) -> tuple[Question, Columns]:
         """Return the unsigned question of a query, views in their places, and the names and types of its columns."""
         directory = self.federation.directory
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(sep=" ")
@@ -248,7 +226,7 @@ class Session:
         name = self._analyst.name
         with read_twice(sql):
             tree = parse(sql)
-        if self.local.expanded(tree):
+        if self.local.views.expanded(tree):
             sql = tree.sql("duckdb")
         local = self.local.schemas(tree)
         question = Question(directory.catalog.federation, name, sql, now, given, self.settings, local, missing=missing)
@@ -264,105 +242,7 @@ class Session:
         return tuple(each.party for each in presence if each.party in lost or not each.reachable)
 
     def _query(self, sql: str, parameters: Sequence[object], into: str | None = None) -> Answer:
-        """Answer a query; with ``into``, a statement that writes its rows to a local table, return no rows."""
-        watch = Stopwatch(self.on_progress and partial(self.on_progress, ANALYST))
-        sent: list[Sent] = []
-
-        def record(message: Message) -> None:
-            self._check_cancelled()
-            sent.append(Sent(message.kind, message.sender, message.recipient, len(message.body), message.sealed))
-
-        lost: set[str] = set()
-        asked: list[Question] = []  # by stage
-        while True:
-            with watch("plan"):
-                plan, question, columns = self._plan(sql, parameters, lost)
-            try:
-                table, changed, bench = self._run(plan, question, columns, asked, watch, record, into)
-                break
-            except PartyUnreachable as error:
-                # Once more without it, from fresh keys and noise, as a new attempt; each time there are fewer to lose.
-                if not self.settings.allow_missing or error.party not in plan.parties:
-                    raise
-                lost.add(error.party)
-            except Error as error:
-                error.query_id = error.query_id or (asked[-1].query_id.hex() if asked else None)
-                raise
-        repeated = plan.epsilon is not None and not bench.charged
-        return Answer(
-            table=table,
-            columns=columns if into is None else (),
-            notices=self._notices(plan, repeated),
-            seconds=watch.seconds,
-            sent=tuple(sent),
-            query_id=asked[-1].query_id.hex() if asked else None,
-            epsilon=0.0 if repeated else plan.epsilon,
-            delta=plan.delta,
-            margins=answer_margins(plan, [name for name, _ in columns], bench.margins),
-            parties=plan.parties,
-            changed=changed,
-        )
-
-    def _notices(self, plan: Plan, repeated: bool) -> tuple[str, ...]:
-        """Return what an answer says about itself."""
-        here = self.federation.directory.operators is None and any(release.join for release in plan.releases)
-        return (*notices(plan), *([_HERE] if here else []), *([_REPEATED] if repeated else []))
-
-    def _run(
-        self,
-        plan: Plan,
-        question: Question,
-        columns: Sequence[tuple[str, str]],
-        before: list[Question],
-        watch: Stopwatch,
-        record: Recorder,
-        into: str | None,
-    ) -> tuple[pa.Table | None, int | None, Workbench]:
-        """Ask stage by stage, then run what is above the cut; return its rows, or how many were written; and the bench.
-
-        ``before`` holds what was asked, for the next attempt.
-        """
-        cursor = self._finishing = self._local.cursor()
-        try:
-            bench = Workbench(cursor, self._check_cancelled, self._most)
-            self._bring(plan.copies)
-            for stage in range(plan.last_stage + 1) if plan.releases else ():
-                asking = plan.at(stage)
-                staged = replace(question, stage=stage)
-                if asking.reads:
-                    with watch("finalize"):
-                        inputs = [bench.input(each) for each in plan.inputs if each.name in asking.reads]
-                        staged = replace(staged, inputs=tuple(inputs))
-                with watch("key"):
-                    after = before[stage] if stage < len(before) else None
-                    signed = self._analyst.sign(staged, asking, self.federation.directory, after=after)
-                before[stage : stage + 1] = [signed]
-                for release, table in zip(asking.releases, self._ask(signed, asking, watch, record), strict=True):
-                    bench.keep(release, table)
-            with watch("finalize"):
-                if into is not None:
-                    return None, bench.save(plan.final, columns, into), bench
-                return bench.answer(plan.final, columns), None, bench
-        finally:
-            self._finishing = None
-            cursor.close()
-
-    def _ask(self, question: Question, plan: Plan, watch: Stopwatch, record: Recorder) -> list[pa.Table]:
-        try:
-            return self.federation.ask(self._analyst, question, plan, watch, record, self.on_progress)
-        except Error:
-            self._check_cancelled()  # a fragment that was interrupted fails with the constant error
-            raise
-
-    def _bring(self, tables: Sequence[PublicTable]) -> None:
-        """Make public tables readable as `copies."<relation>"`."""
-        lacking = [table for table in tables if not self._copies.holds(table.relation)]
-        rows = self.federation.fetch(self._analyst, lacking) if lacking else {}
-        try:
-            for table in lacking:
-                self._copies.keep(table, rows[table.relation])
-        except duckdb.Error as error:  # there is no room for it
-            raise as_sql_error(error) from None
+        return self._queries.answer(partial(self._plan, sql, parameters), self.on_progress, into)
 
     def _explain(self, statement: Explain, parameters: Parameters) -> Answer:
         inner = read_statement(statement.sql)

@@ -7,7 +7,6 @@ values of its own groups that survive by a verdict that both computing parties s
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,49 +21,12 @@ from fedsql.crypto.sealing import seal
 from fedsql.errors import InternalError, ProtocolError
 from fedsql.executors.protocol import distinct, extremes, quantiles, verdict
 from fedsql.executors.protocol.align import align
-from fedsql.executors.protocol.conversation import Context, Conversation
-from fedsql.executors.protocol.labels import WHOLE, sealed_labels
-from fedsql.executors.protocol.outline import (
-    Codes,
-    GroupPartials,
-    Label,
-    NoiseDraws,
-    NoiseShares,
-    Outline,
-    packed_rows,
-    released_record,
-)
-from fedsql.executors.protocol.threshold import decide, decide_alone, share_counts
+from fedsql.executors.protocol.conversation import Conversation
+from fedsql.executors.protocol.labels import sealed_labels
+from fedsql.executors.protocol.outline import Codes, GroupPartials, Label, NoiseDraws, NoiseShares, Outline
+from fedsql.executors.protocol.suppression import TOLD, Slots, Told, admitted, judge, revealed
 from fedsql.executors.protocol.vector import add_noise, encrypt, place, visible
 from fedsql.executors.protocol.wire import COORDINATOR, Exchange, Inbox, Message, Steps, Wanted, together
-
-HIDDEN = verdict.NO_RANK  # the position of a group that is not released
-
-
-@dataclass(frozen=True)
-class Slots:
-    """Where a party's groups are: the slot of each label, the number of slots, and what labels are sealed under.
-
-    ``part``: which part of each label it has (see `labels`).
-    """
-
-    of: Sequence[int]
-    count: int
-    label_key: bytes | None = None
-    part: str = WHOLE
-
-
-@dataclass(frozen=True)
-class Told:
-    """What verifies the ``bits`` of a party's slots (see `verdict.check`)."""
-
-    bits: bytes
-    salts: bytes
-    commitments: bytes
-    signatures: Mapping[str, bytes]
-
-
-_TOLD: dict[str, Any] = {"bits": bytes, "salts": bytes, "commitments": bytes, "signatures": dict[str, bytes]}
 
 
 @dataclass(frozen=True)
@@ -83,7 +45,7 @@ class Go:
         """Read what the coordinator sends. Raises ProtocolError when it is malformed."""
         kinds: dict[str, Any] = {"rows": int, "labels": list[int]}
         judged = outline.circuit is not None and not outline.told
-        rows, labels, *told = talk.fields(message, **kinds, **(_TOLD if judged else {}))
+        rows, labels, *told = talk.fields(message, **kinds, **(TOLD if judged else {}))
         return cls(rows, labels, Told(*told) if judged else None)
 
 
@@ -127,7 +89,7 @@ def prepare(
     said: dict[str, object] = {}
     bits, found = None, []
     if outline.circuit is not None:
-        sides: list[Steps[Any]] = [_decide(talk, outline, part, slots, noise)]
+        sides: list[Steps[Any]] = [judge(talk, outline, part, slots, noise)]
         sides += [step.take_part(talk, outline, part, slots.of, slots.count) for step in (extremes, quantiles)]
         (said, bits), *found = yield from together(sides)
     shares = {index: share for each in found for index, share in each.items()}
@@ -136,8 +98,8 @@ def prepare(
         kind = f"{outline.number}/told"
         sent = [talk.seal(f"{outline.number}/verdict", COORDINATOR, encode(said))] if said else []
         inbox = yield Exchange.of(sent, [(kind, COORDINATOR)])
-        told = Told(*talk.fields(inbox[kind, COORDINATOR], **_TOLD))
-        shown, said = _revealed(talk, outline, slots, told, identities), {}
+        told = Told(*talk.fields(inbox[kind, COORDINATOR], **TOLD))
+        shown, said = revealed(talk, outline, slots, told, identities), {}
     messages = [talk.seal(f"{outline.number}/ready", COORDINATOR, encode(said))]
     wanted, key, leader = [_go(outline)], None, outline.contributors[0]
     if outline.tagged and talk.me == leader:
@@ -180,8 +142,9 @@ def deliver(
     outline, part, slots = ready.outline, ready.part, ready.slots
     n = outline.number
     go = Go.of(talk, outline, inbox[_go(outline)])
-    told = ready.shown if go.told is None else _revealed(talk, outline, slots, go.told, identities)
-    shown, positions, rows = _admitted(outline, slots, go, told)
+    told = ready.shown if go.told is None else revealed(talk, outline, slots, go.told, identities)
+    rows = go.rows
+    shown, positions = admitted(outline, slots, rows, told)
     columns = place(outline, part, shown, positions, rows)
     tags = _tag(talk, ready, inbox, shown, positions, columns) if outline.tagged else []
     if ready.bits is not None:
@@ -234,79 +197,3 @@ def _locate(
     if any(label not in index for label in labels):
         raise InternalError("a group key is not in the public list of values")
     return Slots([index[label] for label in labels], len(domain))
-
-
-def _decide(
-    talk: Conversation, outline: Outline, part: GroupPartials, slots: Slots, noise: NoiseShares | None
-) -> Steps[tuple[dict[str, object], Bits | None]]:
-    """Take part in the threshold step; return what a computing party says: its signed verdict, and the bits."""
-    assert outline.circuit is not None
-    counts = np.zeros((slots.count, len(outline.circuit.tests)), np.int64)
-    counts[np.asarray(slots.of, np.intp)] = part.counts
-    if noise is not None and noise.units is not None:  # in every slot, whoever has it
-        counts[:, 0] += noise.units(slots.count)
-    if len(outline.contributors) == 1:
-        bits, seed = decide_alone(outline.circuit, counts), os.urandom(32)
-        own = np.zeros(slots.count, bool)  # what is in the others is noise alone
-        own[np.asarray(slots.of, np.intp)] = True
-        bits = Bits(bits.survive & own, bits.cells & own[:, None])
-    else:
-        setting = outline.setting(slots.count, talk.draw)
-        # At once, not with READY: who computes may wait for these before another release that this party waits in goes on.
-        yield Exchange.of(share_counts(setting, talk.me, counts, talk.sealer))
-        if talk.me not in setting.computing:
-            return {}, None
-        decision = yield from decide(setting, talk.me, counts, talk.sealer)
-        bits, seed = decision.bits, decision.seed
-    return _verdict(talk, outline, bits, seed), bits
-
-
-def _verdict(talk: Conversation, outline: Outline, bits: Bits, seed: bytes) -> dict[str, object]:
-    """Return the decision as its computing party signs it: for the parties slot by slot, for the analyst in one."""
-    made = verdict.commit(bits, seed)
-    survivors = np.flatnonzero(bits.survive).tolist()
-    return {
-        "rows": packed_rows(bits),
-        "salts": made.salts,
-        "commitments": made.commitments,
-        "signature": talk.sign("verdict", _verdict_record(talk.context, outline, made.commitments)),
-        "released": talk.sign("released", released_record(outline, survivors, packed_rows(bits, survivors))),
-    }
-
-
-def _verdict_record(context: Context, outline: Outline, commitments: bytes) -> bytes:
-    names = outline.contributors
-    return encode(
-        verdict.record(context.query_id, context.attempt, outline.number, names, context.plan_digest, commitments)
-    )
-
-
-def _revealed(
-    talk: Conversation, outline: Outline, slots: Slots, told: Told, identities: Mapping[str, bytes]
-) -> verdict.Revealed:
-    """Return the bits of each own group. Raises ProtocolError unless both computing parties signed them."""
-    assert outline.circuit is not None
-    signed = _verdict_record(talk.context, outline, told.commitments)
-    for name in outline.computing(talk.draw):
-        talk.signed_by(name, identities[name], "verdict", signed, told.signatures.get(name))
-    # The coordinator knows the slots of aligned groups; where groups are public, or joined, everyone gets all slots.
-    asked = sorted(slots.of) if outline.slots is None else list(range(slots.count))
-    found = verdict.check(asked, told.bits, told.salts, told.commitments, len(outline.circuit.cells))
-    where = {slot: i for i, slot in enumerate(asked)}
-    order = np.asarray([where[slot] for slot in slots.of], np.intp)
-    return verdict.Revealed(found.survive[order], found.cells[order], found.ranks[order])
-
-
-def _admitted(outline: Outline, slots: Slots, go: Go, shown: verdict.Revealed | None) -> tuple[Bits, list[int], int]:
-    """Return, for each own group, its bits and its position, and the number of rows. ``shown``: None where none is hidden."""
-    rows = go.rows
-    if not 0 <= rows <= slots.count or (outline.slots is not None and rows != slots.count):
-        raise ProtocolError("the rows of a release are malformed")
-    if shown is None:
-        assert outline.circuit is None
-        return Bits(np.ones(len(slots.of), bool), np.ones((len(slots.of), 0), bool)), list(slots.of), rows
-    places = shown.ranks.tolist() if outline.slots is None else list(slots.of)
-    positions = [int(p) if s else HIDDEN for p, s in zip(places, shown.survive, strict=True)]
-    if any(rows <= p != HIDDEN for p in positions):
-        raise ProtocolError("the rows of a release are malformed")
-    return shown, positions, rows

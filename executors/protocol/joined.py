@@ -9,13 +9,13 @@ import numpy as np
 
 from fedsql.crypto.shares import BARRED
 from fedsql.crypto.words import to_column
-from fedsql.executors.protocol.contribute import Slots
 from fedsql.executors.protocol.conversation import Conversation
 from fedsql.executors.protocol.join_outline import ANCHOR, PROVIDER
 from fedsql.executors.protocol.join_sides import Anchor, Provider, Shares
 from fedsql.executors.protocol.join_tables import AnchorTable, ProviderTable
 from fedsql.executors.protocol.labels import share_key
 from fedsql.executors.protocol.outline import GroupPartials, Outline
+from fedsql.executors.protocol.suppression import Slots
 from fedsql.executors.protocol.wire import Steps, together
 from fedsql.planner.joint import JoinPlan
 

@@ -22,6 +22,7 @@ from fedsql.crypto.keys import IdentityKey, verify
 from fedsql.executors.transport.frames import Frame, Malformed, control, control_record
 
 PARTY = "party"
+COORDINATOR_ROLE = "coordinator"  # it is dialled, and logs in nowhere
 ANALYST_ROLE = "analyst"
 Known = Callable[[str, str], bytes | None]  # (name, role) -> pinned public key
 _CHALLENGE = 32  # bytes

@@ -155,7 +155,7 @@ def _listed(session: Session, schema: Like, name: Like, types: set[str], with_sc
                 yield Listed(db_schema, table, TABLE, shape)
     if not schema.matches(UNION):
         return
-    for kind, local in ((TABLE, session.local.tables()), (VIEW, dict.fromkeys(session.local.views()))):
+    for kind, local in ((TABLE, session.local.tables()), (VIEW, dict.fromkeys(session.local.views.names()))):
         for table, given in sorted(local.items()):
             if name.matches(table) and (not types or kind in types):
                 shape = None

@@ -19,7 +19,8 @@ from fedsql.errors import ConfigError
 from fedsql.executors.transport.address import Address
 
 if TYPE_CHECKING:
-    from fedsql.executors.services import CoordinatorService, PartyService
+    from fedsql.executors.services.coordinator import CoordinatorService
+    from fedsql.executors.services.party import PartyService
     from fedsql.operation.metrics import Metrics
     from fedsql.serving import Gateway
 

@@ -14,7 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 import fedsql
 from fedsql.errors import OperationalError
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.serving import Gateway
 
 OUTCOMES = ("answered", "refused", "failed", "cancelled", "consulted")

@@ -20,7 +20,8 @@ from fedsql.cli import app
 from fedsql.config.loading import federation_file, load_party
 from fedsql.crypto import certificates
 from fedsql.crypto.certificates import hosts_of, is_key_of, make_authority
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.session import Session
 
 RUNNER = CliRunner(env={"COLUMNS": "80"})

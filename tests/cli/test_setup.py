@@ -17,7 +17,8 @@ from fedsql.cli import app
 from fedsql.config.loading import federation_file, load_federation, load_party
 from fedsql.crypto.keys import IdentityKey, format_public
 from fedsql.executors.enrolment import enroll
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.session import Session
 
 RUNNER = CliRunner(env={"COLUMNS": "80"})

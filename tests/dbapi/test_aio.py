@@ -63,7 +63,7 @@ def test_a_cancelled_task_stops_its_statement(begun: bool) -> None:
         async with await aio.connect(FEDERATION) as connection:
             task = asyncio.create_task(connection.execute(ENDLESS))
             await asyncio.sleep(0)
-            while begun and connection.sync.session._finishing is None:
+            while begun and connection.sync.session._queries.running is None:
                 await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.sleep(0)

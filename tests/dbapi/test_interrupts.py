@@ -22,7 +22,7 @@ def test_ctrl_c_stops_what_runs(tmp_path: Path) -> None:
     over = threading.Event()
 
     def press() -> None:
-        while session._finishing is None and not over.wait(0.01):
+        while session._queries.running is None and not over.wait(0.01):
             pass  # only once the query is at work in DuckDB
         if not over.is_set():
             os.kill(os.getpid(), signal.SIGINT)

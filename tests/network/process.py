@@ -19,7 +19,8 @@ from pathlib import Path
 
 from fedsql.executors.engines.describer import Describer
 from fedsql.executors.protocol.outline import Outline
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.executors.transport import queries
 from fedsql.executors.transport.drive import drive
 from fedsql.executors.transport.settings import Settings

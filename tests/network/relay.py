@@ -13,7 +13,8 @@ from world import NAMES, Network
 from fedsql.config.loading import load_federation
 from fedsql.executors.protocol.wire import Message
 from fedsql.executors.remote import RemoteFederation
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.executors.transport import hub
 from fedsql.executors.transport.connection import Connection
 from fedsql.executors.transport.frames import Frame, frames_of, parse

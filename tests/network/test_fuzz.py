@@ -23,7 +23,7 @@ from fedsql.crypto.keys import IdentityKey, parse_public
 from fedsql.errors import OperationalError
 from fedsql.executors.protocol.wire import ANALYST, COORDINATOR, PROGRESS
 from fedsql.executors.remote import RemoteFederation
-from fedsql.executors.services import PartyService
+from fedsql.executors.services.party import PartyService
 from fedsql.executors.transport import node
 from fedsql.executors.transport.frames import CONTROL, control, parse
 from fedsql.executors.transport.login import ParticipantSide, new_challenge

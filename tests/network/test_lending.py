@@ -16,7 +16,8 @@ from fedsql.errors import PartyUnreachable, ProtocolError
 from fedsql.executors.dry_run import dry_run, keep_offers, kept_offers
 from fedsql.executors.engines.store import PartyStore
 from fedsql.executors.live import signed_offer
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.executors.transport.node import Offered
 from fedsql.planner.catalog import PublicTable
 from fedsql.planner.question import Settings

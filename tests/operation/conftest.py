@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fedsql.config.loading import federation_file, load_party
-from fedsql.executors.services import CoordinatorService, PartyService
+from fedsql.executors.services.coordinator import CoordinatorService
+from fedsql.executors.services.party import PartyService
 from fedsql.executors.setup import set_up
 from fedsql.session import Session
 

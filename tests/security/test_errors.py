@@ -74,12 +74,14 @@ def test_all_failures_look_the_same_on_the_way(world):
     assert len(sizes) == 1
 
 
-@pytest.mark.parametrize("step", ["place", "encrypt", "align", "share_counts"])
+@pytest.mark.parametrize(
+    "step", ["contribute.place", "contribute.encrypt", "contribute.align", "suppression.share_counts"]
+)
 def test_whatever_fails_later_is_the_same_error(world, monkeypatch, step):
     def fail(*args: object, **kwargs: object) -> None:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr(f"fedsql.executors.protocol.contribute.{step}", fail)
+    monkeypatch.setattr(f"fedsql.executors.protocol.{step}", fail)
     run = world.ask(SQL)
     assert type(run.error) is OperationalError
     assert FAILED in str(run.error)

@@ -9,7 +9,7 @@ from fedsql.codec import decode, encode
 from fedsql.crypto import shares
 from fedsql.crypto.packing import to_ints
 from fedsql.crypto.tags import tags as keyed
-from fedsql.executors.protocol import contribute
+from fedsql.executors.protocol import contribute, suppression
 from fedsql.executors.protocol.align import padded
 from fedsql.executors.protocol.labels import LabelBoxes
 from fedsql.executors.protocol.vector import open_vector
@@ -153,7 +153,7 @@ def test_the_test_sees_hidden_values_that_are_encrypted(world, monkeypatch):
 
     def place(outline, part, shown, positions, rows):
         free = iter(range(rows - 1, -1, -1))
-        placed = [next(free) if p == contribute.HIDDEN else p for p in positions]
+        placed = [next(free) if p == suppression.HIDDEN else p for p in positions]
         everything = type(shown)(shown.survive | True, shown.cells | True)
         return original(outline, part, everything, placed, rows)
 
