@@ -15,7 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from fedsql.errors import NotSupportedError, ProgrammingError
 from fedsql.planner.table_functions import check_functions
-from fedsql.planner.trees import copied, sql_of, walk
+from fedsql.planner.trees import copied, find, sql_of, walk
 
 # What sqlglot only knows as a command is refused here, in our words; its own warning would reach the user's screen.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -87,6 +87,13 @@ def _parsed(sql: str) -> exp.Query:
             hint=_INSTEAD.get(kind, "write a SELECT; SHOW TABLES and DESCRIBE t tell what there is"),
             position=(tokens[0].line, 1),
         )
+    for token in tokens if any(pivot.arg_key != "pivots" for pivot in find(tree, exp.Pivot)) else ():
+        if (kind := token.text.upper()) in ("PIVOT", "UNPIVOT"):  # the parser has no place for its columns
+            raise NotSupportedError(
+                f"{kind} as a query of its own is not answered",
+                hint=f"FROM (SELECT ...) {kind} (... FOR ... IN (...)) works on released results",
+                position=(token.line, max(1, token.col - len(kind) + 1)),
+            )
     if (place := tree.find(exp.PositionalColumn)) is not None:
         raise NotSupportedError(f"{sql_of(place)} is not answered", hint="name the column; GROUP BY 1, ORDER BY 1 work")
     check_functions(tree)

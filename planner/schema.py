@@ -118,15 +118,21 @@ def list_nothing(tree: exp.Expr) -> None:
 
 
 def any_as_in(tree: exp.Expr) -> None:
-    """Write x = ANY (SELECT ...) as IN and x <> ALL (SELECT ...) as NOT IN, in place: they are the same (SQL:2016, 8.4)."""
+    """Write x = ANY (SELECT ...) as IN and x <> ALL (SELECT ...) as NOT IN, in place: they are the same (SQL:2016, 8.4).
+
+    So is a list in brackets, which DuckDB takes in place of a query.
+    """
     for node in find(tree, exp.EQ, exp.NEQ):
         some = node.expression
         if not isinstance(some, exp.Any if isinstance(node, exp.EQ) else exp.All):
             continue
-        query = some.this.unnest()
-        if not isinstance(query, exp.Query):
+        among = some.this.unnest()
+        if isinstance(among, exp.Array) and among.expressions:
+            within: exp.Expr = exp.In(this=node.this, expressions=among.expressions)
+        elif isinstance(among, exp.Query):
+            within = exp.In(this=node.this, query=exp.Subquery(this=among))
+        else:
             continue
-        within: exp.Expr = exp.In(this=node.this, query=exp.Subquery(this=query))
         node.replace(within if isinstance(node, exp.EQ) else exp.Not(this=within))
 
 

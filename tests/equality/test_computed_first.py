@@ -32,6 +32,8 @@ SELECT COUNT(*) FROM visits v WHERE NOT ward = ANY (SELECT code FROM wards WHERE
 SELECT COUNT(*) FROM patients p WHERE region = ANY (SELECT region FROM patients GROUP BY region HAVING COUNT(*) > 5)
 SELECT COUNT(*) FROM patients p WHERE id = ANY (SELECT patient FROM visits WHERE days > 3)
 SELECT COUNT(*) FROM patients p WHERE id <> ALL (SELECT patient FROM visits WHERE days > 3 AND patient IS NOT NULL)
+SELECT COUNT(*) FROM patients WHERE age = ANY ([20, 30, NULL, 40]) OR region = ANY (['a', 'Alps'])
+SELECT sex, 3 = ANY (list(n)) FROM (SELECT sex, COUNT(*) AS n FROM patients GROUP BY sex) GROUP BY sex ORDER BY sex
 SELECT 1 WHERE 3 = ANY (SELECT 3) AND 4 <> ALL (SELECT 3)
 SELECT region, region = ANY (SELECT 'a' UNION SELECT 'b') FROM (SELECT region, COUNT(*) FROM patients GROUP BY region) ORDER BY 1
 SELECT COUNT(*) FROM patients WHERE age > (SELECT MAX(beds) * 3 - MIN(beds) FROM wards WHERE beds * 2 > 1 HAVING COUNT(*) > 1)

@@ -95,6 +95,8 @@ this join keeps the rows of v: SELECT COUNT(*) FROM patients p FULL JOIN (VALUES
 v names two tables of one FROM: SELECT COUNT(*) FROM patients v SEMI JOIN patients v ON true
 p names two tables of one FROM: WITH t AS (SELECT * FROM patients p JOIN patients p ON true) SELECT COUNT(*) FROM patients
 PIVOT is not answered: PIVOT patients ON sex USING COUNT(*)
+UNPIVOT as a query of its own is not answered: SELECT * FROM (UNPIVOT (SELECT COUNT(*) AS n, SUM(age) AS s FROM patients) ON n, s) t
+PIVOT as a query of its own is not answered: SELECT * FROM (PIVOT (SELECT sex, age, COUNT(*) AS n FROM patients GROUP BY ALL) ON sex USING SUM(n)) t
 VALUES is not answered: VALUES (1)
 SUMMARIZE is not answered: SUMMARIZE patients
 SHOW is not answered: SHOW COLUMNS FROM patients
