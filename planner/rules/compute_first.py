@@ -21,6 +21,7 @@ from fedsql.planner.blocks import (
     nested_queries,
     outside_columns,
     reads_federated,
+    yields_groups,
 )
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.trees import find, sql_of
@@ -32,15 +33,20 @@ _APART = ("sample", "laterals", "match", "connect", "with_", "windows")
 def compute_first(tree: exp.Query, catalog: Catalog) -> exp.Query:
     """Return ``tree`` with the subqueries of aggregates and grouping keys over federated rows computed row by row."""
     for select in find(tree, exp.Select):
-        if is_grouped(select) and _has_inside(select) and reads_federated(_below(select), catalog):
+        if is_grouped(select) and _has_inside(select, catalog) and reads_federated(_below(select), catalog):
             _move(select)
     return tree
 
 
-def _has_inside(select: exp.Select) -> bool:
-    """Say whether there are subqueries above WHERE, all of them inside of aggregates or keys, and over this block's rows."""
+def _has_inside(select: exp.Select, catalog: Catalog) -> bool:
+    """Say whether there are subqueries above WHERE, all of them inside of aggregates or keys, and over this block's rows.
+
+    At least one: values that the analyst computes, of released groups or of no rows, may stay.
+    """
     above = [query for part, value in select.args.items() if part not in _BELOW for query in _queries(value)]
     if not above or any(select.args.get(part) for part in _APART) or grouping_sets(select) is not None:
+        return False
+    if all(_is_input(query, catalog) for query in above):
         return False
     calls, keys = {id(call) for call in aggregate_calls(select)}, {sql_of(key) for key in grouping(select)}
     own = aliases(select)
@@ -51,6 +57,15 @@ def _has_inside(select: exp.Select) -> bool:
         if node is None or node is select or any(c.table.lower() not in own for c in outside_columns(query)):
             return False
     return True
+
+
+def _is_input(query: exp.Query, catalog: Catalog) -> bool:
+    """Say whether a nested query becomes one value that the analyst computes."""
+    if outside_columns(query) or not isinstance(_holder(query), exp.Subquery):
+        return False
+    if reads_federated(query, catalog):
+        return yields_groups(query)
+    return not all(table.db for table in find(query, exp.Table)) or not find(query, exp.Table)
 
 
 def _queries(part: object) -> list[exp.Query]:

@@ -520,8 +520,8 @@ class Writer:
             text = f"{draw.pick(['COVAR_POP', 'REGR_COUNT', 'REGR_SXY'])}({draw.pick(plain)[0]}, {draw.pick(plain)[0]})"
         elif kind == "condition":
             return f"COUNT_IF({self.simple(scope)})"
-        if self.world.exact and draw.chance(4):
-            return f"{text} FILTER (WHERE {self.average(scope, 0)})"
+        if self.world.exact and draw.chance(8):
+            return f"{text} FILTER (WHERE {self.subquery_condition(scope, 1)})"
         return text + (f" FILTER (WHERE {self.simple(scope)})" if draw.chance(20) else "")
 
     def summable(self, scope: Scope, value: str) -> str:
@@ -654,9 +654,12 @@ class Writer:
         own = self.of_family([s for s in block.scope if s.federated], family)
         if not mine or not own:
             return self.average(scope, depth)
-        return (
-            f"{self.draw.pick(mine)} {self.draw.pick(['IN', 'NOT IN'])} (SELECT {self.draw.pick(own)} {block.text()})"
-        )
+        value = self.draw.pick(own)
+        text = f"SELECT {value} {block.text()}"
+        if self.draw.chance(40):
+            order = self.draw.pick([value, f"COUNT(*) DESC, {value}"])
+            text += f" GROUP BY {value} ORDER BY {order} LIMIT {self.draw.number(1, 3)}"
+        return f"{self.draw.pick(mine)} {self.draw.pick(['IN', 'NOT IN'])} ({text})"
 
     def public_among(self, scope: Scope, depth: int) -> str:
         """Return a condition with a query over a public table."""
