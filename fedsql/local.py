@@ -203,11 +203,10 @@ class LocalTables:
         if table is None or not isinstance(table.this, exp.Identifier):
             raise ProgrammingError(f"{tree.key.upper()} names no table", hint="CREATE TABLE x AS SELECT ...")
         name = self._own(table)
-        for renamed in find(tree, exp.AlterRename):
-            if isinstance(renamed.this, exp.Table):
-                self._own(renamed.this)
-        if name in self.views and kind_of(tree) != "VIEW":
-            raise ProgrammingError(f"{name} is a view", hint=f"DROP VIEW {name} first, or name a table")
+        renamed = [self._own(to.this) for to in find(tree, exp.AlterRename) if isinstance(to.this, exp.Table)]
+        for each in (name, *renamed) if kind_of(tree) != "VIEW" else ():
+            if each in self.views:
+                raise ProgrammingError(f"{each} is a view", hint=f"DROP VIEW {each} first, or name a table")
         needed = not isinstance(tree, exp.Create) and not serves_tables(tree) and not tree.args.get("exists")
         if needed and name not in (known := self.tables()):
             raise ProgrammingError(

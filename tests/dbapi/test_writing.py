@@ -118,6 +118,10 @@ def test_tables_are_altered(small: fedsql.Connection) -> None:
     small.execute("ALTER TABLE old RENAME TO younger")
     small.execute("INSERT INTO younger (a) VALUES (1)")
     assert small.execute("SELECT * FROM younger").fetchall() == [(1, 3)]
+    small.execute("CREATE VIEW v AS SELECT 1 AS x")
+    with pytest.raises(fedsql.ProgrammingError, match="v is a view"):
+        small.execute("ALTER TABLE younger RENAME TO v")
+    small.execute("DROP VIEW v")
     small.execute("DROP TABLE younger")
 
 
