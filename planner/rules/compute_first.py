@@ -4,7 +4,8 @@ SELECT sex, SUM(CASE WHEN EXISTS (SELECT 1 FROM visits v WHERE v.patient = p.id)
 -> SELECT c.sex, SUM(CASE WHEN c._c1 THEN 1 ELSE 0 END) FROM
    (SELECT p.sex, EXISTS (SELECT 1 FROM visits v WHERE v.patient = p.id) AS _c1 FROM patients p) AS c GROUP BY c.sex
 
-Not where a subquery stands elsewhere above WHERE: it may name what the derived table would hide.
+Not where a subquery stands elsewhere above WHERE: it may name what the derived table would hide. Nor where rows of different
+parties are joined: no party has such a row.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fedsql.planner.blocks import (
     yields_groups,
 )
 from fedsql.planner.catalog import Catalog
+from fedsql.planner.private import joins_parties
 from fedsql.planner.trees import find, sql_of
 
 _BELOW = ("from_", "joins", "where")
@@ -33,7 +35,9 @@ _APART = ("sample", "laterals", "match", "connect", "with_", "windows")
 def compute_first(tree: exp.Query, catalog: Catalog) -> exp.Query:
     """Return ``tree`` with the subqueries of aggregates and grouping keys over federated rows computed row by row."""
     for select in find(tree, exp.Select):
-        if is_grouped(select) and _has_inside(select, catalog) and reads_federated(_below(select), catalog):
+        if not is_grouped(select) or not _has_inside(select, catalog) or joins_parties(select, catalog):
+            continue
+        if reads_federated(_below(select), catalog):
             _move(select)
     return tree
 
