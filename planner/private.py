@@ -78,8 +78,8 @@ class _Splitter:
         return joined_rows(self.catalog, self.work, self.bare, anchor, links, self.where, self.anywhere)
 
     def _refuse(self) -> None:
-        """Refuse kinds of joins, and queries nested in conditions."""
-        if nested := nested_queries(self.bare):
+        """Refuse kinds of joins, and queries nested in conditions, keys and aggregates."""
+        if nested := [query for each in (self.bare, *self.work.expressions) for query in nested_queries(each)]:
             raise NotSupportedError(
                 "a subquery beside a join of different parties' rows is not answered",
                 hint="join the tables, or aggregate in a query of its own",

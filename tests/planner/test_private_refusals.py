@@ -73,6 +73,7 @@ POSITIONAL JOIN of different parties' rows; INNER, LEFT and RIGHT JOIN are; COUN
 LATERAL beside a join of different parties'; join the tables; COUNT(*) FROM bank.loans l, LATERAL (SELECT * FROM telco.^users u WHERE u.cid = l.cid) t
 a subquery beside a join of different parties'; join the tables; COUNT(*) FROM {LU} WHERE EXISTS (SELECT 1 FROM grid.meters m WHERE m.cid = ^l.cid)
 a subquery beside a join of different parties'; join the tables; COUNT(*) FROM {LU} WHERE ^l.cid IN (SELECT cid FROM grid.meters)
+a subquery beside a join of different parties'; join the tables; COUNT(*) FILTER (WHERE EXISTS (SELECT 1 FROM grid.meters m WHERE m.cid = ^l.cid)) FROM {LU}
 a subquery in ON of a RIGHT JOIN; write LEFT JOIN; COUNT(*) FROM bank.loans l RIGHT JOIN telco.^users u ON l.cid = u.cid AND u.age > (SELECT AVG(n) FROM bank.loans)
 this subquery needs rows of other parties; link them by the privacy unit; COUNT(*) FROM bank.loans l WHERE EXISTS (SELECT ^1 FROM telco.users u WHERE u.cid = l.cid)
 GROUP BY takes columns of grid and telco; ask in several queries; seg, area, COUNT(*) FROM {STAR} GROUP BY seg, ^area
