@@ -141,11 +141,11 @@ class _Cutter:
 
     def inlined(self, query: exp.Query) -> None:
         """Cut what stands inside of a nested query that itself stays below the cut."""
-        assert isinstance(query, exp.Select)
         unordered(query)
-        for item, _ in items(query):
-            self.source(item, inside=True)
-        self.nested(query, below=True)
+        for side in sides(query):
+            for item, _ in items(side):
+                self.source(item, inside=True)
+            self.nested(side, below=True)
 
     def linked(self, select: exp.Select, query: exp.Query) -> bool:
         """Say whether each party can compute a nested query alone, for its own rows of the block around it."""

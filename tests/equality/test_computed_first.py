@@ -1,4 +1,4 @@
-"""Subqueries inside of aggregates and grouping keys; = ANY and <> ALL."""
+"""Subqueries inside of aggregates and grouping keys, = ANY and <> ALL, and set operations in conditions."""
 
 from typing import Any
 
@@ -34,6 +34,9 @@ SELECT COUNT(*) FROM patients p WHERE id = ANY (SELECT patient FROM visits WHERE
 SELECT COUNT(*) FROM patients p WHERE id <> ALL (SELECT patient FROM visits WHERE days > 3 AND patient IS NOT NULL)
 SELECT COUNT(*) FROM patients WHERE age = ANY ([20, 30, NULL, 40]) OR region = ANY (['a', 'Alps'])
 SELECT sex, 3 = ANY (list(n)) FROM (SELECT sex, COUNT(*) AS n FROM patients GROUP BY sex) GROUP BY sex ORDER BY sex
+SELECT COUNT(*) FROM north.patients WHERE age > (SELECT MAX(x) FROM (SELECT id AS x FROM north.patients INTERSECT SELECT patient FROM north.visits))
+SELECT COUNT(*) FROM north.patients WHERE id IN (SELECT id FROM north.patients WHERE age > 30 INTERSECT SELECT patient FROM north.visits)
+SELECT COUNT(*) FROM north.patients WHERE id IN (SELECT id FROM north.patients WHERE age > 60 UNION ALL SELECT patient FROM north.visits WHERE days > 5)
 SELECT 1 WHERE 3 = ANY (SELECT 3) AND 4 <> ALL (SELECT 3)
 SELECT region, region = ANY (SELECT 'a' UNION SELECT 'b') FROM (SELECT region, COUNT(*) FROM patients GROUP BY region) ORDER BY 1
 SELECT COUNT(*) FROM patients WHERE age > (SELECT MAX(beds) * 3 - MIN(beds) FROM wards WHERE beds * 2 > 1 HAVING COUNT(*) > 1)
