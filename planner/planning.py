@@ -31,7 +31,7 @@ from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.question import Question
 from fedsql.planner.releasing import Planner
 from fedsql.planner.rules import rewrite
-from fedsql.planner.schema import Schema, any_as_in, check_aliases, list_nothing, resolve_tables
+from fedsql.planner.schema import Schema, any_as_in, check_aliases, list_nothing, name_values, resolve_tables
 from fedsql.planner.trees import find, sql_of
 from fedsql.planner.typer import Typer
 
@@ -96,6 +96,7 @@ def _plan(
     check_aliases(tree)
     list_nothing(tree)
     any_as_in(tree)
+    name_values(tree)
     if asks_no_rows(tree):
         tree = no_rows(typer.describe(text))
     try:

@@ -136,6 +136,14 @@ def any_as_in(tree: exp.Expr) -> None:
         node.replace(within if isinstance(node, exp.EQ) else exp.Not(this=within))
 
 
+def name_values(tree: exp.Expr) -> None:
+    """Name the values of subqueries in a select list, in place: sqlglot cannot say ORDER BY 1 of one without a name."""
+    for select in find(tree, exp.Select):
+        for place, value in enumerate(select.expressions):
+            if isinstance(value, exp.Subquery):
+                value.replace(exp.Alias(this=value.copy(), alias=exp.to_identifier(f"_col_{place}")))
+
+
 def check_aliases(tree: exp.Query) -> None:
     """Raise NotSupportedError where two items of one FROM have one name. DuckDB allows it where nothing needs the name."""
     for select in find(tree, exp.Select):

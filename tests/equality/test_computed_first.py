@@ -37,6 +37,11 @@ SELECT sex, 3 = ANY (list(n)) FROM (SELECT sex, COUNT(*) AS n FROM patients GROU
 SELECT COUNT(*) FROM north.patients WHERE age > (SELECT MAX(x) FROM (SELECT id AS x FROM north.patients INTERSECT SELECT patient FROM north.visits))
 SELECT COUNT(*) FROM north.patients WHERE id IN (SELECT id FROM north.patients WHERE age > 30 INTERSECT SELECT patient FROM north.visits)
 SELECT COUNT(*) FROM north.patients WHERE id IN (SELECT id FROM north.patients WHERE age > 60 UNION ALL SELECT patient FROM north.visits WHERE days > 5)
+SELECT (SELECT 1), region, COUNT(*) FROM patients GROUP BY region ORDER BY 1, 2
+SELECT (SELECT 1), region, COUNT(*) FROM patients GROUP BY 1, 2 ORDER BY ALL
+SELECT (SELECT MAX(region) FROM (SELECT region FROM patients GROUP BY region)), region, COUNT(*) FROM patients GROUP BY region ORDER BY 1, 2
+SELECT (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id), COUNT(*) FROM patients p GROUP BY 1 ORDER BY 1
+SELECT region, (SELECT COUNT(*) FROM patients q WHERE q.region = t.region) FROM (SELECT region FROM patients GROUP BY region) t ORDER BY 2, 1
 SELECT 1 WHERE 3 = ANY (SELECT 3) AND 4 <> ALL (SELECT 3)
 SELECT region, region = ANY (SELECT 'a' UNION SELECT 'b') FROM (SELECT region, COUNT(*) FROM patients GROUP BY region) ORDER BY 1
 SELECT COUNT(*) FROM patients WHERE age > (SELECT MAX(beds) * 3 - MIN(beds) FROM wards WHERE beds * 2 > 1 HAVING COUNT(*) > 1)
