@@ -39,7 +39,7 @@ from fedsql.planner.logical import MARGIN, Release
 from fedsql.planner.nested import is_linked
 from fedsql.planner.positions import Trace, position, shown
 from fedsql.planner.private import joins_parties
-from fedsql.planner.rules.decorrelate import decorrelate
+from fedsql.planner.rules.decorrelate import bare_lookup, decorrelate
 from fedsql.planner.rules.restrict_keys import restrict_keys
 from fedsql.planner.sources import Env, NotLocal
 from fedsql.planner.splitting import UPPER, Splitter
@@ -115,6 +115,7 @@ class _Cutter:
         for query in nested_queries(select):
             if not reads_federated(query, self.catalog):
                 continue
+            bare_lookup(query)
             if below and (stays or _part(select, query) not in UPPER) and self.linked(select, query):
                 self.inlined(query)
                 continue
@@ -141,7 +142,6 @@ class _Cutter:
 
     def inlined(self, query: exp.Query) -> None:
         """Cut what stands inside of a nested query that itself stays below the cut."""
-        unordered(query)
         for side in sides(query):
             for item, _ in items(side):
                 self.source(item, inside=True)

@@ -13,30 +13,63 @@ from __future__ import annotations
 from sqlglot import exp
 
 from fedsql.errors import NotSupportedError
-from fedsql.planner.blocks import aggregate_calls, conjuncts, is_grouped, outside_columns
+from fedsql.planner.blocks import aggregate_calls, conjuncts, is_grouped, outside_columns, unordered
 from fedsql.planner.positions import position, shown
 from fedsql.planner.trees import find, sql_of, walk
+from fedsql.planner.unions import check_parts
 
 _ALIAS = "_d"
+
+
+def bare_lookup(query: exp.Query) -> None:
+    """Take off a nested query, in place, what changes nothing about whether it has a row, or which values it has.
+
+    That is ORDER BY without LIMIT, DISTINCT under EXISTS and IN, and a LIMIT that leaves a row, where one is all that counts.
+    """
+    around, limit = _around(query), query.args.get("limit")
+    single = isinstance(query, exp.Select) and not query.args.get("group") and bool(aggregate_calls(query))
+    if (single or isinstance(around, exp.Exists)) and limit is not None and not query.args.get("offset"):
+        count = limit.expression
+        if isinstance(count, exp.Literal) and count.name.isdecimal() and int(count.name) > 0:
+            query.set("limit", None)
+    unordered(query)
+    chosen = query.args.get("limit") or query.args.get("offset")
+    if isinstance(query, exp.Select) and isinstance(around, exp.Exists | exp.In) and not chosen:
+        distinct = query.args.get("distinct")
+        if distinct is not None and not distinct.args.get("on"):
+            query.set("distinct", None)
 
 
 def decorrelate(query: exp.Query) -> exp.Select | None:
     """Rewrite ``query`` in place; return the derived table that it now reads, None when nothing had to change.
 
-    Raises NotSupportedError where it is linked with the block around it by anything but equalities.
+    Raises NotSupportedError where it is linked with the block around it by anything but equalities, PolicyDenied where it
+    would choose rows.
     """
     if not isinstance(query, exp.Select):
         return None
     rows = not is_grouped(query)
-    around = query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
+    around = _around(query)
     outside = outside_columns(query)
+    if rows and (outside or isinstance(around, exp.Exists | exp.In)):
+        check_parts(query)
+        if query.args.get("qualify"):
+            raise NotSupportedError(
+                "QUALIFY over rows of several parties is not answered",
+                hint="aggregate with GROUP BY first; windows over the released groups work",
+                position=position(query.args["qualify"]) or position(query),
+            )
     if rows and isinstance(around, exp.Exists) and not outside:
         _count(query, around)
         return None
     if not outside and not (rows and isinstance(around, exp.In)):
         return None
-    if not rows and query.args.get("group"):
-        raise _refusal(outside[0])
+    if not rows and (query.args.get("group") or not aggregate_calls(query)):
+        raise NotSupportedError(
+            f"this subquery needs rows of several parties, and groups of its own for each {shown(outside[0])} around it",
+            hint="join the aggregated table in FROM, or link both by the privacy unit",
+            position=position(outside[0]),
+        )
     keys, others, rest = _split(query, outside)
     calls = aggregate_calls(query)
     selected = [p.unalias() for p in query.expressions] if rows and isinstance(around, exp.In) else []
@@ -56,6 +89,11 @@ def decorrelate(query: exp.Query) -> exp.Select | None:
     found = [exp.EQ(this=_column(f"c{i}"), expression=other.copy()) for i, other in enumerate(others)]
     query.set("where", exp.Where(this=exp.and_(*found, copy=False)) if found else None)
     return inner
+
+
+def _around(query: exp.Query) -> exp.Expr | None:
+    """Return the expression that a nested query stands in, its parentheses aside."""
+    return query.parent.parent if isinstance(query.parent, exp.Subquery) else query.parent
 
 
 def _read(query: exp.Select, calls: list[exp.Expr], keys: int, selects: bool, rows: bool) -> None:

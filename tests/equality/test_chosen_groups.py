@@ -35,7 +35,31 @@ SELECT SUM(visits) FROM patients WHERE region IN ((SELECT region FROM patients G
 SELECT SUM(visits) FROM patients WHERE region IN (SELECT region FROM patients GROUP BY region UNION SELECT sex FROM patients GROUP BY sex ORDER BY 1 LIMIT 3)
 """  # fmt: skip
 
+# of tables that refer to one another, and one that is public
+LOOKED_UP = """
+SELECT 1 WHERE EXISTS (SELECT age FROM patients ORDER BY age)
+SELECT 1 WHERE EXISTS (SELECT age FROM patients WHERE age > 20 LIMIT 1)
+SELECT 1 WHERE EXISTS (SELECT DISTINCT age FROM patients)
+SELECT w.title FROM wards w WHERE EXISTS (SELECT age FROM patients ORDER BY age LIMIT 1) ORDER BY 1
+SELECT w.title FROM wards w WHERE EXISTS (SELECT days FROM visits v WHERE v.ward = w.code ORDER BY days) ORDER BY 1
+SELECT w.title FROM wards w WHERE EXISTS (SELECT DISTINCT days FROM visits v WHERE v.ward = w.code) ORDER BY 1
+SELECT w.title FROM wards w WHERE w.code IN (SELECT ward FROM visits v ORDER BY days) ORDER BY 1
+SELECT w.title FROM wards w WHERE w.code IN (SELECT DISTINCT ward FROM visits v WHERE v.ward = w.code) ORDER BY 1
+SELECT w.title FROM wards w WHERE w.beds IN (SELECT DISTINCT days FROM visits v WHERE v.ward = w.code) ORDER BY 1
+SELECT w.title, (SELECT COUNT(*) FROM visits v WHERE v.ward = w.code LIMIT 0) FROM wards w ORDER BY ALL
+SELECT w.title, (SELECT COUNT(*) FROM visits v WHERE v.ward = w.code OFFSET 1) FROM wards w ORDER BY ALL
+SELECT COUNT(*) FROM visits v WHERE days IN (SELECT DISTINCT w.days FROM visits w WHERE w.ward = v.ward AND w.days > 2)
+SELECT COUNT(*) FROM visits v WHERE days >= (SELECT MAX(w.days) FROM visits w WHERE w.ward = v.ward LIMIT 1)
+SELECT COUNT(*) FROM patients p WHERE EXISTS (SELECT DISTINCT days FROM visits v WHERE v.ward = p.region)
+SELECT COUNT(*) FROM patients p WHERE EXISTS (SELECT 1 FROM visits v WHERE v.patient = p.id LIMIT 1)
+SELECT COUNT(*) FROM patients p WHERE NOT EXISTS (SELECT 1 FROM visits v WHERE v.patient = p.id AND days > 3 ORDER BY days LIMIT 1)
+SELECT COUNT(*) FROM patients p WHERE (SELECT COUNT(*) FROM visits v WHERE v.patient = p.id LIMIT 1) > 1
+"""  # fmt: skip
+
 CHOOSES = """
+SELECT 1 WHERE NOT EXISTS (SELECT age FROM patients LIMIT 0)
+SELECT 1 WHERE EXISTS (SELECT age FROM patients LIMIT 5 OFFSET 30)
+SELECT 1 WHERE 3 IN (SELECT visits FROM patients ORDER BY age LIMIT 1)
 SELECT SUM(visits) FROM patients WHERE id IN (SELECT id FROM patients ORDER BY age LIMIT 3)
 SELECT SUM(visits) FROM (SELECT visits FROM patients ORDER BY age LIMIT 3) t
 SELECT SUM(visits) FROM (SELECT DISTINCT ON (region) visits FROM patients ORDER BY region) t
@@ -45,6 +69,11 @@ SELECT SUM(visits) FROM (SELECT DISTINCT ON (region) visits FROM patients ORDER 
 @pytest.mark.parametrize("sql", QUERIES.strip().splitlines())
 def test_equal(hospitals, sql):
     hospitals.check(sql)
+
+
+@pytest.mark.parametrize("sql", LOOKED_UP.strip().splitlines())
+def test_what_is_looked_up(clinics, sql):
+    clinics.check(sql)
 
 
 @pytest.mark.parametrize("sql", CHOOSES.strip().splitlines())

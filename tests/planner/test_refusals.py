@@ -104,6 +104,8 @@ SHOW is not answered: SHOW COLUMNS FROM patients
 b names two tables of one FROM: SELECT COUNT(*) FROM patients a SEMI JOIN patients b ON a.id = b.id LEFT JOIN patients b ON a.id = b.id
 this subquery needs rows of several parties: SELECT COUNT(*) FROM patients p WHERE age > (SELECT AVG(age) FROM patients q WHERE q.sex > p.sex)
 EXCEPT ALL of federated rows compares rows: SELECT COUNT(*) FROM (SELECT age FROM patients EXCEPT ALL SELECT age FROM patients) t
+this subquery needs rows of several parties, and groups of its own: SELECT COUNT(*) FROM patients p WHERE age IN (SELECT age FROM patients q WHERE q.sex = p.sex GROUP BY age ORDER BY age LIMIT 1)
+QUALIFY over rows of several parties: SELECT 1 WHERE EXISTS (SELECT age FROM patients QUALIFY row_number() OVER (ORDER BY age) > 9)
 a subquery inside of an aggregate: SELECT sex, SUM(age) FILTER (WHERE EXISTS (SELECT 1 FROM patients q WHERE q.id = p.id)) FROM patients p GROUP BY ROLLUP (sex)
 var_pop(DISTINCT ...): SELECT VAR_POP(DISTINCT age) FROM patients
 COUNT(DISTINCT ...) over : SELECT COUNT(DISTINCT (age, sex)) FROM patients
