@@ -23,17 +23,15 @@ from fedsql.planner.quantiles import QUANTILES, fraction_of
 from fedsql.planner.relations import Filter, Leaf, Relation, RowColumn, Rows, leaf_of
 from fedsql.planner.row_columns import ROWS, row_column, rows_of
 from fedsql.planner.sources import Env, NotLocal, bind_scan
-from fedsql.planner.trees import copied
+from fedsql.planner.trees import copied, copied_rows
 
 
 def bind_release(
     number: int, select: exp.Select, keys: list[exp.Expr], aggregates: list[exp.Expr], catalog: Catalog, inputs: Inputs
 ) -> Release:
     """Bind a cut block: ``keys`` and ``aggregates`` are its grouping expressions and aggregate calls."""
-    work = exp.Select(expressions=[copied(part) for part in (*keys, *aggregates)])
-    for part in ("from_", "joins", "where"):
-        if given := select.args.get(part):
-            work.set(part, [copied(each) for each in given] if isinstance(given, list) else copied(given))
+    work = copied_rows(select)
+    work.set("expressions", [copied(part) for part in (*keys, *aggregates)])
     for part, name in (("laterals", "LATERAL"), ("match", "MATCH_RECOGNIZE"), ("connect", "CONNECT BY")):
         if select.args.get(part):
             raise NotSupportedError(f"{name} over federated rows is not answered")

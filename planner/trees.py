@@ -71,6 +71,15 @@ def _bare(node: T) -> T:
     return new
 
 
+def copied_rows(select: exp.Select) -> exp.Select:
+    """Return a copy of FROM and WHERE of a block, in a block of their own."""
+    bare = exp.Select(expressions=[])
+    for part in ("from_", "joins", "where"):
+        if given := select.args.get(part):
+            bare.set(part, [copied(each) for each in given] if isinstance(given, list) else copied(given))
+    return bare
+
+
 def sql_of(node: exp.Expr) -> str:
     """Return the SQL of ``node`` in DuckDB's dialect."""
     sql: str = _DUCKDB.generate(copied(node), copy=False)

@@ -26,7 +26,7 @@ from fedsql.planner.blocks import (
 )
 from fedsql.planner.catalog import Catalog
 from fedsql.planner.private import joins_parties
-from fedsql.planner.trees import find, sql_of
+from fedsql.planner.trees import copied_rows, find, sql_of
 
 _BELOW = ("from_", "joins", "where")
 _APART = ("sample", "laterals", "match", "connect", "with_", "windows")
@@ -37,7 +37,7 @@ def compute_first(tree: exp.Query, catalog: Catalog) -> exp.Query:
     for select in find(tree, exp.Select):
         if not is_grouped(select) or not _has_inside(select, catalog) or joins_parties(select, catalog):
             continue
-        if reads_federated(_below(select), catalog):
+        if reads_federated(copied_rows(select), catalog):
             _move(select)
     return tree
 
@@ -69,7 +69,8 @@ def _is_input(query: exp.Query, catalog: Catalog) -> bool:
         return False
     if reads_federated(query, catalog):
         return yields_groups(query)
-    return not all(table.db for table in find(query, exp.Table)) or not find(query, exp.Table)
+    tables = find(query, exp.Table)
+    return not tables or any(not table.db for table in tables)
 
 
 def _queries(part: object) -> list[exp.Query]:
@@ -78,18 +79,9 @@ def _queries(part: object) -> list[exp.Query]:
     return [query for each in listed if isinstance(each, exp.Expr) for query in nested_queries(each)]
 
 
-def _below(select: exp.Select) -> exp.Select:
-    """Return a copy of FROM and WHERE of a block, in a block of their own."""
-    bare = exp.Select(expressions=[])
-    for part in _BELOW:
-        if given := select.args.get(part):
-            bare.set(part, [each.copy() for each in given] if isinstance(given, list) else given.copy())
-    return bare
-
-
 def _move(select: exp.Select) -> None:
     """Let a block read a derived table, in place: of the columns that it names and the values of its subqueries."""
-    inner, own, alias = _below(select), aliases(select), "_computed"
+    inner, own, alias = copied_rows(select), aliases(select), "_computed"
     while any(alias == identifier.name.lower() for identifier in find(select, exp.Identifier)):
         alias += "_"
     names: dict[str, str] = {}
@@ -107,9 +99,7 @@ def _move(select: exp.Select) -> None:
         return column
 
     def replaced(node: exp.Expr) -> exp.Expr:
-        held = (
-            any(_holder(query) is node for query in nested_queries(node)) if not isinstance(node, exp.Select) else False
-        )
+        held = not is_query(node) and any(_holder(query) is node for query in nested_queries(node))
         return computed(node) if held or (isinstance(node, exp.Column) and node.table.lower() in own) else node
 
     for part, value in list(select.args.items()):
